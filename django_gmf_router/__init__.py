@@ -1,0 +1,9 @@
+"""Reads to replicas, writes to the primary: the GeoMapFish cluster for Django."""
+
+from __future__ import annotations
+
+from django_gmf_router.routing.blocks import use_primary, use_replica
+from django_gmf_router.routing.current import current_decision
+from django_gmf_router.routing.decision import Decision
+
+__all__ = ["Decision", "current_decision", "use_primary", "use_replica"]

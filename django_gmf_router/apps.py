@@ -1,0 +1,53 @@
+"""What does installing the app switch on?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.checks import register
+from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate, pre_migrate
+
+
+class GmfRouterConfig(AppConfig):
+    """Registers the system checks, the guard of connections, and the refusal to migrate replicas."""
+
+    name = "django_gmf_router"
+    label = "gmf_router"
+    verbose_name = "Read/write splitting"
+
+    def ready(self) -> None:
+        """Connect; nothing is opened and no thread is started here, since the server may fork later."""
+        from django_gmf_router import checks  # noqa: PLC0415
+
+        register(checks.check_errors)
+        register(checks.check_warnings)
+        connection_created.connect(_on_connection, dispatch_uid="gmf_router.guard")
+        pre_migrate.connect(_on_pre_migrate, dispatch_uid="gmf_router.pre_migrate")
+        post_migrate.connect(_on_post_migrate, dispatch_uid="gmf_router.post_migrate")
+
+
+def _on_connection(*, connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
+    from django_gmf_router.replicas import sessions  # noqa: PLC0415
+
+    from django_gmf_router import clusters  # noqa: PLC0415
+
+    cluster = clusters.of_alias(connection.alias)
+    if cluster is None:
+        return
+    if connection.alias != cluster.config.primary:
+        sessions.ensure_read_only(connection)
+    clusters.guard_connection(connection)
+
+
+def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001
+    from django_gmf_router import clusters  # noqa: PLC0415
+
+    clusters.begin_migrate(using)
+
+
+def _on_post_migrate(*, sender: AppConfig, **kwargs: Any) -> None:  # noqa: ARG001
+    from django_gmf_router.routing import outside  # noqa: PLC0415
+
+    outside.end_migrate(sender)

@@ -1,0 +1,134 @@
+"""Which settings are wrong, and which are legal but risky? Django's system checks of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
+from django.core.exceptions import ImproperlyConfigured
+
+from django_gmf_router import conf, validation
+from django_gmf_router.conf import ClusterConfig
+from django_gmf_router.routing.patterns import shadows
+
+MIDDLEWARE = "django_gmf_router.middleware.RoutingMiddleware"
+ROUTER = "django_gmf_router.routers.PrimaryReplicaRouter"
+POSTGRESQL_ENGINES = {
+    "django.db.backends.postgresql": "django_gmf_router.backends.postgresql",
+    "django.contrib.gis.db.backends.postgis": "django_gmf_router.backends.postgis",
+}
+
+
+def check_errors(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Report every wrong value of GMF_ROUTER."""
+    return [
+        Error(problem.message, hint=problem.hint, id=problem.id)
+        for problem in validation.problems(conf.raw(), settings.DATABASES)
+    ]
+
+
+def check_warnings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Report what is legal but risky; nothing where the settings are wrong or no cluster has replicas."""
+    try:
+        clusters = conf.clusters()
+    except ImproperlyConfigured:
+        return []
+    return [message for cluster in clusters for rule in RULES for message in rule(cluster)]
+
+
+def _middleware_first(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    if MIDDLEWARE not in settings.MIDDLEWARE:
+        message = "MIDDLEWARE lacks the routing middleware: every query is outside requests and uses the primary."
+        yield _warning("W001", message, f"Add {MIDDLEWARE!r} as its first entry.")
+    elif settings.MIDDLEWARE[0] != MIDDLEWARE:
+        message = "The routing middleware is not the first of MIDDLEWARE: what those before it read is outside requests."
+        yield _warning("W001", message, f"Move {MIDDLEWARE!r} to the first place.")
+
+
+def _stock_engine(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    for alias in sorted(cluster.aliases):
+        engine = settings.DATABASES[alias].get("ENGINE")
+        if engine in POSTGRESQL_ENGINES:
+            message = f"DATABASES[{alias!r}] uses Django's own ENGINE: a node that fails in a request fails the request."
+            yield _warning("W002", message, f"Use {POSTGRESQL_ENGINES[engine]!r}.")
+
+
+def _mirror(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    for alias in cluster.replica_aliases:
+        if _test(alias).get("MIRROR") != cluster.primary:
+            message = f"DATABASES[{alias!r}] is no mirror in tests: a TestCase would not see its own rows there."
+            yield _warning("W003", message, f"Set DATABASES[{alias!r}]['TEST'] = {{'MIRROR': {cluster.primary!r}}}.")
+
+
+def _primary_is_default(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    if cluster.primary != "default":
+        message = f"The primary's alias is {cluster.primary!r}: atomic() and on_commit() without `using` mean 'default'."
+        yield _warning("W004", message, f"Name `using={cluster.primary!r}` there, or call the primary 'default'.")
+
+
+def _shadowed(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    seen: list[tuple[str, str]] = []
+    for key, pattern in _patterns(cluster):
+        for other_key, other in seen:
+            if shadows(other, pattern):
+                message = f"DB_CHOOSER[{key!r}]: {pattern!r} never decides: {other!r} of {other_key!r} matches before it."
+                yield _warning("W005", message, "Remove it, or make the other one narrower.")
+                break
+        seen.append((key, pattern))
+
+
+def _get_without_head(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    for pattern in cluster.master:
+        if pattern.startswith("GET ") and f"HEAD {pattern[4:]}" not in cluster.master:
+            message = f"DB_CHOOSER['master']: {pattern!r} leaves HEAD to the replicas, and HEAD runs the same view."
+            yield _warning("W006", message, f'Write r"(GET|HEAD) {pattern[4:]}".')
+
+
+def _atomic_requests(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    for alias in cluster.replica_aliases:
+        if settings.DATABASES[alias].get("ATOMIC_REQUESTS"):
+            message = f"DATABASES[{alias!r}] has ATOMIC_REQUESTS: each request opens a transaction there, a POST too."
+            yield _warning("W007", message, "Remove it: a dead replica would fail them all, and no read could be retried.")
+
+
+def _router_installed(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    if ROUTER not in settings.DATABASE_ROUTERS:
+        message = "GMF_ROUTER names replicas, but DATABASE_ROUTERS lacks the router: nothing is routed."
+        yield _warning("W008", message, f"Add {ROUTER!r}.")
+
+
+def _sessions_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    in_database = settings.SESSION_ENGINE.endswith((".db", ".cached_db"))
+    covered = {label.lower() for label in cluster.primary_models} & {"sessions.*", "sessions.session"}
+    if "django.contrib.sessions" in settings.INSTALLED_APPS and in_database and not covered:
+        message = "PRIMARY_MODELS leaves out the sessions: a login may be gone on the next page, a logout undone."
+        yield _warning("W009", message, 'Add "sessions.*"; the setting replaces its default.')
+
+
+def _patterns(cluster: ClusterConfig) -> Iterator[tuple[str, str]]:
+    yield from (("master", pattern) for pattern in cluster.master)
+    yield from (("slave", pattern) for pattern in cluster.slave)
+
+
+def _test(alias: str) -> Mapping[str, Any]:
+    test: Mapping[str, Any] = settings.DATABASES[alias].get("TEST") or {}
+    return test
+
+
+def _warning(check: str, message: str, hint: str) -> CheckMessage:
+    return Warning(message, hint=hint, id=f"gmf_router.{check}")
+
+
+RULES: tuple[Callable[[ClusterConfig], Iterator[CheckMessage]], ...] = (
+    _middleware_first,
+    _stock_engine,
+    _mirror,
+    _primary_is_default,
+    _shadowed,
+    _get_without_head,
+    _atomic_requests,
+    _router_installed,
+    _sessions_on_primary,
+)

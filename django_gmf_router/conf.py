@@ -1,0 +1,132 @@
+"""What does GMF_ROUTER say, as values that cannot change?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from django_gmf_router import validation
+
+SETTING = "GMF_ROUTER"
+DEFAULT_PRIMARY_MODELS = ("sessions.*", "contenttypes.*", "django_cache.*")
+"""Sessions, content types and the database cache (its stand-in model says app "django_cache")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaConfig:
+    """One replica alias of a cluster."""
+
+    alias: str
+    weight: float = 1.0
+    balanced: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsistencyConfig:
+    """How a client reads its own writes; times in seconds."""
+
+    level: str = "session"
+    store: str = "cookie"
+    max_age: float = 60
+    window: float = 5
+    cookie_name: str = "gmf_token"
+    header: str = "GMF-Consistency-Token"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthConfig:
+    """How nodes are watched; times in seconds."""
+
+    interval: float = 1.0
+    timeout: float = 2.0
+    max_lag: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """One entry of GMF_ROUTER: a primary alias with its replica aliases."""
+
+    primary: str
+    replicas: tuple[ReplicaConfig, ...] = ()
+    read_methods: frozenset[str] = frozenset({"GET", "HEAD", "OPTIONS"})
+    master: tuple[str, ...] = ()
+    slave: tuple[str, ...] = ()
+    apps: frozenset[str] | None = None
+    primary_models: tuple[str, ...] = DEFAULT_PRIMARY_MODELS
+    outside_requests: str = "primary"
+    unexpected_writes: str = "warn"
+    balancer: str = "random"
+    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    primary_wait: float = 0.0
+    debug_header: str | None = None
+    schemas: Mapping[str, Any] | None = None
+
+    @property
+    def replica_aliases(self) -> tuple[str, ...]:
+        """The aliases of the replicas, in the order of the settings."""
+        return tuple(replica.alias for replica in self.replicas)
+
+    @property
+    def aliases(self) -> frozenset[str]:
+        """Every alias of the cluster, the primary's first of all."""
+        return frozenset((self.primary, *self.replica_aliases))
+
+
+def raw() -> Any:
+    """Answer GMF_ROUTER as the site wrote it; `{}` where it is absent."""
+    return getattr(settings, SETTING, {})
+
+
+@lru_cache(maxsize=1)
+def clusters() -> tuple[ClusterConfig, ...]:
+    """Answer the clusters that have replicas; none where nothing is configured.
+
+    Raises ImproperlyConfigured with the first problem that `manage.py check` would report.
+    """
+    found = raw()
+    for problem in validation.problems(found, settings.DATABASES):
+        raise ImproperlyConfigured(f"{problem.message} {problem.hint} ({problem.id})")
+    parsed = (parse(primary, entry) for primary, entry in found.items())
+    return tuple(cluster for cluster in parsed if cluster.replicas)
+
+
+def parse(primary: str, entry: Mapping[str, Any]) -> ClusterConfig:
+    """Turn one valid entry of GMF_ROUTER into a ClusterConfig."""
+    values: dict[str, Any] = {key.lower(): value for key, value in entry.items()}
+    values["replicas"] = _replicas(values.get("replicas") or ())
+    chooser = values.pop("db_chooser", None) or {}
+    values["master"] = (*chooser.get("master", ()), *chooser.get("primary", ()))
+    values["slave"] = (*chooser.get("slave", ()), *chooser.get("replica", ()))
+    if "read_methods" in values:
+        values["read_methods"] = frozenset(method.upper() for method in values["read_methods"])
+    if values.get("apps") is not None:
+        values["apps"] = frozenset(values["apps"])
+    if "primary_models" in values:
+        values["primary_models"] = tuple(values["primary_models"])
+    values["consistency"] = ConsistencyConfig(**_lower(values.get("consistency")))
+    values["health"] = HealthConfig(**_lower(values.get("health")))
+    return ClusterConfig(primary=primary, **values)
+
+
+def _replicas(replicas: Any) -> tuple[ReplicaConfig, ...]:
+    if isinstance(replicas, Mapping):
+        return tuple(ReplicaConfig(alias=alias, **_lower(options)) for alias, options in replicas.items())
+    return tuple(ReplicaConfig(alias=alias) for alias in replicas)
+
+
+def _lower(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key.lower(): value for key, value in (mapping or {}).items()}
+
+
+@receiver(setting_changed)
+def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
+    if setting in {SETTING, "DATABASES"}:
+        clusters.cache_clear()

@@ -1,0 +1,114 @@
+"""What do DATABASE_URL, DATABASE_REPLICA_URLS and their companions in the environment say?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from django.core.exceptions import ImproperlyConfigured
+
+from django_gmf_router.env.entries import Entry, replica_of
+from django_gmf_router.env.urls import EXTRA, UrlReader, entry_from_url
+
+_CHOOSER = {"master": "GMF_DB_CHOOSER_MASTER", "slave": "GMF_DB_CHOOSER_SLAVE"}
+_SCHEMAS = {"MAIN": "PGSCHEMA", "STATIC": "PGSCHEMA_STATIC"}
+
+
+class Env(UrlReader, Protocol):
+    """The part of a django-environ `Env` that is used here."""
+
+    @property
+    def ENVIRON(self) -> Mapping[str, str]: ...  # noqa: N802 - django-environ's name
+
+    @property
+    def prefix(self) -> str: ...
+
+    def str(self, var: str, /) -> Any: ...
+
+
+def databases(env: Env) -> tuple[dict[str, Entry], dict[str, dict[str, Any]]]:
+    """Return `(DATABASES, GMF_ROUTER)` from the environment, read through a django-environ `Env`.
+
+    - `DATABASE_URL`: the primary, alias `default`.
+    - `DATABASE_REPLICA_URLS`: the replicas, comma separated, aliases `replica_1`, `replica_2` and so on; each
+      gets what `replica_of` gives one. Without it GMF_ROUTER names no replica and Django stays as it is.
+    - `GMF_DB_CHOOSER_MASTER`, `GMF_DB_CHOOSER_SLAVE`: patterns over `METHOD /path`, one a line or as a JSON
+      list of strings; never comma separated, since `\\d{2,3}` is one pattern.
+    - `PGSCHEMA`, `PGSCHEMA_STATIC`: the names of the main and the static schema.
+
+    Defaults in the `Env`'s scheme count, its prefix too. Raises ImproperlyConfigured, which names the
+    variable and the remedy and never holds a password.
+    """
+    if not hasattr(env, "db_url_config"):
+        raise ImproperlyConfigured(f"databases(env) takes an environ.Env() of django-environ: {EXTRA}.")
+    url = _value(env, "DATABASE_URL")
+    if not url or not url.strip():
+        raise ImproperlyConfigured(
+            "DATABASE_URL is not set: set it to postgres://user:password@host:5432/database."
+        )
+    entries = {"default": entry_from_url(url, name="DATABASE_URL", reader=env)}
+    replicas = _replicas(env)
+    return {**entries, **replicas}, _router(env, list(replicas))
+
+
+def _replicas(env: Env) -> dict[str, Entry]:
+    value = _value(env, "DATABASE_REPLICA_URLS") or ""
+    items = value.split(",") if isinstance(value, str) else value
+    urls = [item.strip() for item in items if item.strip()]
+    return {f"replica_{number}": _replica(env, number, url) for number, url in enumerate(urls, start=1)}
+
+
+def _replica(env: Env, number: int, url: str) -> Entry:
+    name = f"DATABASE_REPLICA_URLS[{number}], the URL of replica_{number},"
+    return replica_of(entry_from_url(url, name=name, reader=env))
+
+
+def _router(env: Env, replicas: list[str]) -> dict[str, dict[str, Any]]:
+    schemas = {key: value for key, name in _SCHEMAS.items() if (value := _value(env, name))}
+    chooser = {key: patterns for key, name in _CHOOSER.items() if (patterns := _patterns(env, name))}
+    cluster: dict[str, Any] = {"REPLICAS": replicas} if replicas or schemas else {}
+    if replicas and chooser:
+        cluster["DB_CHOOSER"] = chooser
+    if schemas:
+        cluster["SCHEMAS"] = schemas
+    return {"default": cluster} if cluster else {}
+
+
+def _patterns(env: Env, name: str) -> list[str]:
+    value = _value(env, name) or ""
+    if not isinstance(value, str):
+        return list(value)
+    # A pattern may start with a set, "[A-Z]+ /x"; only a list of strings starts with a bracket and a quote.
+    if "".join(value.split()).startswith(('["', "[]")):
+        return _json_patterns(value, name)
+    return [line.strip() for line in value.split("\n") if line.strip()]
+
+
+def _json_patterns(value: str, name: str) -> list[str]:
+    try:
+        patterns = json.loads(value)
+    except ValueError:
+        patterns = [None]
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise ImproperlyConfigured(
+            f"{name} is not a JSON list of strings: double its backslashes, or write one pattern a line."
+        )
+    return list(patterns)
+
+
+def _value(env: Env, name: str) -> Any:
+    """Return the variable's value, the default of the `Env`'s scheme, or None."""
+    try:
+        return env.str(name)
+    except ImproperlyConfigured:
+        # django-environ also says so when the value is "$OTHER" and OTHER is not set.
+        if f"{env.prefix}{name}" in env.ENVIRON:
+            raise ImproperlyConfigured(
+                f"{name} refers to a variable that is not set: set that one."
+            ) from None
+        return None
+    except OSError:
+        raise ImproperlyConfigured(
+            f"{name}_FILE names a file that cannot be read: correct the path or its mode."
+        ) from None

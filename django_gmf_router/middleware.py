@@ -1,0 +1,65 @@
+"""Where does a unit of work begin and end? The HTTP edge; no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from django_gmf_router import clusters
+from django_gmf_router.routing.lazy_response import stream_within
+from django_gmf_router.routing.unit_of_work import UnitOfWork, current_unit, entered
+
+
+class RoutingMiddleware:
+    """Opens a unit of work for each request and always closes it; the first of MIDDLEWARE.
+
+    It is outermost so that what the others write in their response phase, sessions above all, belongs to the request.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        """Take the next handler, synchronous or not."""
+        self._get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Serve `request` inside its unit of work."""
+        if self._is_async:
+            return self._serve_async(request)
+        unit = UnitOfWork(request)
+        token = current_unit.set(unit)
+        response = None
+        try:
+            response = self._get_response(request)
+            return response
+        finally:
+            current_unit.reset(token)
+            _end(unit, response)
+
+    async def _serve_async(self, request: HttpRequest) -> Any:
+        unit = UnitOfWork(request)
+        token = current_unit.set(unit)
+        response = None
+        try:
+            response = await self._get_response(request)
+            return response
+        finally:
+            current_unit.reset(token)
+            _end(unit, response)
+
+
+def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
+    """Close `unit`, once the body of `response` is made."""
+    if response is not None:
+        clusters.describe(unit, response)
+        if response.streaming and stream_within(response, lambda: entered(unit), unit.close):
+            return
+    unit.close()

@@ -1,0 +1,35 @@
+"""Which alias does Django's ORM use for a query? The ORM edge; no logic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django_gmf_router import clusters
+
+_ROUTES = clusters.ROUTES
+
+
+class PrimaryReplicaRouter:
+    """Django's four router methods, for `DATABASE_ROUTERS`.
+
+    Each answers None for what belongs to no cluster with replicas, so that Django and the routers after this one decide.
+    """
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        """Answer the alias for a read: the primary's or that of the replica this unit of work has."""
+        route = _ROUTES.get(model) or clusters.route(model)
+        return route.read(model, hints.get("instance"))
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        """Answer the primary's alias; asking is no write, since Django asks where nothing is written."""
+        route = _ROUTES.get(model) or clusters.route(model)
+        return route.write(model, hints.get("instance"))
+
+    def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool | None:  # noqa: ARG002
+        """Answer True within one cluster: its aliases are one database."""
+        cluster = clusters.of_alias(first._state.db)
+        return True if cluster is not None and second._state.db in cluster.policy.aliases else None
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:  # noqa: ARG002
+        """Answer False for replicas, which receive migrations from their primary, and for another cluster's apps."""
+        return clusters.may_migrate(db, app_label)

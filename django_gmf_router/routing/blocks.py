@@ -1,0 +1,115 @@
+"""Which use_primary() and use_replica() blocks are open here?"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from types import TracebackType
+from typing import Any, TypeVar, overload
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+
+from django_gmf_router.routing.decision import PRIMARY, REPLICA
+from django_gmf_router.routing.lazy_response import keep_for_response
+from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class OpenBlock:
+    """One entering of a block; outside requests it carries a unit of work, so that its reads share one replica."""
+
+    __slots__ = ("block", "reason", "role", "unit")
+
+    def __init__(self, block: Block, unit: UnitOfWork | None) -> None:
+        """Enter `block`; `unit` is given where no other is open."""
+        self.block = block
+        self.role = block.role
+        self.reason = block.reason
+        self.unit = unit
+
+
+open_blocks: ContextVar[tuple[OpenBlock, ...]] = ContextVar("gmf_open_blocks", default=())
+
+
+class Block:
+    """A context manager and decorator that fixes the role of the reads inside; it holds no state of its own.
+
+    The open blocks are an immutable tuple in a ContextVar: tasks of a `gather` and threads nest each on their own.
+    """
+
+    __slots__ = ("reason", "role")
+
+    def __init__(self, role: str, reason: str) -> None:
+        """Fix `role` for `reason`."""
+        self.role = role
+        self.reason = reason
+
+    def __enter__(self) -> None:
+        opened = open_blocks.get()
+        outside = open_unit() is None and not opened
+        unit = UnitOfWork() if outside else (opened[-1].unit if opened else None)
+        open_blocks.set((*opened, OpenBlock(self, unit)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A generator that is suspended inside a block leaves it open in its caller: blocks may then end out of order,
+        # so this one is searched from the end and not simply popped.
+        opened = open_blocks.get()
+        for index in range(len(opened) - 1, -1, -1):
+            if opened[index].block is self:
+                open_blocks.set(opened[:index] + opened[index + 1 :])
+                return
+
+    def __call__(self, view: View) -> View:
+        """Decorate a function, a coroutine function, or through `method_decorator` a class-based view."""
+        decorated: Any = self._async(view) if iscoroutinefunction(view) else self._sync(view)
+        return decorated  # type: ignore[no-any-return]
+
+    def _sync(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                result = view(*args, **kwargs)
+            # The dispatch() of an async class-based view is no coroutine function, and yet answers a coroutine.
+            return self._awaited(result) if inspect.isawaitable(result) else keep_for_response(result, self)
+
+        return inner
+
+    def _async(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        async def inner(*args: Any, **kwargs: Any) -> Any:
+            return await self._awaited(view(*args, **kwargs))
+
+        return markcoroutinefunction(inner)
+
+    async def _awaited(self, result: Any) -> Any:
+        with self:
+            response = await result
+        return keep_for_response(response, self)
+
+
+@overload
+def use_primary() -> Block: ...
+@overload
+def use_primary(view: View) -> View: ...
+def use_primary(view: Callable[..., Any] | None = None) -> Any:
+    """Read from the primary inside this block, function or view: `with use_primary():` or `@use_primary()`.
+
+    The innermost block wins. A decorated view keeps its choice while its lazy response renders or streams.
+    """
+    block = Block(PRIMARY, "use_primary")
+    return block if view is None else block(view)
+
+
+@overload
+def use_replica() -> Block: ...
+@overload
+def use_replica(view: View) -> View: ...
+def use_replica(view: Callable[..., Any] | None = None) -> Any:
+    """Read from a replica inside this block, function or view, also after writes; see `use_primary`."""
+    block = Block(REPLICA, "use_replica")
+    return block if view is None else block(view)

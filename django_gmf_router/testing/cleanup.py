@@ -1,0 +1,41 @@
+"""How is a cluster ended, also one whose makers crashed?"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from django_gmf_router.testing.node import GRACE_SECONDS, end
+from django_gmf_router.testing.processes import PROC, Process
+from django_gmf_router.testing.state import ClusterState
+
+
+def end_cluster(state: ClusterState) -> None:
+    """End the servers of a cluster and remove its files; harmless if they are gone already."""
+    end(state.processes())
+    for process in strays(state):
+        process.send(signal.SIGKILL)
+        process.wait_until_gone(GRACE_SECONDS)
+    state.remove()
+
+
+def strays(state: ClusterState) -> list[Process]:
+    """Return programs of the cluster that no state names: its maker was killed while it waited for them.
+
+    They are known by their executable and their working directory. Where there is no /proc none are found; a
+    server ends by itself within a minute once its data directory is gone.
+    """
+    if not PROC.joinpath("self").exists() or not state.owns_home():
+        return []
+    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+    found = [Process.find(pid) for pid in pids if _belongs(PROC / str(pid), state)]
+    return [process for process in found if process is not None]
+
+
+def _belongs(entry: Path, state: ClusterState) -> bool:
+    try:
+        program, directory = (Path(os.readlink(entry / name)) for name in ("exe", "cwd"))
+    except OSError:
+        return False
+    return program.parent == state.bin_dir and directory.is_relative_to(state.home)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from django_gmf_router.decision import Decision
 from django_gmf_router.routing.blocks import use_primary, use_replica
 from django_gmf_router.routing.current import current_decision
-from django_gmf_router.routing.decision import Decision
 
 __all__ = ["Decision", "current_decision", "use_primary", "use_replica"]

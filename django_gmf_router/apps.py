@@ -29,9 +29,8 @@ class GmfRouterConfig(AppConfig):
 
 
 def _on_connection(*, connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
-    from django_gmf_router.replicas import sessions  # noqa: PLC0415
-
     from django_gmf_router import clusters  # noqa: PLC0415
+    from django_gmf_router.replicas import sessions  # noqa: PLC0415
 
     cluster = clusters.of_alias(connection.alias)
     if cluster is None:

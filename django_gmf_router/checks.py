@@ -43,28 +43,34 @@ def _middleware_first(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
         message = "MIDDLEWARE lacks the routing middleware: every query is outside requests and uses the primary."
         yield _warning("W001", message, f"Add {MIDDLEWARE!r} as its first entry.")
     elif settings.MIDDLEWARE[0] != MIDDLEWARE:
-        message = "The routing middleware is not the first of MIDDLEWARE: what those before it read is outside requests."
+        message = (
+            "The routing middleware is not the first of MIDDLEWARE: what those before it read is outside requests."
+        )
         yield _warning("W001", message, f"Move {MIDDLEWARE!r} to the first place.")
 
 
 def _stock_engine(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in sorted(cluster.aliases):
-        engine = settings.DATABASES[alias].get("ENGINE")
+        engine = _database(alias).get("ENGINE")
         if engine in POSTGRESQL_ENGINES:
-            message = f"DATABASES[{alias!r}] uses Django's own ENGINE: a node that fails in a request fails the request."
+            message = (
+                f"DATABASES[{alias!r}] uses Django's own ENGINE: a node that fails in a request fails the request."
+            )
             yield _warning("W002", message, f"Use {POSTGRESQL_ENGINES[engine]!r}.")
 
 
 def _mirror(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in cluster.replica_aliases:
-        if _test(alias).get("MIRROR") != cluster.primary:
+        if (_database(alias).get("TEST") or {}).get("MIRROR") != cluster.primary:
             message = f"DATABASES[{alias!r}] is no mirror in tests: a TestCase would not see its own rows there."
             yield _warning("W003", message, f"Set DATABASES[{alias!r}]['TEST'] = {{'MIRROR': {cluster.primary!r}}}.")
 
 
 def _primary_is_default(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if cluster.primary != "default":
-        message = f"The primary's alias is {cluster.primary!r}: atomic() and on_commit() without `using` mean 'default'."
+        message = (
+            f"The primary's alias is {cluster.primary!r}: atomic() and on_commit() without `using` mean 'default'."
+        )
         yield _warning("W004", message, f"Name `using={cluster.primary!r}` there, or call the primary 'default'.")
 
 
@@ -73,7 +79,9 @@ def _shadowed(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for key, pattern in _patterns(cluster):
         for other_key, other in seen:
             if shadows(other, pattern):
-                message = f"DB_CHOOSER[{key!r}]: {pattern!r} never decides: {other!r} of {other_key!r} matches before it."
+                message = (
+                    f"DB_CHOOSER[{key!r}]: {pattern!r} never decides: {other!r} of {other_key!r} matches before it."
+                )
                 yield _warning("W005", message, "Remove it, or make the other one narrower.")
                 break
         seen.append((key, pattern))
@@ -88,9 +96,13 @@ def _get_without_head(cluster: ClusterConfig) -> Iterator[CheckMessage]:
 
 def _atomic_requests(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in cluster.replica_aliases:
-        if settings.DATABASES[alias].get("ATOMIC_REQUESTS"):
+        if _database(alias).get("ATOMIC_REQUESTS"):
             message = f"DATABASES[{alias!r}] has ATOMIC_REQUESTS: each request opens a transaction there, a POST too."
-            yield _warning("W007", message, "Remove it: a dead replica would fail them all, and no read could be retried.")
+            yield _warning(
+                "W007",
+                message,
+                "Remove it: a dead replica would fail them all, and no read could be retried.",
+            )
 
 
 def _router_installed(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
@@ -112,9 +124,9 @@ def _patterns(cluster: ClusterConfig) -> Iterator[tuple[str, str]]:
     yield from (("slave", pattern) for pattern in cluster.slave)
 
 
-def _test(alias: str) -> Mapping[str, Any]:
-    test: Mapping[str, Any] = settings.DATABASES[alias].get("TEST") or {}
-    return test
+def _database(alias: str) -> Mapping[str, Any]:
+    database: Any = settings.DATABASES[alias]
+    return database  # type: ignore[no-any-return]
 
 
 def _warning(check: str, message: str, hint: str) -> CheckMessage:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.core.signals import setting_changed
+from django.db import connections
 from django.dispatch import receiver
 from django.http.response import HttpResponseBase
 
 from django_gmf_router import conf
 from django_gmf_router.conf import ClusterConfig
+from django_gmf_router.decision import REPLICA
 from django_gmf_router.exceptions import ReplicaMigrationRefused
 from django_gmf_router.replicas.balancers import WeightedRandom
 from django_gmf_router.replicas.pool import ReplicaPool
+from django_gmf_router.replicas.status import NodeStatus, statuses
 from django_gmf_router.routing import guard, outside
 from django_gmf_router.routing.db_chooser import DbChooser
+from django_gmf_router.routing.explain import Explanation, rules_that_hold
 from django_gmf_router.routing.guard import WriteWatch
 from django_gmf_router.routing.policy import Policy
+from django_gmf_router.routing.primary_models import is_primary_model, labels_by_table
 from django_gmf_router.routing.unit_of_work import UnitOfWork
 
 
@@ -35,21 +39,13 @@ class Cluster:
     writes: WriteWatch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """How reads and writes of one model are routed: what answers the alias for a model and an instance."""
-
-    read: Callable[[Any, Any], str | None]
-    write: Callable[[Any, Any], str | None]
+Answer = Callable[[Any, Any], str | None]
+"""What answers the alias for a model and an instance hint."""
 
 
-def unrouted(_model: Any, _instance: Any) -> None:
-    """Leave a model of no cluster to Django and to the routers after ours."""
-
-
-NO_ROUTE = Route(read=unrouted, write=unrouted)
-ROUTES: dict[Any, Route] = {}
-"""The routes of the installed models, filled as they are asked for."""
+READS: dict[Any, Answer] = {}
+WRITES: dict[Any, Answer] = {}
+"""What answers for each installed model, found when it is first asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +65,7 @@ def registry() -> Registry:
     return Registry(
         clusters=built,
         by_alias={alias: cluster for cluster in built for alias in cluster.config.aliases},
-        by_app={app: cluster for cluster in built for app in cluster.config.apps or (None,)},
+        by_app={app: cluster for cluster in built for app in _apps(cluster)},
         described=tuple(cluster for cluster in built if cluster.config.debug_header),
     )
 
@@ -84,9 +80,13 @@ def _build(config: ClusterConfig) -> Cluster:
         outside=config.outside_requests,
         on_connection=guard_connection,
     )
-    tables = lru_cache(maxsize=1)(partial(_tables, config))
+    tables = lru_cache(maxsize=1)(partial(labels_by_table, config.primary_models))
     writes = WriteWatch(policy=policy, unexpected=config.unexpected_writes, tables=tables)
     return Cluster(config=config, policy=policy, pool=pool, writes=writes)
+
+
+def _apps(cluster: Cluster) -> Iterable[str | None]:
+    return (None,) if cluster.config.apps is None else cluster.config.apps
 
 
 def of_alias(alias: str | None) -> Cluster | None:
@@ -106,18 +106,30 @@ def is_replica(alias: str) -> bool:
     return cluster is not None and alias != cluster.config.primary
 
 
-def route(model: Any) -> Route:
-    """Answer the route of `model`, which may be a historical model or a stand-in that has nothing but `_meta`."""
+def read_of(model: Any) -> Answer:
+    """Find what answers for reads of `model`."""
     cluster = of_app(model._meta.app_label)
-    found = NO_ROUTE
-    if cluster is not None:
-        policy = cluster.policy
-        read = policy.read_primary_model if _is_primary_model(cluster.config, model) else policy.read
-        found = Route(read=read, write=policy.write)
-    # Stand-ins and historical models come and go, and a table that keeps them would grow.
+    if cluster is None:
+        return _keep(READS, model, _unrouted)
+    is_primary = is_primary_model(cluster.config.primary_models, model)
+    return _keep(READS, model, cluster.policy.read_primary_model if is_primary else cluster.policy.read)
+
+
+def write_of(model: Any) -> Answer:
+    """Find what answers for writes of `model`."""
+    cluster = of_app(model._meta.app_label)
+    return _keep(WRITES, model, _unrouted if cluster is None else cluster.policy.write)
+
+
+def _keep(answers: dict[Any, Answer], model: Any, answer: Answer) -> Answer:
+    # Stand-ins, which have nothing but `_meta`, and historical models come and go: a table that kept them would grow.
     if getattr(model._meta, "apps", None) is apps:
-        ROUTES[model] = found
-    return found
+        answers[model] = answer
+    return answer
+
+
+def _unrouted(_model: Any, _instance: Any) -> None:
+    """Leave a model of no cluster to Django and to the routers after ours."""
 
 
 def may_migrate(alias: str, app_label: str) -> bool | None:
@@ -131,13 +143,13 @@ def may_migrate(alias: str, app_label: str) -> bool | None:
 
 
 def begin_migrate(alias: str) -> None:
-    """Note that `migrate` runs; raises ReplicaMigrationRefused for a replica, before anything is recorded as applied."""
+    """Note that `migrate` runs; raises ReplicaMigrationRefused for a replica, before anything is recorded."""
     cluster = of_alias(alias)
     if cluster is not None and alias != cluster.config.primary:
         primary = cluster.config.primary
         raise ReplicaMigrationRefused(
-            f"The alias {alias!r} is a replica of {primary!r} and receives its migrations: run migrate --database={primary}"
-            f" (in a test run, set DATABASES[{alias!r}]['TEST'] = {{'MIRROR': {primary!r}}})."
+            f"The alias {alias!r} is a replica of {primary!r}, from which it receives its migrations: run migrate "
+            f"--database={primary} (in a test run, set DATABASES[{alias!r}]['TEST'] = {{'MIRROR': {primary!r}}})."
         )
     outside.begin_migrate()
 
@@ -161,35 +173,27 @@ def describe(unit: UnitOfWork, response: HttpResponseBase) -> None:
             response.headers[str(cluster.config.debug_header)] = str(decision)
 
 
-def _is_primary_model(config: ClusterConfig, model: Any) -> bool:
-    concrete = getattr(model._meta, "concrete_model", None) or model
-    names = {f"{meta.app_label}.{meta.object_name}".lower() for meta in (model._meta, concrete._meta)}
-    names |= {f"{name.partition('.')[0]}.*" for name in names}
-    if names & {label.lower() for label in config.primary_models}:
-        return True
-    return "sessions.*" in config.primary_models and _is_session(model)
+def explain(method: str, path: str, model: Any = None) -> Explanation:
+    """Answer why the first read of a request goes where it goes; without `model` one that is no primary model."""
+    label = model._meta.label if model is not None else None
+    cluster = of_app(model._meta.app_label) if model is not None else next(iter(registry().clusters), None)
+    if cluster is None:
+        return Explanation(method=method, path=path, model=label)
+    config = cluster.config
+    primary_model = label if model is not None and is_primary_model(config.primary_models, model) else None
+    rules = rules_that_hold(cluster.policy.chooser, method=method, path=path, primary_model=primary_model)
+    aliases = config.replica_aliases if rules[0].role is REPLICA else (config.primary,)
+    return Explanation(method=method, path=path, model=label, aliases=aliases, rules=tuple(rules))
 
 
-def _is_session(model: Any) -> bool:
-    # Imported here, since importing a model needs the app registry; it needs no django.contrib.sessions installed.
-    from django.contrib.sessions.base_session import AbstractBaseSession  # noqa: PLC0415
-
-    return isinstance(model, type) and issubclass(model, AbstractBaseSession)
-
-
-def _tables(config: ClusterConfig) -> dict[str, tuple[str, bool]]:
-    tables = {
-        model._meta.db_table.strip('"'): (model._meta.label, _is_primary_model(config, model))
-        for model in apps.get_models(include_auto_created=True)
-    }
-    if "django_cache.*" in config.primary_models:
-        caches = (cache for cache in settings.CACHES.values() if cache["BACKEND"].endswith(".DatabaseCache"))
-        tables.update({cache["LOCATION"]: ("django_cache.CacheEntry", True) for cache in caches})
-    return tables
+def status() -> list[NodeStatus]:
+    """Probe every node of every cluster."""
+    return [node for cluster in registry().clusters for node in statuses(cluster.config, connections.__getitem__)]
 
 
 @receiver(setting_changed)
 def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
     if setting in {conf.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"}:
         registry.cache_clear()
-        ROUTES.clear()
+        READS.clear()
+        WRITES.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Token
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -11,7 +12,7 @@ from django.http.response import HttpResponseBase
 
 from django_gmf_router import clusters
 from django_gmf_router.routing.lazy_response import stream_within
-from django_gmf_router.routing.unit_of_work import UnitOfWork, current_unit, entered
+from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, entered, place
 
 
 class RoutingMiddleware:
@@ -34,32 +35,36 @@ class RoutingMiddleware:
         """Serve `request` inside its unit of work."""
         if self._is_async:
             return self._serve_async(request)
-        unit = UnitOfWork(request)
-        token = current_unit.set(unit)
+        unit, token = _begin(request)
         response = None
         try:
             response = self._get_response(request)
-            return response
         finally:
-            current_unit.reset(token)
+            current_place.reset(token)
             _end(unit, response)
+        return response
 
     async def _serve_async(self, request: HttpRequest) -> Any:
-        unit = UnitOfWork(request)
-        token = current_unit.set(unit)
+        unit, token = _begin(request)
         response = None
         try:
             response = await self._get_response(request)
-            return response
         finally:
-            current_unit.reset(token)
+            current_place.reset(token)
             _end(unit, response)
+        return response
+
+
+def _begin(request: HttpRequest) -> tuple[UnitOfWork, Token[Place]]:
+    unit = UnitOfWork(request)
+    return unit, current_place.set(place(unit, current_place.get().blocks))
 
 
 def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
     """Close `unit`, once the body of `response` is made."""
-    if response is not None:
-        clusters.describe(unit, response)
-        if response.streaming and stream_within(response, lambda: entered(unit), unit.close):
-            return
-    unit.close()
+    if response is None:
+        unit.close()
+        return
+    clusters.describe(unit, response)
+    if not stream_within(response, lambda: entered(unit), unit.close):
+        unit.close()

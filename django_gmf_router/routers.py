@@ -6,24 +6,31 @@ from typing import Any
 
 from django_gmf_router import clusters
 
-_ROUTES = clusters.ROUTES
+_READS = clusters.READS
+_WRITES = clusters.WRITES
 
 
 class PrimaryReplicaRouter:
     """Django's four router methods, for `DATABASE_ROUTERS`.
 
-    Each answers None for what belongs to no cluster with replicas, so that Django and the routers after this one decide.
+    Each answers None for what belongs to no cluster with replicas: Django and the routers after this one decide.
     """
 
-    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+    def db_for_read(self, model: Any, instance: Any = None, **hints: Any) -> str | None:  # noqa: ARG002
         """Answer the alias for a read: the primary's or that of the replica this unit of work has."""
-        route = _ROUTES.get(model) or clusters.route(model)
-        return route.read(model, hints.get("instance"))
+        try:
+            read = _READS[model]
+        except KeyError:
+            read = clusters.read_of(model)
+        return read(model, instance)
 
-    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+    def db_for_write(self, model: Any, instance: Any = None, **hints: Any) -> str | None:  # noqa: ARG002
         """Answer the primary's alias; asking is no write, since Django asks where nothing is written."""
-        route = _ROUTES.get(model) or clusters.route(model)
-        return route.write(model, hints.get("instance"))
+        try:
+            write = _WRITES[model]
+        except KeyError:
+            write = clusters.write_of(model)
+        return write(model, instance)
 
     def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool | None:  # noqa: ARG002
         """Answer True within one cluster: its aliases are one database."""

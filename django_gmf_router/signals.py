@@ -7,5 +7,6 @@ from django.dispatch import Signal
 role_decided = Signal()
 """Sent when the decision of a unit of work changes, with `sender` (the primary's alias), `decision`, `model`.
 
-Only sent when it has receivers: a site without any pays one attribute test. Reads outside every unit of work send it each time.
+Only sent when it has receivers: a site without any pays one attribute test. Reads outside every unit of work send it
+each time.
 """

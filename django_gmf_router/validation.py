@@ -136,7 +136,9 @@ def _replica_is_primary(raw: Mapping[str, Any], _databases: Collection[str]) -> 
     for primary, entry in raw.items():
         if primary in (entry.get("REPLICAS") or ()):
             yield _problem(
-                "E004", f"GMF_ROUTER[{primary!r}]['REPLICAS'] names the primary {primary!r}.", "List replicas only."
+                "E004",
+                f"GMF_ROUTER[{primary!r}]['REPLICAS'] names the primary {primary!r}.",
+                "List replicas only.",
             )
 
 
@@ -187,7 +189,9 @@ def _model_labels(raw: Mapping[str, Any], _databases: Collection[str]) -> Iterat
         for label in entry.get("PRIMARY_MODELS", ()):
             if not re.fullmatch(r"\w+\.(\w+|\*)", label):
                 yield _problem(
-                    "E010", f"GMF_ROUTER[{primary!r}]['PRIMARY_MODELS'] names {label!r}.", 'Write "app.Model" or "app.*".'
+                    "E010",
+                    f"GMF_ROUTER[{primary!r}]['PRIMARY_MODELS'] names {label!r}.",
+                    'Write "app.Model" or "app.*".',
                 )
 
 

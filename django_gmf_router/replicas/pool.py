@@ -31,15 +31,11 @@ class ReplicaPool:
         """Answer a replica's alias, or None where the primary has to serve."""
         return self._balancer.pick(self._candidates) if self._candidates else None
 
-    def answer(self, alias: str) -> str:
-        """Answer the alias whose connection serves reads of the replica `alias`.
+    def is_mirrored(self, alias: str) -> bool:
+        """Answer whether this is a test run in which reads of the replica `alias` use the primary's connection.
 
-        In a test run a mirrored replica answers the primary's: a TestCase's rows are in its open transaction, which no
-        other connection sees.
+        A TestCase's rows are in its open transaction on the primary, which no other connection sees.
         """
-        return self._primary if self._is_mirrored(alias) else alias
-
-    def _is_mirrored(self, alias: str) -> bool:
         # Django's own mark of a test run: setup_test_environment() sets it, teardown_test_environment() removes it.
         state: Any = getattr(test_utils, "_TestState")  # noqa: B009
         return hasattr(state, "saved_data") and connections.settings[alias]["TEST"]["MIRROR"] == self._primary

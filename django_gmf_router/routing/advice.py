@@ -46,7 +46,10 @@ def _route(request: HttpRequest | None) -> str | None:
     parts, position = [], 0
     for found in _CONVERTER.finditer(match.route):
         converter = known.get(found[1] or "str")
-        parts += [re.escape(match.route[position : found.start()]), converter.regex if converter else r"[^/]+"]
+        parts += [
+            re.escape(match.route[position : found.start()]),
+            converter.regex if converter else r"[^/]+",
+        ]
         position = found.end()
     return "".join((*parts, re.escape(match.route[position:])))
 

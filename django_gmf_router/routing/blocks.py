@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from django_gmf_router.routing.decision import PRIMARY, REPLICA
+from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.routing.lazy_response import keep_for_response
-from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
+from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, open_unit, place
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -31,14 +30,8 @@ class OpenBlock:
         self.unit = unit
 
 
-open_blocks: ContextVar[tuple[OpenBlock, ...]] = ContextVar("gmf_open_blocks", default=())
-
-
 class Block:
-    """A context manager and decorator that fixes the role of the reads inside; it holds no state of its own.
-
-    The open blocks are an immutable tuple in a ContextVar: tasks of a `gather` and threads nest each on their own.
-    """
+    """A context manager and decorator that fixes the role of the reads inside; it holds no state of its own."""
 
     __slots__ = ("reason", "role")
 
@@ -48,20 +41,22 @@ class Block:
         self.reason = reason
 
     def __enter__(self) -> None:
-        opened = open_blocks.get()
-        outside = open_unit() is None and not opened
-        unit = UnitOfWork() if outside else (opened[-1].unit if opened else None)
-        open_blocks.set((*opened, OpenBlock(self, unit)))
+        here = current_place.get()
+        own = None
+        if open_unit() is None:
+            own = (here.blocks[-1].unit if here.blocks else None) or UnitOfWork()
+        current_place.set(place(here.unit, (*here.blocks, OpenBlock(self, own))))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # A generator that is suspended inside a block leaves it open in its caller: blocks may then end out of order,
         # so this one is searched from the end and not simply popped.
-        opened = open_blocks.get()
+        here = current_place.get()
+        opened = here.blocks
         for index in range(len(opened) - 1, -1, -1):
             if opened[index].block is self:
-                open_blocks.set(opened[:index] + opened[index + 1 :])
+                current_place.set(place(here.unit, opened[:index] + opened[index + 1 :]))
                 return
 
     def __call__(self, view: View) -> View:

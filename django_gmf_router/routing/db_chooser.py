@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from django_gmf_router.routing.decision import PRIMARY, REPLICA
+from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.routing.patterns import PatternSet
 
 

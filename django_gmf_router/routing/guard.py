@@ -12,13 +12,12 @@ from typing import Any
 
 from django.db import InternalError
 
+from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.exceptions import UnexpectedWrite
 from django_gmf_router.routing import advice
-from django_gmf_router.routing.blocks import open_blocks
-from django_gmf_router.routing.decision import PRIMARY, REPLICA
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.statements import Statement, classify
-from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
+from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, open_unit
 
 logger = logging.getLogger("django_gmf_router")
 
@@ -29,7 +28,9 @@ DML = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 class WriteWatch:
     """What one cluster does about writes: pin what wrote, warn of the unexpected, explain the refused."""
 
-    def __init__(self, *, policy: Policy, unexpected: str, tables: Callable[[], Mapping[str, tuple[str, bool]]]) -> None:
+    def __init__(
+        self, *, policy: Policy, unexpected: str, tables: Callable[[], Mapping[str, tuple[str, bool]]]
+    ) -> None:
         """Take UNEXPECTED_WRITES, and tables -> (model label, whether it is a primary model)."""
         self._policy = policy
         self._unexpected = unexpected
@@ -54,11 +55,12 @@ class WriteWatch:
         record.write()
 
     def _unexpected_write(self, unit: UnitOfWork, statement: Statement, label: str | None) -> None:
-        blocks = open_blocks.get()
+        blocks = current_place.get().blocks
         if self._unexpected == "allow" or (blocks and blocks[-1].role is PRIMARY):
             return
         line = advice.master_line(self._policy.primary, unit)
-        what = f"{unit.method} {unit.path} writes to the primary ({_what(statement, label)}), but the rules sent it to replicas"
+        wrote = _what(statement, label)
+        what = f"{unit.method} {unit.path} writes to the primary ({wrote}), but the rules sent it to replicas"
         if self._unexpected == "refuse":
             raise UnexpectedWrite(f"{what}. Add {line}")
         key = (unit.method, advice.pattern_for(unit))

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 
 Scope = Callable[[], AbstractContextManager[None]]
 
@@ -53,9 +54,9 @@ class RoutedAsyncIterator:
             raise
 
 
-def stream_within(response: StreamingHttpResponse, scope: Scope, on_end: Callable[[], None]) -> bool:
-    """Run the body of `response` in `scope`; answer False for a file, which the server sends without the ORM."""
-    if isinstance(response, FileResponse) and response.file_to_stream is not None:
+def stream_within(response: HttpResponseBase, scope: Scope, on_end: Callable[[], None]) -> bool:
+    """Run the body of `response` in `scope`; answer False if it is made already, or a file, sent without the ORM."""
+    if not isinstance(response, StreamingHttpResponse) or getattr(response, "file_to_stream", None) is not None:
         return False
     body: Any = response.streaming_content
     if response.is_async:
@@ -67,7 +68,7 @@ def stream_within(response: StreamingHttpResponse, scope: Scope, on_end: Callabl
 
 def keep_for_response(response: Any, block: AbstractContextManager[None]) -> Any:
     """Answer `response`; if its body is made later, when it renders or streams, it is made inside `block`."""
-    if getattr(response, "streaming", False):
+    if isinstance(response, StreamingHttpResponse):
         stream_within(response, lambda: block, _nothing)
     elif callable(getattr(response, "render", None)) and not getattr(response, "is_rendered", True):
         _render_within(response, block)

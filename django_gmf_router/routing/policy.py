@@ -8,13 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from django_gmf_router.routing.blocks import OpenBlock, open_blocks
-from django_gmf_router.routing.cluster_alias import ClusterAlias
+from django_gmf_router.decision import PRIMARY, REPLICA, Decision
+from django_gmf_router.routing.aliases import ClusterAlias, MirroredAlias
+from django_gmf_router.routing.blocks import OpenBlock
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
-from django_gmf_router.routing.decision import PRIMARY, REPLICA, Decision
 from django_gmf_router.routing.outside import migrates
 from django_gmf_router.routing.transactions import PrimaryConnection, counts
-from django_gmf_router.routing.unit_of_work import ClusterRecord, UnitOfWork, current_unit, open_unit
+from django_gmf_router.routing.unit_of_work import (
+    NO_RECORD,
+    ClusterRecord,
+    UnitOfWork,
+    current_place,
+    open_unit,
+)
 from django_gmf_router.signals import role_decided
 
 PRIMARY_REASONS = (
@@ -36,41 +42,54 @@ class Pool(Protocol):
     def pick(self) -> str | None:
         """Answer a replica's alias, or None where the primary has to serve."""
 
-    def answer(self, alias: str) -> str:
-        """Answer the alias whose connection serves reads of the replica `alias`."""
+    def is_mirrored(self, alias: str) -> bool:
+        """Answer whether this is a test run in which reads of the replica `alias` use the primary's connection."""
 
 
 class Policy:
     """The rules of one cluster; `read` is the hot path."""
 
-    def __init__(self, *, primary: str, aliases: frozenset[str], chooser: DbChooser, pool: Pool, outside: str, on_connection: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        *,
+        primary: str,
+        aliases: frozenset[str],
+        chooser: DbChooser,
+        pool: Pool,
+        outside: str,
+        on_connection: Callable[[Any], None],
+    ) -> None:
         """Take the aliases of the cluster, its rules over requests, its replicas, and the role outside requests.
 
         `on_connection` is given each thread's connection wrapper of the primary.
         """
         self.primary = primary
         self.aliases = aliases
-        self._chooser = chooser
+        self.chooser = chooser
         self._pool = pool
         self._outside = Verdict(role=outside, reason="outside_request")
         self._connection = PrimaryConnection(primary, on_connection)
         self._for_instances = ClusterAlias(primary, aliases)
+        self._mirrored = MirroredAlias(primary)
+        self.read = self._make_read()
         self._because = {reason: self._primary_decision(reason) for reason in PRIMARY_REASONS}
 
-    def read(self, model: Any, instance: Any) -> str | None:
-        """Answer the alias that serves a read of `model`; None for an `instance` from outside the cluster."""
-        # The hot path: a replica is picked, and nothing since then sent reads to the primary. A unit of work that
-        # closed or wrote has no settled decision.
-        unit = current_unit.get()
-        if unit is not None and instance is None and not open_blocks.get():
-            record = unit.records.get(self.primary)
-            if record is not None and record.settled is not None:
-                wrapper = self._connection.wrapper
+    def _make_read(self) -> Callable[[Any, Any], str | None]:
+        """Make the hot path: a closure, since it reads its names twice as fast as a method reads attributes."""
+        here, connection, slowly = current_place.get, self._connection, self._read
+
+        def read(model: Any, instance: Any) -> str | None:
+            """Answer the alias that serves a read of `model`; None for an `instance` from outside the cluster."""
+            # The last read here went to the replica of this unit of work, nothing since then sent reads elsewhere, and
+            # the instance, if any, was read from that replica.
+            record = here().latest
+            if record.settled_for is self and (instance is None or instance._state.db is record.answer):
+                wrapper = connection.wrapper
                 if not wrapper.in_atomic_block and (wrapper.autocommit or wrapper.connection is None):
-                    if unit.decision is not record.settled:
-                        self._decided(unit, record.settled, model)
                     return record.answer
-        return self._read(model, instance)
+            return slowly(model, instance)
+
+        return read
 
     def read_primary_model(self, model: Any, instance: Any) -> str | None:
         """Answer the primary's alias, rule 2; None for an `instance` from outside the cluster."""
@@ -78,7 +97,7 @@ class Policy:
             return None
         return self._on_primary(open_unit(), "primary_model", model)
 
-    def write(self, model: Any, instance: Any) -> str | None:
+    def write(self, _model: Any, instance: Any) -> str | None:
         """Answer the alias that takes a write, the primary's; None for an `instance` from outside the cluster."""
         self._connection.wrapper  # noqa: B018  it is made under the plain alias before a ClusterAlias asks for it
         if instance is None:
@@ -90,21 +109,26 @@ class Policy:
         alias = instance._state.db
         return alias is None or alias in self.aliases
 
+    def _is_on_primary(self, instance: Any) -> bool:
+        """Answer whether `instance` was loaded from or saved to the primary."""
+        alias = instance._state.db
+        return alias == self.primary and not isinstance(alias, MirroredAlias)
+
     def record(self, unit: UnitOfWork) -> ClusterRecord:
         """Answer what `unit` remembers of this cluster; rules 4 to 6 are computed when it is first asked."""
         record = unit.records.get(self.primary)
         if record is None:
-            record = unit.records[self.primary] = ClusterRecord(self.verdict(unit.method, unit.path))
+            record = unit.records[self.primary] = ClusterRecord(self, self.verdict(unit.method, unit.path))
         return record
 
     def verdict(self, method: str | None, path: str | None) -> Verdict:
         """Answer what the rules over `METHOD /path` say; outside requests both are None."""
         if method is None or path is None:
             return self._outside
-        return self._chooser.verdict(method, path)
+        return self.chooser.verdict(method, path)
 
     def last_decision(self, unit: UnitOfWork) -> Decision | None:
-        """Answer the decision of the last read of `unit` in this cluster; without one, that which sends all to the primary."""
+        """Answer the decision of the last read of `unit` here; without one, what sends all to the primary."""
         if unit.decision is not None and unit.decision.alias in self.aliases:
             return unit.decision
         verdict = self.record(unit).verdict
@@ -115,30 +139,30 @@ class Policy:
         if instance is not None and not self.owns(instance):
             return None
         unit = open_unit()
-        blocks = open_blocks.get()
+        blocks = current_place.get().blocks
         if blocks:
             return self._read_in_block(unit or blocks[-1].unit or UnitOfWork(), blocks[-1], model)
         if unit is None and (self._outside.role is PRIMARY or migrates(model)):
             return self._on_primary(None, "outside_request", model)
         if unit is None:
             unit = UnitOfWork()
-            current_unit.set(unit)
+            current_place.set(unit)
         return self._read_in(unit, model, instance)
 
     def _read_in(self, unit: UnitOfWork, model: Any, instance: Any) -> str:
         """Apply rules 5 to 10."""
         record = self.record(unit)
-        wrapper = self._connection.wrapper
         if record.verdict.role is PRIMARY:
             reason = record.verdict.reason
         elif record.wrote:
             reason = "wrote"
-        elif counts(wrapper, unit, record):
+        elif counts(self._connection.wrapper, unit, record):
             reason = "atomic"
-        elif instance is not None and instance._state.db == self.primary:
+        elif instance is not None and self._is_on_primary(instance):
             reason = "instance"
         else:
             self._decided(unit, record.decision or self._pick(record), model)
+            unit.latest = record
             return record.answer
         return self._on_primary(unit, reason, model)
 
@@ -146,11 +170,12 @@ class Policy:
         """Pick the one replica that serves this unit of work."""
         alias = self._pool.pick()
         if alias is None:
-            record.pick(self._because["no_replica"], self.primary)
+            decision, answer = self._because["no_replica"], self.primary
         else:
             decision = Decision(role=REPLICA, alias=alias, reason=record.verdict.reason)
-            record.pick(decision, self._pool.answer(alias))
-        return record.decision
+            answer = self._mirrored if self._pool.is_mirrored(alias) else alias
+        record.pick(decision, answer)
+        return decision
 
     def _read_in_block(self, unit: UnitOfWork, block: OpenBlock, model: Any) -> str:
         if block.role is PRIMARY:
@@ -169,6 +194,7 @@ class Policy:
         changed = unit is None or unit.decision != decision
         if unit is not None:
             unit.decision = decision
+            unit.latest = NO_RECORD
         if changed and role_decided.receivers:
             role_decided.send(sender=self.primary, decision=decision, model=model)
 

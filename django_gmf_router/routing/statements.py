@@ -13,8 +13,9 @@ from typing import Any
 
 _BEGINNING = r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
 _VERB = re.compile(_BEGINNING + r"([A-Za-z]+)", re.DOTALL)
-_TRANSACTION = frozenset("BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE SET RESET PRAGMA".split())
-_READS = frozenset("SELECT WITH VALUES TABLE SHOW EXPLAIN DECLARE FETCH CLOSE".split())
+_TRANSACTION = frozenset(["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"])
+_SESSION = frozenset(["SET", "RESET", "PRAGMA"])
+_READS = frozenset(["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DECLARE", "FETCH", "CLOSE"])
 _MODIFIES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|INTO|TRUNCATE|nextval|setval)\b", re.IGNORECASE)
 _TABLE = re.compile(
     r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM(?:\s+ONLY)?|MERGE\s+INTO)\s+"
@@ -41,7 +42,7 @@ def classify(sql: Any) -> Statement:
 def _classify(sql: str) -> Statement:
     found = _VERB.match(sql)
     verb = found[1].upper() if found else ""
-    if verb in _TRANSACTION or (verb in _READS and not _MODIFIES.search(sql)):
+    if verb in _TRANSACTION | _SESSION or (verb in _READS and not _MODIFIES.search(sql)):
         return Statement(verb=verb, writes=False, table=None)
     target = _TABLE.search(sql)
     return Statement(verb=verb, writes=True, table=target and (target[1] or target[2] or target[3]))

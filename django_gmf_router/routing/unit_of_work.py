@@ -5,42 +5,48 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from django_gmf_router.routing.decision import REPLICA, Decision
+from django_gmf_router.decision import REPLICA, Decision
+from django_gmf_router.routing.db_chooser import WRITE_METHOD, Verdict
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from django_gmf_router.routing.db_chooser import Verdict
+    from django_gmf_router.routing.blocks import OpenBlock
 
 
 class ClusterRecord:
     """What one unit of work remembers of one cluster."""
 
-    __slots__ = ("answer", "decision", "own_transaction", "settled", "verdict", "wrote")
+    __slots__ = ("answer", "decision", "own_transaction", "policy", "settled_for", "verdict", "wrote")
 
-    def __init__(self, verdict: Verdict) -> None:
-        """Start with the verdict of the rules that are fixed when the unit of work opens."""
+    def __init__(self, policy: object, verdict: Verdict) -> None:
+        """Start for the cluster of `policy` with what the rules say that are fixed when the unit opens."""
+        self.policy = policy
         self.verdict = verdict
         self.wrote = False
-        # The decision on the replica that was picked at the first read, and the alias whose connection serves it;
-        # settled while neither the rules nor a write send reads elsewhere.
+        # The decision on the replica that was picked at the first read, and the alias whose connection serves it.
         self.decision: Decision | None = None
-        self.settled: Decision | None = None
         self.answer = ""
+        # The policy, while neither the rules nor a write send reads elsewhere: all that the hot path asks.
+        self.settled_for: object = None
         self.own_transaction: object = None
 
     def pick(self, decision: Decision, answer: str) -> None:
         """Keep the replica of this unit of work: its decision, and the alias whose connection serves its reads."""
         self.decision = decision
         self.answer = answer
-        self.settled = decision if self.verdict.role is REPLICA and not self.wrote else None
+        if self.verdict.role is REPLICA and not self.wrote:
+            self.settled_for = self.policy
 
     def write(self) -> None:
         """Note that this unit of work wrote: its reads follow to the primary."""
         self.wrote = True
-        self.settled = None
+        self.settled_for = None
+
+
+NO_RECORD = ClusterRecord(None, WRITE_METHOD)
 
 
 class UnitOfWork:
@@ -50,7 +56,8 @@ class UnitOfWork:
     request, an attribute of a shared object does not.
     """
 
-    __slots__ = ("closed", "decision", "method", "path", "records", "request")
+    __slots__ = ("closed", "decision", "latest", "method", "path", "records", "request")
+    blocks: tuple[OpenBlock, ...] = ()
 
     def __init__(self, request: HttpRequest | None = None) -> None:
         """Open for `request`; None is a unit of work outside requests."""
@@ -60,28 +67,57 @@ class UnitOfWork:
         self.closed = False
         self.decision: Decision | None = None
         self.records: dict[str, ClusterRecord] = {}
+        # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
+        self.latest = NO_RECORD
+
+    @property
+    def unit(self) -> UnitOfWork:
+        """Answer itself: a unit of work is the place where no block is open."""
+        return self
 
     def close(self) -> None:
         """End it: whoever still holds it (a task, a thread) is routed as if there were none."""
         self.closed = True
         self.request = None
-        self.records = {}
+        self.latest = NO_RECORD
 
 
-current_unit: ContextVar[UnitOfWork | None] = ContextVar("gmf_unit_of_work", default=None)
+class InBlocks:
+    """A place inside use_primary() and use_replica() blocks, in a unit of work or outside; or in nothing at all."""
+
+    __slots__ = ("blocks", "unit")
+    latest = NO_RECORD
+
+    def __init__(self, unit: UnitOfWork | None, blocks: tuple[OpenBlock, ...]) -> None:
+        """Stand in `unit` inside `blocks`, the innermost last."""
+        self.unit = unit
+        self.blocks = blocks
+
+
+Place: TypeAlias = "UnitOfWork | InBlocks"
+NOWHERE = InBlocks(None, ())
+
+# One variable, which asyncio's tasks and threads each have their own value of. The blocks are immutable: a shared stack
+# would leak between the tasks of a `gather`.
+current_place: ContextVar[Place] = ContextVar("gmf_place", default=NOWHERE)
+
+
+def place(unit: UnitOfWork | None, blocks: tuple[OpenBlock, ...]) -> Place:
+    """Answer the place in `unit` and inside `blocks`."""
+    return InBlocks(unit, blocks) if blocks else unit or NOWHERE
 
 
 def open_unit() -> UnitOfWork | None:
     """Answer the unit of work of this context, unless it is closed."""
-    unit = current_unit.get()
+    unit = current_place.get().unit
     return None if unit is None or unit.closed else unit
 
 
 @contextmanager
 def entered(unit: UnitOfWork) -> Iterator[None]:
     """Run a block inside `unit`."""
-    token = current_unit.set(unit)
+    token = current_place.set(place(unit, current_place.get().blocks))
     try:
         yield
     finally:
-        current_unit.reset(token)
+        current_place.reset(token)

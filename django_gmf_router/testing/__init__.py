@@ -1,23 +1,30 @@
-"""What can a site test itself with?"""
+"""What can a site test itself with?
+
+Imported on first use: pytest loads the plugin, and with it this package, into every test run.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from django_gmf_router.testing.cluster import LocalCluster
-from django_gmf_router.testing.errors import LocalClusterError
-from django_gmf_router.testing.values import NodeStatus
 
 if TYPE_CHECKING:
     from django_gmf_router.testing.assertions import assert_routed_to
+    from django_gmf_router.testing.cluster import LocalCluster
+    from django_gmf_router.testing.errors import LocalClusterError
+    from django_gmf_router.testing.values import NodeStatus
 
 __all__ = ["LocalCluster", "LocalClusterError", "NodeStatus", "assert_routed_to"]
 
+_MODULES = {
+    "LocalCluster": "cluster",
+    "LocalClusterError": "errors",
+    "NodeStatus": "values",
+    "assert_routed_to": "assertions",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # The assertions need Django with its settings, the cluster does without.
-    if name == "assert_routed_to":
-        from django_gmf_router.testing.assertions import assert_routed_to  # noqa: PLC0415
-
-        return assert_routed_to
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

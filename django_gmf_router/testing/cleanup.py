@@ -38,4 +38,9 @@ def _belongs(entry: Path, state: ClusterState) -> bool:
         program, directory = (Path(os.readlink(entry / name)) for name in ("exe", "cwd"))
     except OSError:
         return False
-    return program.parent == state.bin_dir and directory.is_relative_to(state.home)
+    return program.parent == _real_bin_dir(state) and directory.is_relative_to(state.home)
+
+
+def _real_bin_dir(state: ClusterState) -> Path:
+    """Return where the programs are that a directory of symbolic links leads to."""
+    return (state.bin_dir / "postgres").resolve().parent

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from django_gmf_router.testing import lifecycle, replication
 from django_gmf_router.testing.build import check_names, copy_primary
@@ -19,18 +19,20 @@ from django_gmf_router.testing.values import NodeStatus
 
 PRIMARY = lifecycle.PRIMARY
 Progress = Callable[[str], None]
+Result = TypeVar("Result")
 
 
 class LocalCluster:
     """A real PostgreSQL primary and its streaming replicas, on loopback, in a directory of their own.
 
     Used as a context manager it stands inside the block, and nothing of it is left afterwards, also when this
-    process is killed. Nodes are called "primary" (or "default", its alias in Django), "replica_1", "replica_2"...
+    process is killed. Nodes are called "primary" (or "default", Django's alias), "replica_1", "replica_2".
     Every method raises LocalClusterError with one line that names the node or file and the remedy.
 
     replicas: how many; directory: where to keep the state, by default a new one for temporary files;
-    bin_dir: the directory of PostgreSQL's programs; base_port: the primary's port, the replicas' follow it, by
-    default any free ones; database, user: what the site is given; timeout_seconds: the longest wait for a server.
+    bin_dir: the directory of PostgreSQL's programs; base_port: the primary's port, the replicas' follow it,
+    by default any free ones; database, user: what the site is given; timeout_seconds: the longest wait for
+    a server.
     """
 
     def __init__(
@@ -63,8 +65,8 @@ class LocalCluster:
         """Return the cluster that was brought up in a directory, by whichever process."""
         running = lifecycle.attach(Path(directory).absolute())
         state = running.state
-        names = {"database": state.database, "user": state.user}
-        cluster = cls(len(state.nodes) - 1, directory=directory, **names)
+        replicas = len(state.nodes) - 1
+        cluster = cls(replicas, directory=directory, database=state.database, user=state.user)
         cluster._running = running
         return cluster
 
@@ -85,38 +87,38 @@ class LocalCluster:
     # As a whole
 
     def up(self, *, detached: bool = False, progress: Progress | None = None) -> LocalCluster:
-        """Bring the cluster up; one that stands already, in the same directory, is left as it is.
+        """Bring the cluster up; of one that stands already in the same directory only start stopped nodes.
 
         A detached cluster outlives this process and is ended by `down()`, here or elsewhere.
         """
         if self._running is None:
-            tell = progress or (lambda line: None)
+            tell = progress or _silent
             self._running, self._started_here = lifecycle.bring_up(self._plan, detached=detached, tell=tell)
         return self
 
     def down(self) -> None:
-        """End all servers and remove all files; harmless when the cluster is down."""
+        """End all servers and remove all files, also those of a crashed cluster in the same directory."""
         if self._running is not None:
             self._running.end()
+        elif self._plan.directory is not None:
+            lifecycle.clear(self._plan.directory)
         self._running = None
         self._started_here = False
 
     def status(self) -> list[NodeStatus]:
         """Return what there is to know of each node, empty when the cluster is down."""
-        nodes = self._nodes() if self._running else []
-        return [_status(node, role) for node, role in zip(nodes, _each(replication.role_of, nodes), strict=True)]
+        return _each(_status, self._nodes()) if self._running else []
 
     def heal(self) -> list[str]:
         """Bring back whatever was broken and return the names of the nodes that were.
 
-        Frozen nodes thaw, stopped ones start, paused ones replay; a replica that was promoted or lost its place
-        is made anew from a base backup. Returns when all replicas receive from the primary.
+        Frozen nodes thaw, stopped ones start, paused ones replay; a replica that was promoted or lost its
+        place is made anew from a base backup. Returns when all replicas receive from the primary.
         """
         broken = [node for node in self._nodes() if node.state() != "running"]
         for node in broken:
             self._revive(node)
-        replicas = self._replicas()
-        lame = [n for n, whole in zip(replicas, _each(replication.is_whole, replicas), strict=True) if not whole]
+        lame = [node for node in _each(replication.if_lame, self._replicas()) if node is not None]
         for node in lame:
             self._cure(node)
         return sorted({node.name for node in (*broken, *lame)})
@@ -150,7 +152,7 @@ class LocalCluster:
         replication.resume(self._replica(node))
 
     def promote(self, node: str) -> None:
-        """Make a replica a primary and return when it takes writes. The others go on following the old one."""
+        """Make a replica a primary and return when it takes writes; others go on following the old one."""
         replication.promote(self._node(node), self.timeout_seconds)
 
     def wait_for_replay(self, node: str | None = None, timeout_seconds: float = 10) -> None:
@@ -208,6 +210,7 @@ class LocalCluster:
     def _up(self) -> lifecycle.Running:
         if self._running is None:
             raise LocalClusterError("the cluster is down: call up(), or use it in a with statement")
+        self._running.refresh()
         return self._running
 
     def _nodes(self) -> list[Node]:
@@ -250,12 +253,16 @@ class LocalCluster:
             replication.wait_for_streaming([node], self.timeout_seconds)
 
 
-def _each(function: Callable[[Node], Any], nodes: Iterable[Node]) -> list[Any]:
-    listed = list(nodes)
-    with ThreadPoolExecutor(max_workers=max(1, len(listed))) as pool:
-        return list(pool.map(function, listed))
+def _silent(line: str) -> None:
+    """Be the progress that nobody wants to see."""
 
 
-def _status(node: Node, role: Any) -> NodeStatus:
+def _each(function: Callable[[Node], Result], nodes: Sequence[Node]) -> list[Result]:
+    with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+        return list(pool.map(function, nodes))
+
+
+def _status(node: Node) -> NodeStatus:
+    role = replication.role_of(node)
     pid = node.process.pid if node.process is not None and node.process.alive() else None
     return NodeStatus(name=node.name, role=role, port=node.port, state=node.state(), pid=pid)

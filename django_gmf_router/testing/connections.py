@@ -39,7 +39,9 @@ class Access:
             "PORT": str(self.ports[node]),
         }
 
-    def databases(self, primary: str, replicas: Sequence[str], engine: str, *, mirror: bool) -> dict[str, Any]:
+    def databases(
+        self, primary: str, replicas: Sequence[str], engine: str, *, mirror: bool
+    ) -> dict[str, dict[str, Any]]:
         """Return Django's DATABASES: the primary as `default`, replicas under their names, read-only."""
         databases = {"default": self.settings(primary, engine)}
         for name in replicas:

@@ -19,7 +19,7 @@ from django_gmf_router.testing.node import Node
 from django_gmf_router.testing.ports import free_ports
 from django_gmf_router.testing.processes import Process
 from django_gmf_router.testing.programs import Programs
-from django_gmf_router.testing.state import ENV_FILE, FILE, TOKEN_FILE, ClusterState, NodeState, load
+from django_gmf_router.testing.state import ENV_FILE, TOKEN_FILE, ClusterState, NodeState, load
 from django_gmf_router.testing.tether import Tether
 
 PRIMARY = "primary"
@@ -67,12 +67,23 @@ class Running:
         return Access(ports=ports, database=state.database, user=state.user, password=password)
 
     def start(self, nodes: Sequence[Node]) -> None:
-        """Start servers at the same time, and return when all take queries."""
-        for node in nodes:
+        """Start the servers that are stopped, at the same time, and return when all take queries."""
+        for node in (node for node in nodes if node.state() == "stopped"):
             node.launch()
             self.remember(self.state.with_process(node.name, node.process))
         for node in nodes:
             node.wait_until_ready(self.timeout_seconds)
+
+    def refresh(self) -> None:
+        """Take notice of servers that another process has started anew."""
+        if all(node.state() != "stopped" for node in self.nodes.values()):
+            return
+        state = load(self.state.directory)
+        if state is None or state.token != self.state.token:
+            return
+        self.state = state
+        for name, node in self.nodes.items():
+            node.process = state.nodes[name].process
 
     def remember(self, state: ClusterState) -> None:
         self.state = state
@@ -96,12 +107,22 @@ def attach(directory: Path) -> Running:
     return Running(state, timeout_seconds=30.0)
 
 
+def clear(directory: Path) -> None:
+    """End the cluster in a directory, whatever is left of it."""
+    state = load(directory)
+    if state is not None:
+        end_cluster(state)
+
+
 def bring_up(plan: Plan, *, detached: bool, tell: Tell) -> tuple[Running, bool]:
     """Return the plan's cluster and whether it was started by this call."""
     old = load(plan.directory) if plan.directory is not None else None
     if old is not None and _stands(old):
         tell(f"a cluster stands in {old.directory} already")
-        return Running(old, plan.timeout_seconds), False
+        running = Running(old, plan.timeout_seconds)
+        # Not those that are frozen: they would not get ready.
+        running.start([node for node in running.nodes.values() if node.state() == "stopped"])
+        return running, False
     if old is not None:
         tell(f"clearing away what is left of a cluster in {old.directory}")
         end_cluster(old)
@@ -110,9 +131,14 @@ def bring_up(plan: Plan, *, detached: bool, tell: Tell) -> tuple[Running, bool]:
 
 def _stands(state: ClusterState) -> bool:
     if state.owner is not None and state.owner.alive():
-        raise LocalClusterError(f"the cluster in {state.directory} belongs to process {state.owner.pid}, which runs")
-    if state.builder is not None and state.builder.alive() and state.starting:
-        raise LocalClusterError(f"process {state.builder.pid} is bringing up the cluster in {state.directory}")
+        raise LocalClusterError(
+            f"the cluster in {state.directory} belongs to the running process {state.owner.pid}: "
+            "end that or choose another directory"
+        )
+    if state.starting and state.builder is not None and state.builder.alive():
+        raise LocalClusterError(
+            f"process {state.builder.pid} is bringing up the cluster in {state.directory}: wait for it"
+        )
     return state.owner is None and not state.starting and bool(state.processes()) and state.owns_home()
 
 
@@ -123,7 +149,8 @@ def _build(plan: Plan, *, detached: bool, tell: Tell) -> Running:
     ports = free_ports(len(plan.names()), plan.base_port)
     version = major_version(bin_dir)
     state = _make_directories(plan, bin_dir, account, detached=detached)
-    state = replace(state, nodes={n: NodeState(port=p) for n, p in zip(plan.names(), ports, strict=True)})
+    nodes = {name: NodeState(port=port) for name, port in zip(plan.names(), ports, strict=True)}
+    state = replace(state, nodes=nodes)
     state.save()
     running = Running(state, plan.timeout_seconds, None if detached else Tether(state.directory))
     try:
@@ -149,7 +176,7 @@ def _make_directories(plan: Plan, bin_dir: Path, account: Account, *, detached: 
     return ClusterState(
         directory=directory,
         home=home,
-        bin_dir=within_reach(bin_dir, account, home / "programs"),
+        bin_dir=bin_dir,
         token=token,
         database=plan.database,
         user=plan.user,
@@ -171,6 +198,7 @@ def _directory(wanted: Path | None) -> tuple[Path, bool]:
 
 
 def _fill(running: Running, plan: Plan, version: int, tell: Tell) -> None:
+    _bring_within_reach(running)
     build.write_passwords(running.programs, plan.user)
     primary = running.nodes[PRIMARY]
     tell(f"{PRIMARY}: creating its data")
@@ -187,20 +215,26 @@ def _fill(running: Running, plan: Plan, version: int, tell: Tell) -> None:
     running.remember(replace(running.state, starting=False))
 
 
-def _start(running: Running, nodes: Sequence[Node], plan: Plan, tell: Tell) -> None:
-    """Start new servers; where no port was asked for, take another one for a node whose port was snatched away."""
-    for attempt in range(1, PORT_ATTEMPTS + 1):
-        waiting = [node for node in nodes if node.state() == "stopped"]
-        try:
-            running.start(waiting)
-        except PortTakenError:
-            if plan.base_port is not None or attempt == PORT_ATTEMPTS:
-                raise
-            _renumber(running, [node for node in nodes if node.state() == "stopped"])
-        else:
-            break
-    for node in nodes:
-        tell(f"{node.name}: takes queries on port {node.port}")
+def _bring_within_reach(running: Running) -> None:
+    programs = running.programs
+    programs.bin_dir = within_reach(programs.bin_dir, programs.account, running.state.home / "programs")
+    running.remember(replace(running.state, bin_dir=programs.bin_dir))
+
+
+def _start(
+    running: Running, nodes: Sequence[Node], plan: Plan, tell: Tell, attempts: int = PORT_ATTEMPTS
+) -> None:
+    """Start new servers; unless ports were asked for, one that was snatched away meanwhile is replaced."""
+    try:
+        running.start(nodes)
+    except PortTakenError:
+        if plan.base_port is not None or attempts == 1:
+            raise
+        _renumber(running, [node for node in nodes if node.state() == "stopped"])
+        _start(running, nodes, plan, tell, attempts - 1)
+    else:
+        for node in nodes:
+            tell(f"{node.name}: takes queries on port {node.port}")
 
 
 def _renumber(running: Running, nodes: Sequence[Node]) -> None:

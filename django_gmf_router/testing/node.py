@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
 
 from django_gmf_router.testing.errors import LocalClusterError, PortTakenError
 from django_gmf_router.testing.ports import require_free
@@ -45,7 +44,7 @@ class Node:
         _, self.process = self.programs.start_server("-D", str(self.data), *options, log=self.log)
 
     def wait_until_ready(self, timeout_seconds: float) -> None:
-        """Wait until the server takes queries; raises LocalClusterError with the end of its log if it dies."""
+        """Wait until the server takes queries; raises LocalClusterError: its last words if it dies."""
         deadline = time.monotonic() + timeout_seconds
         while not self._is_ready():
             if self.process is None or not self.process.alive():
@@ -64,7 +63,7 @@ class Node:
         self.process.send(signal.SIGINT)
         # A primary waits for replicas to have received everything, a frozen one never has.
         if not self.process.wait_until_gone(timeout_seconds):
-            self.kill()
+            end([self.process])
         self.process = None
 
     def kill(self) -> None:
@@ -85,7 +84,9 @@ class Node:
             raise LocalClusterError(f"{self.name} is stopped: restart it first")
         return self.process
 
-    def query(self, sql: str, *, database: str = SUPERUSER, timeout_seconds: float = GRACE_SECONDS) -> list[Row]:
+    def query(
+        self, sql: str, *, database: str = SUPERUSER, timeout_seconds: float = GRACE_SECONDS
+    ) -> list[Row]:
         """Run SQL as superuser; raises LocalClusterError."""
         options = {"database": database, "user": SUPERUSER}
         return self.programs.query(self.name, self.port, sql, timeout_seconds=timeout_seconds, **options)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import socket
+from itertools import islice
 from pathlib import Path
 
 from django_gmf_router.testing.errors import LocalClusterError, PortTakenError
 
 HOST = "127.0.0.1"
+LOWEST_PORT = 1024
+HIGHEST_PORT = 65535
 FIRST_PORT = 15000
 ATTEMPTS = 200
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -21,12 +24,16 @@ def free_ports(count: int, base_port: int | None = None) -> list[int]:
     Raises PortTakenError when one from `base_port` on is taken, LocalClusterError when none is free.
     """
     if base_port is not None:
+        if not LOWEST_PORT <= base_port <= HIGHEST_PORT - count:
+            raise LocalClusterError(
+                f"port {base_port}: choose one from {LOWEST_PORT} to {HIGHEST_PORT - count}"
+            )
         return [require_free(port) for port in range(base_port, base_port + count)]
     first, end = FIRST_PORT, _first_ephemeral_port()
     # Not bind(0): that gives ports which outgoing connections use too, and while a node is killed any client
     # of the same machine could be given its port.
     candidates = random.sample(range(first, end), min(ATTEMPTS, end - first))
-    free = [port for port, _ in zip((port for port in candidates if is_free(port)), range(count), strict=False)]
+    free = list(islice(filter(is_free, candidates), count))
     if len(free) < count:
         raise LocalClusterError(f"no free port on {HOST} between {first} and {end - 1}: end some servers")
     return free
@@ -45,7 +52,7 @@ def is_free(port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except (OSError, OverflowError):
+        except OSError:
             return False
         return True
 

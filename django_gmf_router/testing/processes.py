@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -13,8 +14,8 @@ from typing import NamedTuple
 PROC = Path("/proc")
 POLL_SECONDS = 0.005
 
-# Servers that this Python process started. Only their parent can reap them, whichever LocalCluster object asks,
-# and a Popen that is dropped while its process lives warns.
+# Servers that this Python process started. Only their parent can reap them, whichever LocalCluster object
+# asks, and a Popen that is dropped while its process lives warns.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -73,11 +74,18 @@ def adopt(child: subprocess.Popen[bytes]) -> Process | None:
     return Process.find(child.pid)
 
 
+@atexit.register
+def _disown() -> None:
+    # Those of a detached cluster live on.
+    for child in _children.values():
+        child.returncode = 0
+
+
 def freeze(root: Process) -> None:
     """Stop a process and its children (SIGSTOP), and return when all of them stand."""
     _stop(root)
     stopped: set[Process] = set()
-    # The parent stands, so it starts no more children; one that it was just starting shows up in the next round.
+    # The parent stands, so it starts no more children; one it was just starting shows up in the next round.
     while fresh := set(root.children()) - stopped:
         for child in fresh:
             _stop(child)

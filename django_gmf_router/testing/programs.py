@@ -20,6 +20,7 @@ Row = tuple["str | None", ...]
 SUPERUSER = "postgres"
 PASSWORD_FILE = "passwords"  # noqa: S105  (the name of a file)
 NULL = "\x1aNULL\x1a"
+PSQL_OPTIONS = ("-Xqt", "--csv", "-P", f"null={NULL}", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose")
 COMPLAINT = re.compile(r"error|fatal", re.IGNORECASE)
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
 
@@ -52,7 +53,7 @@ class Programs:
         """Start a server that writes to a log; the process is None if it has ended already."""
         command = [str(self.bin_dir / "postgres"), *args]
         with log.open("ab") as output:
-            child = subprocess.Popen(  # noqa: S603
+            child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -70,8 +71,7 @@ class Programs:
         Raises LocalClusterError when the server refuses it or does not answer in time.
         """
         target = ("-h", HOST, "-p", str(port), "-U", user, "-d", database, "-w")
-        format_ = ("-X", "-q", "-t", "--csv", "-P", f"null={NULL}", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose")
-        command = [str(self.bin_dir / "psql"), *target, *format_]
+        command = [str(self.bin_dir / "psql"), *target, *PSQL_OPTIONS]
         try:
             # By stdin, since anybody can read command lines and SQL may hold a password.
             done = subprocess.run(
@@ -104,12 +104,13 @@ class Programs:
     def passwords(self) -> dict[str, str]:
         """Return the passwords by the name of the role."""
         lines = (self.home / PASSWORD_FILE).read_text().splitlines()
-        return {user: password for user, password in (line.split(":")[3:] for line in lines)}
+        fields = [line.split(":") for line in lines]
+        return {user: password for _, _, _, user, password in fields}
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-        passwords = str(self.home / PASSWORD_FILE)
-        return {**kept, "LC_ALL": "C", "HOME": str(self.home), "PGPASSFILE": passwords, "PGCLIENTENCODING": "UTF8"}
+        files = {"HOME": str(self.home), "PGPASSFILE": str(self.home / PASSWORD_FILE)}
+        return {**kept, **files, "LC_ALL": "C", "PGCLIENTENCODING": "UTF8"}
 
     def _as_server(self) -> dict[str, Any]:
         # In `home`, so that whatever is left over after a crash is found by its working directory.

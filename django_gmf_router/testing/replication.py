@@ -12,10 +12,11 @@ from django_gmf_router.testing.values import Role
 POLL_SECONDS = 0.02
 ROLE_TIMEOUT_SECONDS = 3.0
 
-# A committed record first, since it takes everything before it to disk: the flush position then covers commits
-# with synchronous_commit=off too. Not the insert position: at rest it may point past a page header, a place that
-# no replica ever reports.
+# A committed record first, since it takes everything before it to disk: the flush position then covers
+# commits with synchronous_commit=off too. Not the insert position: at rest it may point past a page header,
+# a place that no replica ever reports.
 FLUSHED = "SELECT pg_logical_emit_message(true, 'gmf', '') IS NULL; SELECT pg_current_wal_flush_lsn();"
+TRUE = [("t",)]
 STREAMING = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
 
 
@@ -27,7 +28,7 @@ def role_of(node: Node) -> Role | None:
         rows = node.query("SELECT pg_is_in_recovery()", timeout_seconds=ROLE_TIMEOUT_SECONDS)
     except LocalClusterError:
         return None
-    return "replica" if rows == [("t",)] else "primary"
+    return "replica" if rows == TRUE else "primary"
 
 
 def pause(node: Node, timeout_seconds: float) -> None:
@@ -45,7 +46,11 @@ def promote(node: Node, timeout_seconds: float) -> None:
     """Make a replica a primary of its own and return when it takes writes; raises LocalClusterError."""
     if not is_true(node, "SELECT pg_is_in_recovery()"):
         raise LocalClusterError(f"{node.name} is a primary already: promote a replica")
-    if not is_true(node, f"SELECT pg_promote(true, {max(1, round(timeout_seconds))})"):
+    # The server tells of its own time-out, before psql's.
+    promoted = node.query(
+        f"SELECT pg_promote(true, {round(timeout_seconds)})", timeout_seconds=timeout_seconds + 5
+    )
+    if promoted != TRUE:
         raise LocalClusterError(f"{node.name} was not promoted within {timeout_seconds:g} s: see {node.log}")
 
 
@@ -82,8 +87,13 @@ def is_whole(node: Node) -> bool:
         return False
 
 
+def if_lame(node: Node) -> Node | None:
+    """Return the replica unless it is whole."""
+    return None if is_whole(node) else node
+
+
 def is_true(node: Node, sql: str) -> bool:
-    return node.query(sql) == [("t",)]
+    return node.query(sql) == TRUE
 
 
 def wait_for(reached: Callable[[], bool], timeout_seconds: float, message: str) -> None:

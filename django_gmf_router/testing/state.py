@@ -1,4 +1,4 @@
-"""What is remembered of a local cluster on disk, so that other processes find it, and find out when it is stale?"""
+"""What is remembered of a local cluster on disk, so that others find it, and see when it is stale?"""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class NodeState:
 class ClusterState:
     """What a state file says.
 
-    `home` holds everything the servers own and carries the same `token` in a file, so that nothing else is ever
-    removed. `owner` is the process that the cluster ends with, None for a cluster that outlives its command.
+    `home` holds everything the servers own and carries the same `token` in a file, so that nothing else is
+    ever removed. `owner` is the process that the cluster ends with, None for a cluster that outlives its
+    command; `builder` the one that brings it up while `starting`.
     """
 
     directory: Path
@@ -69,12 +70,12 @@ class ClusterState:
             return False
 
     def remove(self) -> None:
-        """Remove every file of the cluster; the directory itself if the cluster made it, and holds nothing else."""
+        """Remove every file of the cluster; the directory too if the cluster made it and it is empty then."""
         if self.owns_home():
             shutil.rmtree(self.home)
         for path in (self.directory / ENV_FILE, *self.directory.glob("cluster.*")):
             path.unlink(missing_ok=True)
-        if self.made_directory and not any(self.directory.iterdir()):
+        if self.made_directory and self.directory.exists() and not any(self.directory.iterdir()):
             self.directory.rmdir()
 
 
@@ -84,12 +85,13 @@ def load(directory: Path) -> ClusterState | None:
     try:
         data = json.loads(path.read_text())
         if data.pop("version") != VERSION:
-            raise LocalClusterError(f"{path} is of another version of this package: end its servers and remove it")
+            raise LocalClusterError(f"{path} is of another version of this package: remove it")
         return _parse(directory, data)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise LocalClusterError(f"{path} is not a cluster's state ({type(error).__name__}): remove it") from error
+        message = f"{path} is not a cluster's state ({type(error).__name__}): remove it"
+        raise LocalClusterError(message) from error
 
 
 def _parse(directory: Path, data: dict[str, object]) -> ClusterState:

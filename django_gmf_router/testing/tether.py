@@ -36,7 +36,7 @@ class Tether:
         _tethers.add(self)
 
     def release(self) -> None:
-        """Let the watchdog go and wait for its end. Call it when the cluster is gone, or the watchdog ends it."""
+        """Let the watchdog go and wait for its end; it ends the cluster, should that still stand."""
         _tethers.discard(self)
         os.close(self._write_end)
         self._watchdog.wait()

@@ -1,7 +1,7 @@
 """Who ends a cluster when its owner was killed and can do nothing any more?
 
-Run as a program: it waits for the end of its standard input, whose other end only the owner holds, then ends the
-cluster of the directory it was given, if that is still there.
+Run as a program: it waits for the end of its standard input, whose other end only the owner holds, then ends
+the cluster of the directory it was given, if that is still there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How can an object that was read from a replica be added to a relation on the primary?"""
+"""Which aliases say more than their name? Strings that Django keeps in `_state.db` and hands back."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ class ClusterAlias(str):
 
     def __hash__(self) -> int:
         return str.__hash__(self)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[type[str], tuple[str]]:
+        return str, (str.__str__(self),)
+
+
+class MirroredAlias(str):
+    """The primary's alias in a test run, where a replica would have served: what was read so is not the primary's."""
+
+    __slots__ = ()
 
     def __reduce_ex__(self, protocol: Any) -> tuple[type[str], tuple[str]]:
         return str, (str.__str__(self),)

@@ -1,0 +1,52 @@
+"""Show the nodes of every cluster: which answer, and in which role."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from django_gmf_router import clusters
+from django_gmf_router.replicas.status import NodeStatus, exit_code
+
+COLUMNS = ("alias", "role", "state", "lag", "position", "share", "error")
+
+
+class Command(BaseCommand):
+    """`gmf_status [--json]`; exits with 0 all up, 1 degraded, 2 no primary."""
+
+    help = "Show the nodes of every cluster. Exits with 0 if all are up, 1 if one is not, 2 if a primary is missing."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the format."""
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        """Print the nodes and exit with their state."""
+        try:
+            nodes = clusters.status()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(json.dumps([asdict(node) for node in nodes]) if options["json"] else _table(nodes))
+        if code := exit_code(nodes):
+            sys.exit(code)
+
+
+def _table(nodes: list[NodeStatus]) -> str:
+    if not nodes:
+        return "No cluster with replicas is configured: see GMF_ROUTER."
+    rows = [COLUMNS, *(tuple(_cell(getattr(node, column)) for column in COLUMNS) for node in nodes)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.0%}"
+    return "-" if value is None else str(value)

@@ -1,0 +1,129 @@
+"""How does the demo site come to stand on a real cluster, and go without a trace?
+
+Run as a program, `python -m testproject.demo [--port N]`; `make demo` prepares what it needs. Everything lives in
+this one process but the servers, which LocalCluster ends with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+try:
+    import environ  # noqa: F401
+    from django.core.management import call_command
+
+    from django_gmf_router.testing import LocalCluster, LocalClusterError
+except ImportError as error:
+    sys.exit(f"The demo needs {error.name}: run it with make demo, which installs it.")
+
+HOST = "127.0.0.1"
+ADMIN = "admin"
+ADMIN_PASSWORD = "demo"
+# What the shell may hold for another site.
+FOREIGN = ("ALLOWED_HOSTS", "CACHE_URL", "GMF_DB_CHOOSER_MASTER", "GMF_DB_CHOOSER_SLAVE", "PGSCHEMA", "PGSCHEMA_STATIC")
+
+
+def main() -> None:
+    """Bring everything up, serve until Ctrl-C or SIGTERM, take everything down."""
+    port = port_asked_for()
+    refuse_a_taken_port(port)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        with standing_cluster() as cluster:
+            configure(cluster)
+            fill(cluster)
+            serve(port)
+    except LocalClusterError as error:
+        sys.exit(f"The cluster does not stand: {error}")
+    except KeyboardInterrupt:
+        print()
+    finally:
+        print("Stopped.", flush=True)
+
+
+def port_asked_for() -> int:
+    parser = argparse.ArgumentParser(prog="python -m testproject.demo", description=__doc__)
+    parser.add_argument("--port", type=int, default=8000, help="the port to serve on (default: 8000)")
+    port: int = parser.parse_args().port
+    if not 0 < port < 65536:
+        sys.exit(f"Port {port} does not exist: run make demo PORT=8001.")
+    return port
+
+
+def refuse_a_taken_port(port: int) -> None:
+    """Stop before anything is started, where the server could not start in the end."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            other = port + 1 if 1024 <= port < 65535 else 8001
+            sys.exit(f"Port {port} cannot be used ({error.strerror}): run make demo PORT={other}.")
+
+
+@contextmanager
+def standing_cluster() -> Iterator[LocalCluster]:
+    step("Starting a PostgreSQL primary and two replicas")
+    with LocalCluster(replicas=2) as cluster:
+        try:
+            yield cluster
+        finally:
+            # A second Ctrl-C would leave the rest to the cluster's watchdog.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            step("Stopping the cluster")
+
+
+def configure(cluster: LocalCluster) -> None:
+    """Set the site's environment to the cluster, as it would be set on a server."""
+    for name in FOREIGN:
+        os.environ.pop(name, None)
+    primary, *replicas = cluster.nodes
+    os.environ.update(
+        DJANGO_SETTINGS_MODULE="testproject.settings",
+        DEBUG="1",
+        SECRET_KEY=secrets.token_urlsafe(50),
+        DATABASE_URL=cluster.url(primary),
+        DATABASE_REPLICA_URLS=",".join(map(cluster.url, replicas)),
+    )
+    for name in cluster.nodes:
+        print(f"  {name}: {HOST}:{cluster.port(name)}")
+
+
+def fill(cluster: LocalCluster) -> None:
+    """Make the tables, the sample places and the admin's account, and wait until the replicas have them."""
+    import django  # noqa: PLC0415  the settings stand only now
+
+    django.setup()
+    step("Making the tables")
+    call_command("migrate", verbosity=0)
+    step("Loading the sample places")
+    call_command("load_places")
+    os.environ["DJANGO_SUPERUSER_PASSWORD"] = ADMIN_PASSWORD
+    call_command("createsuperuser", interactive=False, username=ADMIN, email="", verbosity=0)
+    cluster.wait_for_replay()
+
+
+def serve(port: int) -> None:
+    """Serve until a signal comes, in threads, and say what to open."""
+    site = f"http://{HOST}:{port}"
+    step("Serving the site; Ctrl-C stops everything")
+    print(f"  {site}/              which node served what, and why")
+    print(f"  {site}/places?bbox=6.5,46.4,6.8,46.6")
+    print(f"  {site}/admin/        log in as {ADMIN}, password {ADMIN_PASSWORD}", flush=True)
+    call_command("runserver", f"{HOST}:{port}", use_reloader=False)
+
+
+def step(line: str) -> None:
+    print(f"* {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

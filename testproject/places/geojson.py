@@ -1,0 +1,28 @@
+"""How does a place look as GeoJSON (RFC 7946)?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.http import JsonResponse
+
+from testproject.places.models import Place
+
+CONTENT_TYPE = "application/geo+json"
+
+
+def feature(place: Place) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "id": place.pk,
+        "geometry": {"type": "Point", "coordinates": [place.lon, place.lat]},
+        "properties": {"name": place.name, "category": place.category, "updated": place.updated},
+    }
+
+
+def collection(places: Iterable[Place], *, limit: int) -> JsonResponse:
+    """Answer up to `limit` places; give one more, and the answer says that it is not all."""
+    features = [feature(place) for place in places]
+    body = {"type": "FeatureCollection", "features": features[:limit], "truncated": len(features) > limit}
+    return JsonResponse(body, content_type=CONTENT_TYPE)

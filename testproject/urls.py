@@ -1,0 +1,12 @@
+"""Which pages has the demo site?"""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("testproject.served.urls")),
+    path("", include("testproject.places.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,514 @@
+"""Does the local cluster stand, break as told, and leave nothing behind?"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from django_gmf_router.testing import LocalCluster, LocalClusterError
+from django_gmf_router.testing.processes import Process
+from django_gmf_router.testing.replication import wait_for
+from django_gmf_router.testing.state import load
+
+pytestmark = pytest.mark.cluster
+
+OWNER = """
+import sys
+from django_gmf_router.testing import LocalCluster
+cluster = LocalCluster(1, directory=sys.argv[1]).up()
+if "freeze" in sys.argv:
+    cluster.freeze("replica_1")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def table(gmf_cluster: LocalCluster) -> Iterator[str]:
+    gmf_cluster.execute("primary", "DROP TABLE IF EXISTS town; CREATE TABLE town (name text)")
+    gmf_cluster.wait_for_replay()
+    yield "town"
+    gmf_cluster.heal()
+    gmf_cluster.execute("primary", "DROP TABLE IF EXISTS town")
+
+
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory for temporary files that shows what stays behind, open to the servers' user."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    directory = Path(tempfile.mkdtemp(prefix="gmf-test-"))
+    directory.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    monkeypatch.setenv("TMPDIR", str(directory))
+    return directory
+
+
+@contextmanager
+def closing_down(cluster: LocalCluster) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        cluster.down()
+
+
+def states(cluster: LocalCluster) -> dict[str, str]:
+    return {node.name: node.state for node in cluster.status()}
+
+
+def roles(cluster: LocalCluster) -> dict[str, str | None]:
+    return {node.name: node.role for node in cluster.status()}
+
+
+def insert(cluster: LocalCluster, name: str) -> None:
+    cluster.execute("primary", f"INSERT INTO town VALUES ('{name}')")
+
+
+def towns(cluster: LocalCluster, node: str) -> list[str | None]:
+    return [row[0] for row in cluster.execute(node, "SELECT name FROM town ORDER BY name")]
+
+
+def servers_of(directory: Path) -> list[Process]:
+    state = load(directory)
+    assert state is not None
+    return state.processes()
+
+
+# Standing
+
+
+def test_a_primary_and_two_replicas_stand_in_under_5_seconds() -> None:
+    start = time.monotonic()
+    with LocalCluster(2):
+        assert time.monotonic() - start < 5
+
+
+def test_every_server_says_itself_what_it_is(gmf_cluster: LocalCluster) -> None:
+    assert roles(gmf_cluster) == {"primary": "primary", "replica_1": "replica", "replica_2": "replica"}
+
+
+def test_replicas_stream_through_slots_of_their_own(gmf_cluster: LocalCluster) -> None:
+    slots = gmf_cluster.execute("primary", "SELECT slot_name FROM pg_replication_slots WHERE active ORDER BY 1")
+    assert slots == [("replica_1",), ("replica_2",)]
+
+
+def test_the_primary_answers_to_its_alias_in_django(gmf_cluster: LocalCluster) -> None:
+    assert gmf_cluster.port("default") == gmf_cluster.port("primary")
+
+
+def test_what_the_primary_commits_is_on_the_replicas(gmf_cluster: LocalCluster, table: str) -> None:
+    insert(gmf_cluster, "Bern")
+    gmf_cluster.wait_for_replay()
+    assert towns(gmf_cluster, "replica_1") == towns(gmf_cluster, "replica_2") == ["Bern"]
+
+
+def test_waiting_for_replay_covers_commits_that_were_not_flushed(gmf_cluster: LocalCluster, table: str) -> None:
+    gmf_cluster.execute("primary", "SET synchronous_commit = off; INSERT INTO town VALUES ('Chur')")
+    gmf_cluster.wait_for_replay()
+    assert towns(gmf_cluster, "replica_2") == ["Chur"]
+
+
+def test_rows_tell_null_from_an_empty_text(gmf_cluster: LocalCluster) -> None:
+    rows = gmf_cluster.execute("primary", "SELECT NULL, '', 'a\nb,\"c'; SELECT ''")
+    assert rows == [(None, "", 'a\nb,"c'), ("",)]
+
+
+def test_wrong_sql_is_one_line_that_names_the_node(gmf_cluster: LocalCluster) -> None:
+    with pytest.raises(LocalClusterError, match=r"^replica_1: ERROR: +25006: .*read-only") as caught:
+        gmf_cluster.execute("replica_1", "CREATE TABLE nowhere ()")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_node_is_told_which_there_are(gmf_cluster: LocalCluster) -> None:
+    with pytest.raises(LocalClusterError, match="no node 'replica_9'.*primary, replica_1, replica_2"):
+        gmf_cluster.kill("replica_9")
+
+
+def test_the_sites_role_is_no_superuser_but_may_create_databases(gmf_cluster: LocalCluster) -> None:
+    sql = "SELECT rolsuper, rolreplication, rolcreatedb FROM pg_roles WHERE rolname = 'gmf'"
+    assert gmf_cluster.execute("primary", sql) == [("f", "f", "t")]
+
+
+def test_a_wrong_password_is_refused(gmf_cluster: LocalCluster) -> None:
+    psycopg2 = pytest.importorskip("psycopg2")
+    entry = gmf_cluster.databases()["default"]
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(host=entry["HOST"], port=entry["PORT"], user="gmf", dbname="gmf", password="wrong")
+
+
+@pytest.mark.parametrize("name", ["dsn", "url"])
+def test_a_driver_connects_with_the_dsn_and_the_url(gmf_cluster: LocalCluster, name: str) -> None:
+    psycopg2 = pytest.importorskip("psycopg2")
+    connection = psycopg2.connect(getattr(gmf_cluster, name)("replica_2"))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_user, current_database(), inet_server_port()")
+            assert cursor.fetchone() == ("gmf", "gmf", gmf_cluster.port("replica_2"))
+    finally:
+        connection.close()
+
+
+def test_databases_are_settings_with_read_only_replicas(gmf_cluster: LocalCluster) -> None:
+    databases = gmf_cluster.databases()
+    assert list(databases) == ["default", "replica_1", "replica_2"]
+    assert databases["default"]["PORT"] == str(gmf_cluster.port("primary"))
+    assert "OPTIONS" not in databases["default"]
+    assert databases["replica_1"]["OPTIONS"] == {"options": "-c default_transaction_read_only=on"}
+    assert "TEST" not in databases["replica_1"]
+
+
+def test_databases_can_be_mirrors_for_django_tests(gmf_cluster: LocalCluster) -> None:
+    databases = gmf_cluster.databases("django.db.backends.postgresql", mirror=True)
+    assert "TEST" not in databases["default"]
+    assert databases["replica_2"]["TEST"] == {"MIRROR": "default"}
+    assert databases["replica_2"]["ENGINE"] == "django.db.backends.postgresql"
+
+
+# Breaking
+
+
+def test_a_killed_node_refuses_connections_until_it_is_restarted(gmf_cluster: LocalCluster) -> None:
+    gmf_cluster.kill("replica_1")
+    assert states(gmf_cluster) == {"primary": "running", "replica_1": "stopped", "replica_2": "running"}
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", gmf_cluster.port("replica_1")))
+    gmf_cluster.restart("replica_1")
+    assert roles(gmf_cluster)["replica_1"] == "replica"
+
+
+def test_a_killed_primary_keeps_what_was_committed(gmf_cluster: LocalCluster, table: str) -> None:
+    insert(gmf_cluster, "Glarus")
+    gmf_cluster.kill("primary")
+    gmf_cluster.restart("primary")
+    assert towns(gmf_cluster, "primary") == ["Glarus"]
+
+
+def test_a_node_is_not_killed_twice(gmf_cluster: LocalCluster) -> None:
+    gmf_cluster.kill("replica_1")
+    with pytest.raises(LocalClusterError, match="replica_1 is stopped: restart it first"):
+        gmf_cluster.kill("replica_1")
+
+
+def test_a_frozen_node_accepts_tcp_but_answers_no_query(gmf_cluster: LocalCluster) -> None:
+    gmf_cluster.freeze("replica_1")
+    assert states(gmf_cluster)["replica_1"] == "frozen"
+    with socket.create_connection(("127.0.0.1", gmf_cluster.port("replica_1")), timeout=1):
+        pass
+    with pytest.raises(LocalClusterError, match=r"replica_1 did not answer within 0\.3 s"):
+        gmf_cluster.execute("replica_1", "SELECT 1", timeout_seconds=0.3)
+    gmf_cluster.thaw("replica_1")
+    assert gmf_cluster.execute("replica_1", "SELECT 1") == [("1",)]
+
+
+def test_every_process_of_a_frozen_node_stands(gmf_cluster: LocalCluster) -> None:
+    pid = {node.name: node.pid for node in gmf_cluster.status()}["primary"]
+    assert pid is not None
+    gmf_cluster.freeze("primary")
+    postmaster = Process.find(pid)
+    assert postmaster is not None
+    family = [postmaster, *postmaster.children()]
+    assert len(family) > 3
+    assert {process.state() for process in family} == {"T"}
+
+
+def test_a_frozen_node_can_be_killed(gmf_cluster: LocalCluster) -> None:
+    gmf_cluster.freeze("replica_2")
+    gmf_cluster.kill("replica_2")
+    assert states(gmf_cluster)["replica_2"] == "stopped"
+
+
+def test_a_frozen_node_can_be_restarted(gmf_cluster: LocalCluster) -> None:
+    gmf_cluster.freeze("replica_2")
+    gmf_cluster.restart("replica_2")
+    assert states(gmf_cluster)["replica_2"] == "running"
+
+
+def test_a_paused_replica_shows_the_past_until_it_is_resumed(gmf_cluster: LocalCluster, table: str) -> None:
+    gmf_cluster.pause("replica_1")
+    insert(gmf_cluster, "Sion")
+    gmf_cluster.wait_for_replay("replica_2")
+    assert (towns(gmf_cluster, "replica_1"), towns(gmf_cluster, "replica_2")) == ([], ["Sion"])
+    with pytest.raises(LocalClusterError, match="replica_1 did not replay"):
+        gmf_cluster.wait_for_replay("replica_1", timeout_seconds=0.1)
+    gmf_cluster.resume("replica_1")
+    gmf_cluster.wait_for_replay("replica_1")
+    assert towns(gmf_cluster, "replica_1") == ["Sion"]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "wait_for_replay"])
+def test_the_primary_replays_nothing(gmf_cluster: LocalCluster, verb: str) -> None:
+    with pytest.raises(LocalClusterError, match="primary replays nothing: name a replica"):
+        getattr(gmf_cluster, verb)("primary")
+
+
+def test_a_promoted_replica_takes_writes_of_its_own(gmf_cluster: LocalCluster, table: str) -> None:
+    gmf_cluster.promote("replica_1")
+    assert roles(gmf_cluster) == {"primary": "primary", "replica_1": "primary", "replica_2": "replica"}
+    gmf_cluster.execute("replica_1", "INSERT INTO town VALUES ('Zug')")
+    assert towns(gmf_cluster, "primary") == []
+
+
+def test_a_primary_is_not_promoted(gmf_cluster: LocalCluster) -> None:
+    with pytest.raises(LocalClusterError, match="primary is a primary already"):
+        gmf_cluster.promote("primary")
+
+
+def test_a_node_is_restarted_as_a_new_process(gmf_cluster: LocalCluster) -> None:
+    before = {node.name: node.pid for node in gmf_cluster.status()}
+    gmf_cluster.restart("primary")
+    after = {node.name: node.pid for node in gmf_cluster.status()}
+    assert before["primary"] != after["primary"]
+    assert before["replica_1"] == after["replica_1"]
+
+
+# Mending
+
+
+def test_a_whole_cluster_needs_no_healing(gmf_cluster: LocalCluster) -> None:
+    assert gmf_cluster.heal() == []
+
+
+def test_everything_that_was_broken_is_healed(gmf_cluster: LocalCluster, table: str) -> None:
+    gmf_cluster.pause("replica_2")
+    gmf_cluster.promote("replica_1")
+    gmf_cluster.execute("replica_1", "INSERT INTO town VALUES ('Zug')")
+    gmf_cluster.kill("replica_1")
+    gmf_cluster.freeze("primary")
+    assert gmf_cluster.heal() == ["primary", "replica_1", "replica_2"]
+    assert roles(gmf_cluster) == {"primary": "primary", "replica_1": "replica", "replica_2": "replica"}
+    insert(gmf_cluster, "Altdorf")
+    gmf_cluster.wait_for_replay()
+    assert towns(gmf_cluster, "replica_1") == towns(gmf_cluster, "replica_2") == ["Altdorf"]
+
+
+def test_a_server_that_dies_while_starting_says_why(gmf_cluster: LocalCluster) -> None:
+    state = load(gmf_cluster.directory)
+    assert state is not None
+    setting = state.home / "nodes" / "replica_1" / "postgresql.auto.conf"
+    good = setting.read_text()
+    gmf_cluster.kill("replica_1")
+    setting.write_text(good + "no_such_setting = on\n")
+    try:
+        with pytest.raises(LocalClusterError, match="replica_1 died while starting: .*no_such_setting"):
+            gmf_cluster.restart("replica_1")
+    finally:
+        setting.write_text(good)
+
+
+# Leaving nothing
+
+
+def test_nothing_is_left_of_a_cluster(temporary: Path) -> None:
+    with LocalCluster(1) as cluster:
+        servers = servers_of(cluster.directory)
+        assert len(servers) == 2
+    assert not any(server.alive() for server in servers)
+    assert list(temporary.iterdir()) == []
+    temporary.rmdir()
+
+
+def test_nothing_is_left_when_the_block_fails(temporary: Path) -> None:
+    with pytest.raises(ZeroDivisionError), LocalCluster(0):
+        _ = 1 / 0
+    assert list(temporary.iterdir()) == []
+    temporary.rmdir()
+
+
+def test_a_cluster_that_is_down_says_so(temporary: Path) -> None:
+    cluster = LocalCluster(0)
+    assert cluster.status() == []
+    cluster.down()
+    with pytest.raises(LocalClusterError, match="the cluster is down"):
+        cluster.execute("primary", "SELECT 1")
+    temporary.rmdir()
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+def test_nothing_is_left_when_the_owner_is_killed(temporary: Path, how: str) -> None:
+    directory = temporary / "cluster"
+    command = [sys.executable, "-c", OWNER, str(directory), how]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"ready\n"
+        servers = servers_of(directory)
+        assert len(servers) == 2
+        owner.kill()
+    wait_for(lambda: not any(temporary.iterdir()), 15, "files are left behind")
+    assert not any(server.alive() for server in servers)
+    temporary.rmdir()
+
+
+def test_nothing_is_left_when_the_owner_is_killed_while_it_builds(temporary: Path) -> None:
+    directory = temporary / "cluster"
+    command = [sys.executable, "-c", OWNER, str(directory)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as owner:
+        wait_for(lambda: bool(list(temporary.glob("**/base/1"))), 15, "no initdb is at work")
+        owner.kill()
+    wait_for(lambda: not any(temporary.iterdir()), 15, "files are left behind")
+    temporary.rmdir()
+
+
+def test_a_forked_child_does_not_end_the_cluster_of_its_parent() -> None:
+    code = """
+import os
+from django_gmf_router.testing import LocalCluster
+with LocalCluster(0) as cluster:
+    pid = os.fork()
+    if pid == 0:
+        cluster.down()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print(cluster.execute("primary", "SELECT 'alive'"))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, env=environment, text=True)
+    assert done.stdout == "[('alive',)]\n"
+
+
+# Directories
+
+
+def test_a_stale_directory_is_cleaned_and_used_again(tmp_path: Path) -> None:
+    directory = tmp_path / "cluster"
+    LocalCluster(0, directory=directory).up(detached=True)
+    old = load(directory)
+    assert old is not None
+    for server in servers_of(directory):
+        # Harder than any crash: no chance to tidy up.
+        for process in (*server.children(), server):
+            process.send(signal.SIGKILL)
+        assert server.wait_until_gone(10)
+    with LocalCluster(0, directory=directory) as cluster:
+        assert cluster.execute("primary", "SELECT 1") == [("1",)]
+        assert not old.home.exists()
+    assert not directory.exists()
+
+
+def test_a_standing_cluster_is_found_and_left_standing(tmp_path: Path) -> None:
+    directory = tmp_path / "cluster"
+    LocalCluster(1, directory=directory).up(detached=True)
+    try:
+        LocalCluster.attach(directory).kill("replica_1")
+        lines: list[str] = []
+        with LocalCluster(1, directory=directory) as second:
+            assert states(second) == {"primary": "running", "replica_1": "running"}
+        second = LocalCluster(1, directory=directory).up(progress=lines.append)
+        assert lines == [f"a cluster stands in {directory} already"]
+        assert states(second) == {"primary": "running", "replica_1": "running"}
+    finally:
+        LocalCluster(directory=directory).down()
+    assert not directory.exists()
+
+
+def test_a_directory_in_use_by_another_cluster_is_refused(tmp_path: Path) -> None:
+    with (
+        LocalCluster(0, directory=tmp_path) as cluster,
+        pytest.raises(LocalClusterError, match=f"belongs to the running process {os.getpid()}"),
+    ):
+        LocalCluster(0, directory=cluster.directory).up()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_restart_by_another_process_is_noticed(tmp_path: Path) -> None:
+    with LocalCluster(0, directory=tmp_path) as cluster:
+        LocalCluster.attach(tmp_path).restart("primary")
+        assert cluster.execute("primary", "SELECT 1") == [("1",)]
+
+
+def test_an_empty_directory_holds_no_cluster(tmp_path: Path) -> None:
+    with pytest.raises(LocalClusterError, match=f"no cluster in {tmp_path}"):
+        LocalCluster.attach(tmp_path)
+
+
+# Refusals
+
+
+def test_a_foreign_server_on_the_port_is_named_and_nothing_is_left(temporary: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(LocalClusterError, match=f"port {port} is taken by another server"):
+            LocalCluster(0, base_port=port).up()
+    assert list(temporary.iterdir()) == []
+    temporary.rmdir()
+
+
+def test_a_port_that_is_snatched_away_meanwhile_is_replaced(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody notices in time that it is taken: PostgreSQL itself finds out.
+    monkeypatch.setattr("django_gmf_router.testing.node.require_free", lambda port: port)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        offers = iter([[port], [port + 1]])
+        monkeypatch.setattr(
+            "django_gmf_router.testing.lifecycle.free_ports", lambda count, base_port=None: next(offers)
+        )
+        with LocalCluster(0) as cluster:
+            assert cluster.port("primary") == port + 1
+            assert cluster.execute("primary", "SELECT inet_server_port()") == [(str(port + 1),)]
+    temporary.rmdir()
+
+
+def test_a_fixed_port_that_is_snatched_away_is_not_replaced(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_gmf_router.testing.node.require_free", lambda port: port)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setattr(
+            "django_gmf_router.testing.lifecycle.free_ports", lambda count, base_port=None: [port]
+        )
+        with pytest.raises(LocalClusterError, match=f"port {port} of primary was taken"):
+            LocalCluster(0, base_port=port).up()
+    assert list(temporary.iterdir()) == []
+    temporary.rmdir()
+
+
+@pytest.mark.parametrize("replicas", [-1, 9])
+def test_an_impossible_number_of_replicas_is_refused(replicas: int) -> None:
+    with pytest.raises(LocalClusterError, match=f"{replicas} replicas: choose between 0 and 8"):
+        LocalCluster(replicas).up()
+
+
+@pytest.mark.parametrize("name", ["postgres", "pg_mine", "two words", "template1"])
+def test_names_that_cannot_be_used_are_refused(name: str) -> None:
+    with pytest.raises(LocalClusterError, match=name):
+        LocalCluster(0, database=name)
+
+
+# Secrets
+
+
+def test_no_password_is_on_a_command_line_or_in_a_log(tmp_path: Path) -> None:
+    lines: list[str] = []
+    commands: set[str] = set()
+    original = subprocess.Popen.__init__
+
+    def recording(self: subprocess.Popen[bytes], args: list[str], **options: object) -> None:
+        commands.add(" ".join(map(str, args)))
+        original(self, args, **options)  # type: ignore[call-overload]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", recording)
+        cluster = LocalCluster(1, directory=tmp_path).up(progress=lines.append)
+    with closing_down(cluster):
+        state = load(tmp_path)
+        assert state is not None
+        passwords = cluster._up().programs.passwords()
+        assert sorted(passwords) == ["gmf", "gmf_replication", "postgres"]
+        logs = [log.read_text() for log in state.home.glob("*.log")]
+        assert len(logs) == 2
+        titles = [Path(f"/proc/{each.pid}/cmdline").read_text() for each in servers_of(tmp_path)]
+        shown = "".join([*lines, *commands, *logs, *titles, repr(cluster), (tmp_path / "cluster.json").read_text()])
+    assert not [name for name, password in passwords.items() if password in shown]

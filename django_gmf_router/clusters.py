@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.db import connections
 from django.dispatch import receiver
@@ -134,7 +135,11 @@ def _unrouted(_model: Any, _instance: Any) -> None:
 
 def may_migrate(alias: str, app_label: str) -> bool | None:
     """Answer False for a replica and for a cluster's primary that does not hold the app; None leaves it to others."""
-    cluster = of_alias(alias)
+    try:
+        cluster = of_alias(alias)
+    except ImproperlyConfigured:
+        # Django's model checks ask, beside our own checks, which report what is wrong.
+        return None
     if cluster is None:
         return None
     if alias != cluster.config.primary or of_app(app_label) not in {None, cluster}:

@@ -48,6 +48,11 @@ class PatternSet:
         folded = [_fold(tree)] if tree else []
         self._match = tuple(re.compile(source).match for source in (*folded, *alone))
 
+    @property
+    def expressions(self) -> int:
+        """The number of expressions that a match has to try."""
+        return len(self._match)
+
     def matches(self, subject: str) -> bool:
         """Answer whether one of the patterns matches at the start of `subject`."""
         for match in self._match:  # noqa: SIM110  a generator costs more than most matches

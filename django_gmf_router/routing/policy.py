@@ -68,7 +68,7 @@ class Policy:
         self.chooser = chooser
         self._pool = pool
         self._outside = Verdict(role=outside, reason="outside_request")
-        self._connection = PrimaryConnection(primary, on_connection)
+        self.connection = PrimaryConnection(primary, on_connection)
         self._for_instances = ClusterAlias(primary, aliases)
         self._mirrored = MirroredAlias(primary)
         self.read = self._make_read()
@@ -76,7 +76,7 @@ class Policy:
 
     def _make_read(self) -> Callable[[Any, Any], str | None]:
         """Make the hot path: a closure, since it reads its names twice as fast as a method reads attributes."""
-        here, connection, slowly = current_place.get, self._connection, self._read
+        here, connection, slowly = current_place.get, self.connection, self._read
 
         def read(model: Any, instance: Any) -> str | None:
             """Answer the alias that serves a read of `model`; None for an `instance` from outside the cluster."""
@@ -99,7 +99,7 @@ class Policy:
 
     def write(self, _model: Any, instance: Any) -> str | None:
         """Answer the alias that takes a write, the primary's; None for an `instance` from outside the cluster."""
-        self._connection.wrapper  # noqa: B018  it is made under the plain alias before a ClusterAlias asks for it
+        self.connection.wrapper  # noqa: B018  it is made under the plain alias before a ClusterAlias asks for it
         if instance is None:
             return self.primary
         return self._for_instances if self.owns(instance) else None
@@ -156,7 +156,7 @@ class Policy:
             reason = record.verdict.reason
         elif record.wrote:
             reason = "wrote"
-        elif counts(self._connection.wrapper, unit, record):
+        elif counts(self.connection.wrapper, unit, record):
             reason = "atomic"
         elif instance is not None and self._is_on_primary(instance):
             reason = "instance"

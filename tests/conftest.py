@@ -1,0 +1,43 @@
+"""What do all tests share?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test import RequestFactory
+
+from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place, entered
+
+OpenUnit = Callable[..., AbstractContextManager[UnitOfWork]]
+
+
+@pytest.fixture
+def open_request() -> OpenUnit:
+    """Open a unit of work for a request, as the middleware does."""
+
+    @contextmanager
+    def open_it(method: str = "GET", path: str = "/") -> Iterator[UnitOfWork]:
+        unit = UnitOfWork(RequestFactory().generic(method, path))
+        with entered(unit):
+            yield unit
+        unit.close()
+
+    return open_it
+
+
+@pytest.fixture
+def unmirrored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the router answer the replicas' own aliases, as in production."""
+    for alias in ("replica_1", "replica_2"):
+        monkeypatch.setitem(connections.settings[alias]["TEST"], "MIRROR", None)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_in_the_context() -> Iterator[Any]:
+    """After each test its context is as empty as before."""
+    yield
+    assert current_place.get() is NOWHERE

@@ -1,0 +1,225 @@
+"""Do use_primary() and use_replica() nest, end where they end, and keep to their task and thread?"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import iscoroutinefunction
+from django.db import router
+from django.http import HttpResponse, StreamingHttpResponse
+from django.template import engines
+from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
+from django.views import View
+
+from django_gmf_router import current_decision, use_primary, use_replica
+from django_gmf_router.routing.unit_of_work import NOWHERE, current_place
+from tests.conftest import OpenUnit
+from tests.library.models import Book
+
+pytestmark = pytest.mark.usefixtures("unmirrored")
+
+
+def reason() -> str:
+    router.db_for_read(Book)
+    decision = current_decision()
+    return decision.reason if decision else "outside_request"
+
+
+def test_blocks_nest_and_the_innermost_wins(open_request: OpenUnit) -> None:
+    with open_request():
+        seen = [reason()]
+        with use_primary():
+            seen.append(reason())
+            with use_replica():
+                seen.append(reason())
+                with use_primary():
+                    seen.append(reason())
+                seen.append(reason())
+            seen.append(reason())
+        seen.append(reason())
+    assert seen == [
+        "read_method", "use_primary", "use_replica", "use_primary", "use_replica", "use_primary", "read_method",
+    ]  # fmt: skip
+
+
+def test_a_block_ends_with_an_exception(open_request: OpenUnit) -> None:
+    with open_request():
+        with pytest.raises(ZeroDivisionError), use_primary():
+            raise ZeroDivisionError
+        assert reason() == "read_method"
+
+
+def test_one_block_object_may_be_entered_again_and_by_many_threads(open_request: OpenUnit) -> None:
+    block = use_primary()
+    with open_request():
+        with block, block:
+            assert reason() == "use_primary"
+        assert reason() == "read_method"
+
+    barrier = threading.Barrier(4)
+    seen = []
+
+    @block
+    def work() -> None:
+        barrier.wait()
+        with use_replica():
+            seen.append(reason())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == ["use_replica"] * 4
+
+
+def test_blocks_of_the_tasks_of_a_gather_are_their_own(open_request: OpenUnit) -> None:
+    async def task(block: Any) -> tuple[str, str]:
+        with block():
+            await asyncio.sleep(0)
+            inside = reason()
+        await asyncio.sleep(0)
+        return inside, reason()
+
+    async def main() -> list[tuple[str, str]]:
+        return await asyncio.gather(*(task(block) for block in (use_primary, use_replica) * 5))
+
+    with open_request():
+        assert asyncio.run(main()) == [("use_primary", "read_method"), ("use_replica", "read_method")] * 5
+
+
+def test_a_generator_that_is_suspended_inside_a_block_ends_its_own_block_only(open_request: OpenUnit) -> None:
+    def generator() -> Iterator[None]:
+        with use_primary():
+            yield
+
+    def run() -> None:
+        with open_request():
+            suspended = generator()
+            next(suspended)
+            with use_replica():
+                suspended.close()
+                assert reason() == "use_replica"
+            assert reason() == "read_method"
+
+    contextvars.copy_context().run(run)
+
+
+def test_a_decorated_function_reads_there(open_request: OpenUnit) -> None:
+    @use_primary()
+    def called() -> str:
+        """Documented."""
+        return reason()
+
+    @use_replica
+    def bare() -> str:
+        return reason()
+
+    with open_request("GET", "/"):
+        assert (called(), reason(), called.__doc__) == ("use_primary", "read_method", "Documented.")
+    with open_request("POST", "/"):
+        assert bare() == "use_replica"
+
+
+def test_a_decorated_coroutine_function_reads_there(open_request: OpenUnit) -> None:
+    @use_primary()
+    async def view() -> str:
+        await asyncio.sleep(0)
+        return reason()
+
+    assert iscoroutinefunction(view)
+    with open_request():
+        assert asyncio.run(view()) == "use_primary"
+        assert reason() == "read_method"
+
+
+class Answer(View):
+    def get(self, request: Any) -> HttpResponse:
+        return HttpResponse(reason())
+
+
+class AsyncAnswer(View):
+    async def get(self, request: Any) -> HttpResponse:
+        await asyncio.sleep(0)
+        return HttpResponse(reason())
+
+
+def test_a_class_based_view_is_decorated_through_method_decorator(open_request: OpenUnit, rf: Any) -> None:
+    decorated = method_decorator(use_primary(), name="dispatch")(type("Decorated", (Answer,), {}))
+    with open_request():
+        assert decorated.as_view()(rf.get("/")).content == b"use_primary"
+        assert reason() == "read_method"
+
+
+def test_the_coroutine_of_an_async_class_based_view_runs_in_the_block(open_request: OpenUnit, rf: Any) -> None:
+    decorated = method_decorator(use_primary(), name="dispatch")(type("Decorated", (AsyncAnswer,), {}))
+    with open_request():
+        response = asyncio.run(decorated.as_view()(rf.get("/")))
+        assert response.content == b"use_primary"
+        assert reason() == "read_method"
+
+
+def lazy(request: Any) -> TemplateResponse:
+    return TemplateResponse(request, engines["django"].from_string("{{ reason }}"), {"reason": reason})
+
+
+def test_a_decorated_view_keeps_its_choice_while_its_template_response_renders(open_request: OpenUnit, rf: Any) -> None:
+    import pickle
+
+    with open_request():
+        response = use_primary()(lazy)(rf.get("/"))
+        pickled: list[bytes] = []
+        response.add_post_render_callback(lambda rendered: pickled.append(pickle.dumps(rendered)))
+        assert response.render().content == b"use_primary"
+        assert pickle.loads(pickled[0]).content == b"use_primary"
+        assert reason() == "read_method"
+
+
+def test_a_decorated_async_view_keeps_its_choice_while_its_template_response_renders(
+    open_request: OpenUnit, rf: Any
+) -> None:
+    async def view(request: Any) -> TemplateResponse:
+        return lazy(request)
+
+    with open_request():
+        response = asyncio.run(use_primary()(view)(rf.get("/")))
+        assert response.render().content == b"use_primary"
+
+
+def test_a_decorated_view_keeps_its_choice_while_its_body_streams(open_request: OpenUnit, rf: Any) -> None:
+    @use_primary()
+    def view(request: Any) -> StreamingHttpResponse:
+        return StreamingHttpResponse(f"{reason()} " for _ in range(2))
+
+    with open_request():
+        body = iter(view(rf.get("/")))
+        assert next(body) == b"use_primary "
+        assert reason() == "read_method"
+        assert list(body) == [b"use_primary "]
+
+
+def test_a_decorated_view_keeps_its_choice_while_its_async_body_streams(open_request: OpenUnit, rf: Any) -> None:
+    async def body() -> Any:
+        yield reason()
+
+    @use_primary()
+    def view(request: Any) -> StreamingHttpResponse:
+        return StreamingHttpResponse(body())
+
+    async def read_all() -> list[bytes]:
+        return [part async for part in view(rf.get("/"))]
+
+    with open_request():
+        assert asyncio.run(read_all()) == [b"use_primary"]
+
+
+def test_nothing_is_left_when_the_last_block_ends() -> None:
+    with use_primary(), use_replica():
+        pass
+    assert current_place.get() is NOWHERE

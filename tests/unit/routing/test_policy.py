@@ -1,0 +1,345 @@
+"""Does each rule of the policy hold when it should, in its order, with its reason?"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from typing import Any
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.contrib.sessions.models import Session
+from django.core.cache import caches
+from django.db import connections, models, router
+from django.test import override_settings
+from django.test.utils import isolate_apps
+
+from django_gmf_router import Decision, clusters, current_decision, use_primary, use_replica
+from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place
+from django_gmf_router.signals import role_decided
+from tests.conftest import OpenUnit
+from tests.library.models import Author, Book, Tile
+
+pytestmark = pytest.mark.usefixtures("unmirrored")
+REPLICAS = {"replica_1", "replica_2"}
+
+
+def routed(**entry: Any) -> Any:
+    return override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1", "replica_2"], **entry}})
+
+
+def loaded_from(alias: str, model: Any = Author) -> Any:
+    return model.from_db(alias, ["id"], [1])
+
+
+def read(model: Any = Book, **hints: Any) -> tuple[str, str | None]:
+    alias = router.db_for_read(model, **hints)
+    decision = current_decision()
+    return alias, decision and decision.reason
+
+
+def test_a_get_reads_from_a_replica(open_request: OpenUnit) -> None:
+    with open_request("GET", "/"):
+        alias = router.db_for_read(Book)
+        assert alias in REPLICAS
+        assert current_decision() == Decision(role="replica", alias=alias, reason="read_method")
+
+
+def test_one_unit_of_work_has_one_replica_whatever_it_reads(open_request: OpenUnit) -> None:
+    for _ in range(20):
+        with open_request("GET", "/"):
+            assert len({router.db_for_read(model) for model in (Book, Author, Tile, Book) * 5}) == 1
+
+
+def test_units_of_work_spread_over_the_replicas(open_request: OpenUnit) -> None:
+    seen = set()
+    for _ in range(60):
+        with open_request("GET", "/"):
+            seen.add(router.db_for_read(Book))
+    assert seen == REPLICAS
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "reason"),
+    [
+        ("POST", "/", "write_method"),
+        ("TRACE", "/", "write_method"),
+        ("GET", "/s/x", "master_override"),
+    ],
+)
+def test_rules_5_and_6_send_reads_to_the_primary(open_request: OpenUnit, method: str, path: str, reason: str) -> None:
+    with open_request(method, path):
+        assert read() == ("default", reason)
+
+
+def test_a_slave_override_sends_a_post_to_a_replica(open_request: OpenUnit) -> None:
+    with open_request("POST", "/printproxy/x"):
+        alias, reason = read()
+        assert (alias in REPLICAS, reason) == (True, "slave_override")
+
+
+def test_the_query_string_is_not_matched(open_request: OpenUnit) -> None:
+    with routed(DB_CHOOSER={"master": [r"GET /a.*secret"]}), open_request("GET", "/a?secret"):
+        assert read()[1] == "read_method"
+
+
+def test_the_decoded_path_is_matched_with_its_script_prefix() -> None:
+    from django.test import RequestFactory
+
+    request = RequestFactory(SCRIPT_NAME="/gis").get("/caf%C3%A9")
+    with routed(DB_CHOOSER={"master": ["GET /gis/café"]}):
+        token = current_place.set(UnitOfWork(request))
+        assert read() == ("default", "master_override")
+        current_place.reset(token)
+
+
+@pytest.mark.parametrize("model", [Session, ContentType])
+def test_sessions_and_content_types_are_primary_models(open_request: OpenUnit, model: Any) -> None:
+    with open_request("GET", "/"):
+        assert read(model) == ("default", "primary_model")
+        assert read(Book)[0] in REPLICAS
+
+
+@isolate_apps("tests.library")
+def test_a_session_model_of_the_sites_own_is_a_primary_model(open_request: OpenUnit) -> None:
+    class OwnSession(AbstractBaseSession):
+        class Meta:
+            app_label = "library"
+
+    with open_request("GET", "/"):
+        assert read(OwnSession) == ("default", "primary_model")
+
+
+def test_the_database_cache_whose_model_is_a_stand_in_is_on_the_primary(open_request: OpenUnit) -> None:
+    stand_in = caches["database"].cache_model_class  # type: ignore[attr-defined]
+    with open_request("GET", "/"):
+        assert read(stand_in) == ("default", "primary_model")
+    assert stand_in not in clusters.READS
+
+
+def test_a_primary_model_may_be_named_by_app_or_model(open_request: OpenUnit) -> None:
+    with routed(PRIMARY_MODELS=["library.Book"]), open_request("GET", "/"):
+        assert read(Book)[1] == "primary_model"
+        assert read(Author)[1] == "read_method"
+    with routed(PRIMARY_MODELS=["library.*"]), open_request("GET", "/"):
+        assert read(Author)[1] == "primary_model"
+
+
+def test_a_primary_model_beats_use_replica(open_request: OpenUnit) -> None:
+    with open_request("GET", "/"), use_replica():
+        assert read(Session) == ("default", "primary_model")
+
+
+def test_outside_requests_the_primary_is_read() -> None:
+    assert router.db_for_read(Book) == "default"
+    assert current_decision() is None
+
+
+def test_outside_requests_a_unit_of_work_is_opened_lazily_where_replicas_are_wanted() -> None:
+    def work() -> None:
+        first = router.db_for_read(Book)
+        assert first in REPLICAS
+        assert {router.db_for_read(Author) for _ in range(10)} == {first}
+        assert current_decision() == Decision(role="replica", alias=first, reason="outside_request")
+
+    with routed(OUTSIDE_REQUESTS="replica"):
+        contextvars.copy_context().run(work)
+
+
+@isolate_apps("tests.library")
+def test_a_historical_model_is_read_from_the_primary_whatever_is_wanted_outside() -> None:
+    class Historical(models.Model):
+        class Meta:
+            app_label = "library"
+
+    with routed(OUTSIDE_REQUESTS="replica"):
+        assert router.db_for_read(Historical) == "default"
+        assert current_place.get() is NOWHERE
+    assert Historical not in clusters.READS
+
+
+def test_what_this_unit_of_work_wrote_is_read_from_the_primary(open_request: OpenUnit) -> None:
+    with open_request("GET", "/") as unit:
+        read()
+        clusters.registry().clusters[0].policy.record(unit).write()
+        assert read() == ("default", "wrote")
+
+
+def test_an_instance_of_the_primary_keeps_its_reads_there(open_request: OpenUnit) -> None:
+    with open_request("GET", "/"):
+        assert read(Book, instance=loaded_from("default")) == ("default", "instance")
+        assert read(Book, instance=loaded_from("replica_1"))[0] in REPLICAS
+        assert read(Book, instance=Author())[0] in REPLICAS
+
+
+def test_an_instance_from_outside_the_cluster_stays_where_it_is(open_request: OpenUnit) -> None:
+    with open_request("GET", "/"):
+        router.db_for_read(Book)
+        stranger = loaded_from("other")
+        assert router.db_for_read(Book, instance=stranger) == "other"
+        assert router.db_for_write(Book, instance=stranger) == "other"
+    assert router.db_for_read(Session, instance=stranger) == "other"
+
+
+def test_a_write_goes_to_the_primary_and_asking_for_it_changes_nothing(open_request: OpenUnit) -> None:
+    with open_request("GET", "/"):
+        assert router.db_for_write(Book) == "default"
+        assert router.db_for_write(Book, instance=loaded_from("replica_1")) == "default"
+        assert read()[0] in REPLICAS
+
+
+def test_blocks_beat_every_rule_over_the_request(open_request: OpenUnit) -> None:
+    with open_request("POST", "/"), use_replica():
+        alias, reason = read()
+        assert (alias in REPLICAS, reason) == (True, "use_replica")
+    with open_request("GET", "/"), use_primary():
+        assert read() == ("default", "use_primary")
+
+
+def test_a_block_uses_the_replica_that_the_unit_of_work_has(open_request: OpenUnit) -> None:
+    for _ in range(10):
+        with open_request("GET", "/"):
+            alias = router.db_for_read(Book)
+            with use_replica():
+                assert router.db_for_read(Book) == alias
+
+
+def test_use_replica_outside_requests_reads_from_one_replica() -> None:
+    for _ in range(10):
+        with use_replica():
+            assert len({router.db_for_read(Book) for _ in range(10)} - REPLICAS) == 0
+            assert len({router.db_for_read(Book) for _ in range(10)}) == 1
+            assert current_decision().reason == "use_replica"  # type: ignore[union-attr]
+    assert router.db_for_read(Book) == "default"
+
+
+def test_a_closed_unit_of_work_routes_like_none(open_request: OpenUnit) -> None:
+    with open_request("GET", "/") as unit:
+        router.db_for_read(Book)
+        unit.close()
+        assert router.db_for_read(Book) == "default"
+        assert current_decision() is None
+
+
+def test_a_thread_without_the_context_is_outside_requests(open_request: OpenUnit) -> None:
+    seen: list[str] = []
+    with open_request("GET", "/"):
+        thread = threading.Thread(target=lambda: seen.append(router.db_for_read(Book)))
+        if hasattr(thread, "_context"):  # 3.14: a free-threaded build would inherit it
+            thread._context = contextvars.Context()
+        thread.start()
+        thread.join()
+    assert seen == ["default"]
+
+
+def test_tasks_of_a_request_share_its_replica(open_request: OpenUnit) -> None:
+    async def gathered() -> list[str]:
+        async def one() -> str:
+            await asyncio.sleep(0)
+            return router.db_for_read(Book)
+
+        return await asyncio.gather(*(one() for _ in range(20)), asyncio.to_thread(router.db_for_read, Book))
+
+    for _ in range(5):
+        with open_request("GET", "/"):
+            assert len(set(asyncio.run(gathered()))) == 1
+
+
+def test_the_reason_follows_each_read(open_request: OpenUnit) -> None:
+    with open_request("GET", "/"):
+        reasons = [read(model)[1] for model in (Book, Session, Book, Book)]
+        with use_primary():
+            reasons.append(read()[1])
+        reasons.append(read()[1])
+    expected = ["read_method", "primary_model", "read_method", "read_method", "use_primary", "read_method"]
+    assert reasons == expected
+
+
+def test_role_decided_is_sent_when_the_decision_changes(open_request: OpenUnit) -> None:
+    seen: list[Decision] = []
+
+    def note(*, decision: Decision, **kwargs: Any) -> None:
+        seen.append(decision)
+
+    role_decided.connect(note)
+    with open_request("GET", "/"):
+        for model in (Book, Author, Session, Session, Book):
+            router.db_for_read(model)
+    role_decided.disconnect(note)
+    assert [decision.reason for decision in seen] == ["read_method", "primary_model", "read_method"]
+
+
+def test_without_replicas_the_router_answers_nothing_at_all(open_request: OpenUnit) -> None:
+    with override_settings(GMF_ROUTER={}), open_request("GET", "/"):
+        (own,) = router.routers
+        assert own.db_for_read(Book) is None
+        assert own.db_for_write(Book, instance=loaded_from("replica_1")) is None
+        assert own.allow_relation(loaded_from("replica_1"), loaded_from("default")) is None
+        assert own.allow_migrate("replica_1", "library") is None
+        assert current_decision() is None
+
+
+def test_relations_are_allowed_within_the_cluster_and_left_to_others_beyond() -> None:
+    (own,) = router.routers
+    assert own.allow_relation(loaded_from("replica_1"), loaded_from("default")) is True
+    assert own.allow_relation(loaded_from("replica_1"), loaded_from("replica_2")) is True
+    assert own.allow_relation(loaded_from("replica_1"), loaded_from("other")) is None
+    assert own.allow_relation(loaded_from("other"), loaded_from("other")) is None
+
+
+def test_replicas_are_not_migrated_and_other_aliases_left_to_others() -> None:
+    assert router.allow_migrate("replica_1", "library") is False
+    (own,) = router.routers
+    assert own.allow_migrate("default", "library") is None
+    assert own.allow_migrate("other", "library") is None
+
+
+TWO = {
+    "default": {"REPLICAS": ["replica_1"]},
+    "other": {"REPLICAS": ["replica_2"], "APPS": ["library"], "DB_CHOOSER": {"master": ["GET /tiles"]}},
+}
+
+
+def test_several_clusters_each_route_the_models_of_their_apps(open_request: OpenUnit) -> None:
+    from django.contrib.auth.models import User
+
+    with override_settings(GMF_ROUTER=TWO), open_request("GET", "/tiles"):
+        assert read(User) == ("replica_1", "read_method")
+        assert read(Tile) == ("other", "master_override")
+        assert router.db_for_write(User) == "default"
+        assert router.db_for_write(Tile) == "other"
+    with override_settings(GMF_ROUTER=TWO), open_request("GET", "/"):
+        assert [router.db_for_read(model) for model in (User, Tile) * 3] == ["replica_1", "replica_2"] * 3
+
+
+def test_an_app_is_migrated_in_its_own_cluster_only() -> None:
+    with override_settings(GMF_ROUTER=TWO):
+        (own,) = router.routers
+        assert own.allow_migrate("other", "library") is None
+        assert own.allow_migrate("other", "auth") is False
+        assert own.allow_migrate("default", "library") is False
+        assert own.allow_migrate("default", "auth") is None
+
+
+def test_the_cache_of_routes_is_emptied_with_the_settings() -> None:
+    router.db_for_read(Book)
+    assert Book in clusters.READS
+    with routed():
+        assert Book not in clusters.READS
+
+
+def test_the_wrapper_of_a_dead_threads_id_is_never_asked(open_request: OpenUnit) -> None:
+    # Ids of threads are given again: each thread here must see its own connection's transaction, and none other's.
+    policy = clusters.registry().clusters[0].policy
+    seen = []
+
+    def look() -> None:
+        seen.append(policy.connection.wrapper is connections["default"])
+
+    for _ in range(5):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    assert seen == [True] * 5

@@ -1,0 +1,66 @@
+"""Is a statement that writes seen as one, and to which table?"""
+
+from __future__ import annotations
+
+import pytest
+
+from django_gmf_router.routing.statements import classify
+
+READS = [
+    'SELECT "a"."id" FROM "a"',
+    "  select 1",
+    "/* site:view */ SELECT 1",
+    "-- comment\nSELECT 1",
+    "(SELECT 1) UNION (SELECT 2)",
+    "WITH x AS (SELECT 1) SELECT * FROM x",
+    "VALUES (1)",
+    "TABLE a",
+    "SHOW server_version",
+    "EXPLAIN SELECT 1",
+    "SAVEPOINT x",
+    "ROLLBACK TO SAVEPOINT x",
+    "RELEASE SAVEPOINT x",
+    "BEGIN",
+    "COMMIT",
+    "SET search_path = a",
+    'SELECT "app_update"."id" FROM "app_update"',
+]
+WRITES = [
+    ('INSERT INTO "a" ("b") VALUES (1)', "INSERT", "a"),
+    ('UPDATE "a" SET "b" = 1', "UPDATE", "a"),
+    ("update only a set b = 1", "UPDATE", "a"),
+    ('DELETE FROM "a"', "DELETE", "a"),
+    ('INSERT INTO "schema"."a" VALUES (1)', "INSERT", "a"),
+    ("insert into schema.a values (1)", "INSERT", "a"),
+    ("INSERT INTO `a` VALUES (1)", "INSERT", "a"),
+    ("MERGE INTO a USING b ON true WHEN MATCHED THEN DELETE", "MERGE", "a"),
+    ('WITH x AS (DELETE FROM "a" RETURNING *) SELECT * FROM x', "WITH", "a"),
+    ("EXPLAIN ANALYZE DELETE FROM a", "EXPLAIN", "a"),
+    ("SELECT * FROM a FOR UPDATE", "SELECT", None),
+    ("SELECT * INTO b FROM a", "SELECT", None),
+    ("SELECT nextval('s')", "SELECT", None),
+    ("CREATE TABLE a ()", "CREATE", None),
+    ("TRUNCATE a", "TRUNCATE", None),
+    ("CALL p()", "CALL", None),
+    ("DO $$ $$", "DO", None),
+    ("NOTIFY x", "NOTIFY", None),
+    ("", "", None),
+]
+
+
+@pytest.mark.parametrize("sql", READS)
+def test_what_is_plainly_a_read_is_no_write(sql: str) -> None:
+    assert not classify(sql).writes
+
+
+@pytest.mark.parametrize(("sql", "verb", "table"), WRITES)
+def test_everything_else_is_a_write(sql: str, verb: str, table: str | None) -> None:
+    statement = classify(sql)
+    assert (statement.writes, statement.verb) == (True, verb)
+    if table:
+        assert statement.table == table
+
+
+def test_what_only_the_driver_can_read_is_a_write() -> None:
+    assert classify(b"SELECT 1").writes
+    assert classify(object()).writes

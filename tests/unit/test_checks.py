@@ -1,0 +1,106 @@
+"""Is what is legal but risky reported as a warning, each with its own id?"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.checks import run_checks
+from django.test import override_settings
+
+import django_gmf_router
+from django_gmf_router import checks
+
+PACKAGE = Path(django_gmf_router.__file__).parent
+FIRST = "django_gmf_router.middleware.RoutingMiddleware"
+
+
+def cluster(**entry: Any) -> dict[str, Any]:
+    return {"default": {"REPLICAS": ["replica_1", "replica_2"], **entry}}
+
+
+def ids() -> set[str]:
+    return {str(message.id).removeprefix("gmf_router.") for message in checks.check_warnings()}
+
+
+def test_the_settings_of_these_tests_have_no_warning() -> None:
+    assert ids() == set()
+
+
+RISKY: list[tuple[str, dict[str, Any]]] = [
+    ("W001", {"MIDDLEWARE": ["django.middleware.common.CommonMiddleware", FIRST]}),
+    ("W001", {"MIDDLEWARE": []}),
+    ("W002", {"DATABASES": ("default", {"ENGINE": "django.db.backends.postgresql"})}),
+    ("W002", {"DATABASES": ("replica_1", {"ENGINE": "django.contrib.gis.db.backends.postgis"})}),
+    ("W003", {"DATABASES": ("replica_1", {"TEST": {}})}),
+    ("W004", {"GMF_ROUTER": {"other": {"REPLICAS": ["replica_1"]}}}),
+    ("W005", {"GMF_ROUTER": cluster(DB_CHOOSER={"master": [r"\w+ /a/.*", r"\w+ /a/b"]})}),
+    ("W005", {"GMF_ROUTER": cluster(DB_CHOOSER={"master": [r"\w+ /a/.*"], "slave": [r"\w+ /a/b"]})}),
+    ("W006", {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["GET /s/.*"]})}),
+    ("W007", {"DATABASES": ("replica_2", {"ATOMIC_REQUESTS": True})}),
+    ("W008", {"DATABASE_ROUTERS": []}),
+    ("W009", {"GMF_ROUTER": cluster(PRIMARY_MODELS=["library.Tag"])}),
+]
+
+
+@pytest.mark.parametrize(("check", "changes"), RISKY)
+def test_a_risky_setting_is_a_warning_with_a_hint(
+    check: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = dict(changes)
+    alias, change = changes.pop("DATABASES", ("default", {}))
+    for key, value in change.items():
+        monkeypatch.setitem(settings.DATABASES[alias], key, value)
+    with override_settings(**changes):
+        found = [message for message in checks.check_warnings() if message.id == f"gmf_router.{check}"]
+        assert found
+        assert all(message.hint for message in found)
+
+
+@pytest.mark.parametrize(
+    "chooser",
+    [
+        {"master": ["GET /s/.*", "HEAD /s/.*"]},
+        {"master": ["(GET|HEAD) /s/.*"]},
+        {"slave": ["POST /search"], "master": [r"\w+ /searching"]},
+        {"master": [r"\w+ /a/b", r"\w+ /a/.*"]},
+    ],
+)
+def test_patterns_that_are_sound_are_no_warning(chooser: dict[str, list[str]]) -> None:
+    with override_settings(GMF_ROUTER=cluster(DB_CHOOSER=chooser)):
+        assert ids() & {"W005", "W006"} == set()
+
+
+def test_nothing_is_warned_of_where_nothing_is_configured() -> None:
+    with override_settings(GMF_ROUTER={}, MIDDLEWARE=[], DATABASE_ROUTERS=[]):
+        assert checks.check_warnings() == []
+
+
+def test_a_site_whose_sessions_are_not_in_the_database_may_leave_them_out() -> None:
+    engine = "django.contrib.sessions.backends.signed_cookies"
+    with override_settings(GMF_ROUTER=cluster(PRIMARY_MODELS=[]), SESSION_ENGINE=engine):
+        assert "W009" not in ids()
+
+
+def test_manage_py_check_runs_them() -> None:
+    with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["nowhere"]}}):
+        assert "gmf_router.E003" in {message.id for message in run_checks()}
+    with override_settings(DATABASE_ROUTERS=[]):
+        assert "gmf_router.W008" in {message.id for message in run_checks()}
+
+
+def test_each_id_belongs_to_one_rule() -> None:
+    owners: dict[str, set[str]] = {}
+    for module in ("validation", "checks"):
+        rule = ""
+        for line in (PACKAGE / f"{module}.py").read_text().splitlines():
+            if found := re.match(r"def (\w+)", line):
+                rule = found[1]
+            for check in re.findall(r'"([EW]\d{3})"', line):
+                owners.setdefault(check, set()).add(rule)
+    shared = {check for check, rules in owners.items() if len(rules) > 1}
+    assert shared == set()
+    assert len(owners) == 19

@@ -25,7 +25,6 @@ class GmfRouterConfig(AppConfig):
         register(checks.check_warnings)
         connection_created.connect(_on_connection, dispatch_uid="gmf_router.guard")
         pre_migrate.connect(_on_pre_migrate, dispatch_uid="gmf_router.pre_migrate")
-        post_migrate.connect(_on_post_migrate, dispatch_uid="gmf_router.post_migrate")
 
 
 def _on_connection(*, connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
@@ -44,6 +43,9 @@ def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001
     from django_gmf_router import clusters  # noqa: PLC0415
 
     clusters.begin_migrate(using)
+    # Last among the receivers: those of the last app still belong to the migration.
+    post_migrate.disconnect(dispatch_uid="gmf_router.post_migrate")
+    post_migrate.connect(_on_post_migrate, dispatch_uid="gmf_router.post_migrate")
 
 
 def _on_post_migrate(*, sender: AppConfig, **kwargs: Any) -> None:  # noqa: ARG001

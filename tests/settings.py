@@ -8,6 +8,7 @@ SECRET_KEY = "for the tests only"
 USE_TZ = True
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tests.urls"
+STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 _DIRECTORY = tempfile.gettempdir()
 DATABASES = {

@@ -1,7 +1,122 @@
-"""The views of the package's own tests."""
+"""The views of the package's own tests; each says where its reads went."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from typing import Any
 
-urlpatterns: list[URLPattern] = []
+from asgiref.sync import sync_to_async
+from django.contrib import admin
+from django.db import connections, router, transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.template import engines
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+from django_gmf_router import current_decision, use_primary, use_replica
+from tests.library.models import Author, Book
+
+
+def look() -> dict[str, Any]:
+    """Read once through the ORM, and answer how that was decided and, on PostgreSQL, which server it was."""
+    vendor = connections[router.db_for_read(Book)].vendor
+    port = "inet_server_port()" if vendor == "postgresql" else "0"
+    (row,) = Author.objects.raw(f"SELECT 1 AS id, '' AS name, {port} AS port")
+    decision = current_decision()
+    assert decision is not None
+    return {"role": decision.role, "alias": decision.alias, "reason": decision.reason, "port": row.port}
+
+
+@csrf_exempt
+def where(request: HttpRequest, **kwargs: Any) -> JsonResponse:
+    """Look several times."""
+    return JsonResponse({"looks": [look() for _ in range(3)]})
+
+
+@csrf_exempt
+async def where_async(request: HttpRequest) -> JsonResponse:
+    """Look several times from an async view."""
+    return JsonResponse({"looks": [await sync_to_async(look)() for _ in range(3)]})
+
+
+def atomic(request: HttpRequest) -> JsonResponse:
+    """Look inside a transaction on the primary, and after it."""
+    with transaction.atomic():
+        inside = look()
+    return JsonResponse({"looks": [inside, look()]})
+
+
+@transaction.non_atomic_requests
+def not_atomic(request: HttpRequest) -> JsonResponse:
+    """Look inside a transaction of the view's own, which ATOMIC_REQUESTS leaves alone."""
+    return atomic(request)
+
+
+def write(request: HttpRequest) -> JsonResponse:
+    """Look, write on a GET, and look again."""
+    before = look()
+    Author.objects.create(name="written")
+    return JsonResponse({"looks": [before, look()]})
+
+
+def session(request: HttpRequest) -> JsonResponse:
+    """Write nothing but the session, and look."""
+    before = look()
+    request.session["seen"] = True
+    request.session.save()
+    return JsonResponse({"looks": [before, look()]})
+
+
+def stream(request: HttpRequest) -> StreamingHttpResponse:
+    """Look while the body is made."""
+    return StreamingHttpResponse(f"{look()['reason']} {look()['port']}\n" for _ in range(3))
+
+
+async def stream_async(request: HttpRequest) -> StreamingHttpResponse:
+    """Look while the body is made asynchronously."""
+
+    async def body() -> Any:
+        for _ in range(3):
+            seen = await sync_to_async(look)()
+            yield f"{seen['reason']} {seen['port']}\n"
+
+    return StreamingHttpResponse(body())
+
+
+@use_primary()
+def lazy(request: HttpRequest) -> TemplateResponse:
+    """Look while the template renders."""
+    return TemplateResponse(request, engines["django"].from_string("{{ look.reason }}"), {"look": look})
+
+
+def refused(request: HttpRequest) -> HttpResponse:
+    """Write with a raw query, which goes to the alias of reads."""
+    list(Author.objects.raw("INSERT INTO library_author (name) VALUES ('raw') RETURNING id, name"))
+    return HttpResponse()
+
+
+def books(request: HttpRequest) -> HttpResponse:
+    """Use every kind of read that asks the router."""
+    with use_replica():
+        count = Book.objects.count()
+    list(Book.objects.select_related("author").prefetch_related("tags"))
+    return HttpResponse(count)
+
+
+urlpatterns = [
+    path("where", where),
+    path("where-async", where_async),
+    path("s/<slug:ref>", where),
+    path("printproxy/<path:rest>", where),
+    path("search", where),
+    path("atomic", atomic),
+    path("not-atomic", not_atomic),
+    path("write", write),
+    path("session", session),
+    path("stream", stream),
+    path("stream-async", stream_async),
+    path("lazy", lazy),
+    path("refused", refused),
+    path("books", books),
+    path("admin/", admin.site.urls),
+]

@@ -24,9 +24,7 @@ def test_free_ports_differ_and_are_free() -> None:
     assert all(ports.is_free(port) for port in found)
 
 
-def test_free_ports_are_none_that_outgoing_connections_get(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_free_ports_are_none_that_outgoing_connections_get(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     setting = tmp_path / "range"
     setting.write_text("15400\t60999\n")
     monkeypatch.setattr(ports, "EPHEMERAL", setting)
@@ -56,5 +54,5 @@ def test_an_impossible_port_is_refused(port: int) -> None:
 
 def test_no_free_port_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "is_free", lambda port: False)
-    with pytest.raises(LocalClusterError, match="no free port on 127.0.0.1 between"):
+    with pytest.raises(LocalClusterError, match=r"no free port on 127\.0\.0\.1 between"):
         ports.free_ports(1)

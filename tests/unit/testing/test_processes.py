@@ -65,9 +65,7 @@ def test_an_unknown_pid_is_nobody(source: str) -> None:
     assert Process.find(2**22 + 1) is None
 
 
-def test_freezing_stops_all_children_and_thawing_lets_them_go_on(
-    source: str, family: subprocess.Popen[bytes]
-) -> None:
+def test_freezing_stops_all_children_and_thawing_lets_them_go_on(source: str, family: subprocess.Popen[bytes]) -> None:
     parent = found(family.pid)
     everybody = [parent, *parent.children()]
     assert len(everybody) == 4

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import subprocess
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from django_gmf_router.testing import watchdog
 from django_gmf_router.testing.cleanup import end_cluster
 from django_gmf_router.testing.errors import LocalClusterError
-from django_gmf_router.testing.processes import Process
+from django_gmf_router.testing.processes import PROC, Process
 from django_gmf_router.testing.state import FILE, TOKEN_FILE, ClusterState, NodeState, load
 
 
@@ -97,3 +103,36 @@ def test_a_directory_that_the_user_made_stays(state: ClusterState) -> None:
     state.save()
     end_cluster(state)
     assert list(state.directory.iterdir()) == []
+
+
+def test_the_watchdog_ends_what_its_owner_left(state: ClusterState, monkeypatch: pytest.MonkeyPatch) -> None:
+    state.save()
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=BytesIO()))
+    watchdog.main(state.directory)
+    assert not state.directory.exists()
+
+
+def test_the_watchdog_has_nothing_to_do_after_a_regular_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=BytesIO()))
+    watchdog.main(tmp_path / "gone")
+
+
+@pytest.mark.skipif(not PROC.exists(), reason="without /proc nobody knows the working directory of a process")
+def test_a_program_that_no_state_names_is_ended_with_the_cluster(state: ClusterState) -> None:
+    sleep = shutil.which("sleep")
+    assert sleep is not None
+    bin_dir = state.directory / "bin"
+    bin_dir.mkdir()
+    program = shutil.copy(Path(sleep).resolve(), bin_dir / "postgres")
+    state = replace(state, bin_dir=bin_dir)
+    state.save()
+    with (
+        subprocess.Popen([program, "60"], cwd=state.home) as ours,
+        subprocess.Popen([program, "60"], cwd=state.directory) as elsewhere,
+        subprocess.Popen([sleep, "60"], cwd=state.home) as another,
+    ):
+        end_cluster(state)
+        assert ours.wait(10) == -signal.SIGKILL
+        assert (elsewhere.poll(), another.poll()) == (None, None)
+        elsewhere.kill()
+        another.kill()

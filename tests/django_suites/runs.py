@@ -1,0 +1,84 @@
+"""How did a suite end in one variant? Each run is a process of its own; those of the baseline are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import django
+
+from tests.django_suites.compare import Outcomes
+from tests.django_suites.recorder import OUTCOMES_VARIABLE
+from tests.django_suites.source import cache_folder
+from tests.django_suites.variants import BASELINE, Variant
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_SECONDS = 900
+
+
+class SuiteBroken(Exception):
+    """A suite ended without telling how its tests ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The outcomes of one suite in one variant; `seconds` is 0 where they were kept."""
+
+    suite: str
+    variant: Variant
+    outcomes: Outcomes
+    seconds: float
+
+
+def run(folder: Path, suite: str, variant: Variant) -> Run:
+    """Run `suite`, which stands in `folder`; raises SuiteBroken."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "outcomes.json"
+        command = [sys.executable, "-m", "tests.django_suites.child", suite, *(["--installed"] * variant.installed)]
+        ended = subprocess.run(
+            command,
+            check=False,
+            cwd=folder,
+            env=_environment(variant, path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+        if not path.exists():
+            raise SuiteBroken(f"{suite} ({variant.name}) ended with {ended.returncode}:\n{ended.stdout[-4000:]}")
+        outcomes = json.loads(path.read_text(encoding="utf-8"))
+    return Run(suite=suite, variant=variant, outcomes=outcomes, seconds=time.monotonic() - started)
+
+
+def baseline(folder: Path, suite: str, *, anew: bool) -> Run:
+    """Answer how `suite` ends without us: kept per Django, Python and installed packages, since tests skip by these."""
+    path = cache_folder() / f"baseline-{suite}-{_environment_key()}.json"
+    if path.exists() and not anew:
+        outcomes = json.loads(path.read_text(encoding="utf-8"))
+        return Run(suite=suite, variant=BASELINE, outcomes=outcomes, seconds=0)
+    found = run(folder, suite, BASELINE)
+    path.write_text(json.dumps(found.outcomes), encoding="utf-8")
+    return found
+
+
+def _environment(variant: Variant, path: Path) -> dict[str, str]:
+    # What the caller put on the path comes first: so may a changed copy of the package.
+    search = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
+    settings = f"{__package__}.settings.{variant.name}"
+    return {**os.environ, "PYTHONPATH": search, "DJANGO_SETTINGS_MODULE": settings, OUTCOMES_VARIABLE: str(path)}
+
+
+def _environment_key() -> str:
+    packages = sorted(f"{package.name}=={package.version}" for package in metadata.distributions())
+    text = "\n".join((django.get_version(), sys.version, *packages))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

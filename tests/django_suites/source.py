@@ -1,0 +1,57 @@
+"""Where are the test suites of the installed Django? In its source distribution, fetched once and unpacked in a cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import django
+
+CACHE_VARIABLE = "GMF_DJANGO_SUITES_CACHE"
+
+
+class SourceMissing(Exception):
+    """pip could not fetch the source distribution."""
+
+
+def cache_folder() -> Path:
+    """Answer the folder that keeps what was fetched: named by the environment, else in the venv, else temporary."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named)
+    in_venv = sys.prefix != sys.base_prefix
+    return Path(sys.prefix if in_venv else tempfile.gettempdir()) / ".django-suites"
+
+
+def suites_folder() -> Path:
+    """Answer the `tests` folder of the source of the installed Django, fetched if it is not in the cache."""
+    version = django.get_version()
+    folder = cache_folder() / f"django-{version}"
+    if not folder.exists():
+        print(f"* Fetching the source distribution of Django {version}", flush=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            _fetch(version, Path(scratch))
+            # In one step, so that a run that was stopped leaves no half of it.
+            _unpack(Path(scratch)).rename(folder)
+    return folder / "tests"
+
+
+def _fetch(version: str, scratch: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--no-binary", "Django", "--dest", str(scratch), f"Django=={version}"]
+    fetched = subprocess.run(command, check=False, capture_output=True, text=True)
+    if fetched.returncode:
+        raise SourceMissing(f"pip could not fetch the source of Django {version}:\n{fetched.stderr.strip()}")
+
+
+def _unpack(scratch: Path) -> Path:
+    [archive] = scratch.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        wanted = [member for member in tar if Path(member.name).parts[1:2] == ("tests",)]
+        tar.extractall(scratch, members=wanted, filter="data")
+    [folder] = (path for path in scratch.iterdir() if path.is_dir())
+    return folder

@@ -1,0 +1,144 @@
+"""Do the commands explain, show, refuse, and end with the right exit code?"""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import override_settings
+
+from django_gmf_router import current_decision
+from django_gmf_router.exceptions import ReplicaMigrationRefused
+from tests.library.models import Book
+
+WRONG = {"default": {"REPLICAS": ["nowhere"]}}
+
+
+def run(*args: str) -> str:
+    out = StringIO()
+    call_command(*args, stdout=out)
+    return out.getvalue()
+
+
+def test_explain_says_the_decision_the_rule_and_what_it_beat() -> None:
+    lines = run("gmf_explain", "get", "/s/abc").splitlines()
+    assert lines[0] == "GET /s/abc"
+    assert lines[1] == "  decision: primary (default), reason master_override"
+    assert lines[2] == """  rule 5: DB_CHOOSER["master"] holds '(GET|HEAD) /s/.*'"""
+    assert lines[3] == "  beat rule 10: GET is in READ_METHODS (replica, read_method)"
+
+
+def test_explain_names_the_replicas_and_what_the_view_may_change() -> None:
+    text = run("gmf_explain", "GET", "/x?query=is+left+out")
+    assert "GET /x\n" in text
+    assert "decision: replica (replica_1 or replica_2), reason read_method" in text
+    assert "unless the view writes" in text
+
+
+def test_explain_in_json() -> None:
+    found = json.loads(run("gmf_explain", "GET", "/", "--model", "sessions.Session", "--json"))
+    assert (found["role"], found["reason"], found["aliases"]) == ("primary", "primary_model", ["default"])
+    assert (found["rule"]["number"], found["model"]) == (2, "sessions.Session")
+    assert [rule["reason"] for rule in found["beat"]] == ["read_method"]
+
+
+def test_explain_says_that_a_model_is_not_routed() -> None:
+    with override_settings(GMF_ROUTER={}):
+        assert "not routed" in run("gmf_explain", "GET", "/")
+        assert json.loads(run("gmf_explain", "GET", "/", "--json"))["role"] is None
+    with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1"], "APPS": ["auth"]}}):
+        assert "not routed" in run("gmf_explain", "GET", "/", "--model", "library.Book")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("GET", "x"), "does not begin with a slash"),
+        (("GET", "/", "--model", "library.Boook"), "There is no model 'library.Boook'"),
+        (("GET", "/", "--model", "Book"), "There is no model 'Book'"),
+    ],
+)
+def test_explain_refuses_bad_input_in_one_line(args: tuple[str, ...], message: str) -> None:
+    with pytest.raises(CommandError, match=message) as error:
+        run("gmf_explain", *args)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("command", [("gmf_explain", "GET", "/"), ("gmf_status",)])
+def test_wrong_settings_are_one_line_and_no_traceback(command: tuple[str, ...]) -> None:
+    with override_settings(GMF_ROUTER=WRONG), pytest.raises(CommandError, match="names the alias 'nowhere'"):
+        run(*command)
+
+
+STATUS = pytest.mark.django_db(databases=["default", "replica_1", "replica_2"])
+
+
+@STATUS
+def test_status_shows_every_node_and_ends_with_0() -> None:
+    nodes = json.loads(run("gmf_status", "--json"))
+    assert [(node["alias"], node["role"], node["state"], node["share"]) for node in nodes] == [
+        ("default", "primary", "up", None),
+        ("replica_1", "replica", "up", 0.5),
+        ("replica_2", "replica", "up", 0.5),
+    ]
+    assert {node["lag"] for node in nodes} == {None}
+    header, *rows = run("gmf_status").splitlines()
+    assert header.split() == ["alias", "role", "state", "lag", "position", "share", "error"]
+    assert rows[1].split() == ["replica_1", "replica", "up", "-", "-", "50%", "-"]
+
+
+@STATUS
+@pytest.mark.parametrize(("down", "code"), [("replica_2", 1), ("default", 2)])
+def test_status_ends_with_1_for_a_replica_and_2_for_the_primary(
+    monkeypatch: pytest.MonkeyPatch, down: str, code: int
+) -> None:
+    from django.db import OperationalError
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise OperationalError("connection refused\nsecond line")
+
+    monkeypatch.setattr(connections[down], "cursor", refuse)
+    with pytest.raises(SystemExit) as exit_:
+        run("gmf_status")
+    assert exit_.value.code == code
+
+
+def test_status_without_a_cluster_says_so() -> None:
+    with override_settings(GMF_ROUTER={}):
+        assert "No cluster with replicas is configured" in run("gmf_status")
+
+
+@pytest.mark.django_db(databases=["default", "replica_1"])
+def test_migrating_a_replica_is_refused_and_records_nothing() -> None:
+    with pytest.raises(ReplicaMigrationRefused, match="'replica_1' is a replica of 'default'"):
+        call_command("migrate", "--database=replica_1", verbosity=0)
+    before = MigrationRecorder(connections["default"]).applied_migrations()
+    assert ("library", "0001_initial") not in before
+
+
+@pytest.mark.django_db(databases=["default", "replica_1", "replica_2", "other"])
+def test_makemigrations_is_not_disturbed_by_replicas() -> None:
+    run("makemigrations", "--check", "--dry-run")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrate_reads_from_the_primary_whatever_is_wanted_outside_requests() -> None:
+    from django.db import router
+    from django.db.models.signals import post_migrate
+
+    seen: list[str] = []
+
+    def look(**kwargs: Any) -> None:
+        seen.append(router.db_for_read(Book))
+
+    with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1"], "OUTSIDE_REQUESTS": "replica"}}):
+        post_migrate.connect(look)
+        call_command("migrate", verbosity=0)
+        post_migrate.disconnect(look)
+        assert set(seen) == {"default"}
+        assert current_decision() is None

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
+
+if os.environ.get("GMF_TEST_DRIVER") == "psycopg2":
+    # Django takes psycopg 3 wherever it can be imported.
+    sys.modules["psycopg"] = None  # type: ignore[assignment]
 
 SECRET_KEY = "for the tests only"
 USE_TZ = True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib import admin
-from django.db import connections, router, transaction
+from django.db import Error, connections, router, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.template import engines
 from django.template.response import TemplateResponse
@@ -14,6 +15,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from django_gmf_router import current_decision, use_primary, use_replica
+from django_gmf_router.routing.guard import sqlstate
 from tests.library.models import Author, Book
 
 
@@ -89,10 +91,35 @@ def lazy(request: HttpRequest) -> TemplateResponse:
     return TemplateResponse(request, engines["django"].from_string("{{ look.reason }}"), {"look": look})
 
 
-def refused(request: HttpRequest) -> HttpResponse:
+def explained(write: Callable[[], Any]) -> JsonResponse:
+    """Answer how a write was refused."""
+    try:
+        write()
+    except Error as error:
+        notes = getattr(error, "__notes__", [str(error)])
+        return JsonResponse({"class": type(error).__name__, "sqlstate": sqlstate(error), "notes": notes})
+    return JsonResponse({"class": None})
+
+
+def refused(request: HttpRequest) -> JsonResponse:
     """Write with a raw query, which goes to the alias of reads."""
-    list(Author.objects.raw("INSERT INTO library_author (name) VALUES ('raw') RETURNING id, name"))
-    return HttpResponse()
+    sql = "INSERT INTO library_author (name) VALUES ('raw') RETURNING id, name"
+    return explained(lambda: list(Author.objects.raw(sql)))
+
+
+def refused_using(request: HttpRequest, alias: str) -> JsonResponse:
+    """Write to an alias by its name."""
+    return explained(lambda: Author.objects.using(alias).create(name="refused"))
+
+
+def sessions(request: HttpRequest) -> JsonResponse:
+    """Ask each server of what it is, and how its session stands."""
+    found = {}
+    for alias in sorted(connections):
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT inet_server_port(), current_setting('default_transaction_read_only')")
+            found[alias] = [*cursor.fetchone(), connections[alias].get_connection_params().get("connect_timeout")]
+    return JsonResponse(found)
 
 
 def books(request: HttpRequest) -> HttpResponse:
@@ -117,6 +144,8 @@ urlpatterns = [
     path("stream-async", stream_async),
     path("lazy", lazy),
     path("refused", refused),
+    path("refused/<alias>", refused_using),
+    path("sessions", sessions),
     path("books", books),
     path("admin/", admin.site.urls),
 ]

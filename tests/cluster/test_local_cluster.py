@@ -18,6 +18,7 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster, LocalClusterError
 from django_gmf_router.testing.binaries import WHEEL, find_bin_dir
+from django_gmf_router.testing.ports import free_ports
 from django_gmf_router.testing.processes import Process
 from django_gmf_router.testing.replication import wait_for
 from django_gmf_router.testing.state import load
@@ -45,14 +46,15 @@ def table(gmf_cluster: LocalCluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def temporary(monkeypatch: pytest.MonkeyPatch) -> Path:
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory for temporary files that shows what stays behind, open to the servers' user."""
     monkeypatch.setattr(tempfile, "tempdir", None)
     directory = Path(tempfile.mkdtemp(prefix="gmf-test-"))
     directory.chmod(0o755)
     monkeypatch.setattr(tempfile, "tempdir", str(directory))
     monkeypatch.setenv("TMPDIR", str(directory))
-    return directory
+    yield directory
+    shutil.rmtree(directory)
 
 
 @contextmanager
@@ -320,14 +322,12 @@ def test_nothing_is_left_of_a_cluster(temporary: Path) -> None:
         assert len(servers) == 2
     assert not any(server.alive() for server in servers)
     assert list(temporary.iterdir()) == []
-    temporary.rmdir()
 
 
 def test_nothing_is_left_when_the_block_fails(temporary: Path) -> None:
     with pytest.raises(ZeroDivisionError), LocalCluster(0):
         _ = 1 / 0
     assert list(temporary.iterdir()) == []
-    temporary.rmdir()
 
 
 def test_a_cluster_that_is_down_says_so(temporary: Path) -> None:
@@ -336,7 +336,6 @@ def test_a_cluster_that_is_down_says_so(temporary: Path) -> None:
     cluster.down()
     with pytest.raises(LocalClusterError, match="the cluster is down"):
         cluster.execute("primary", "SELECT 1")
-    temporary.rmdir()
 
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
@@ -352,7 +351,6 @@ def test_nothing_is_left_when_the_owner_is_killed(temporary: Path, how: str) -> 
         owner.kill()
     wait_for(lambda: not any(temporary.iterdir()), 15, "files are left behind")
     assert not any(server.alive() for server in servers)
-    temporary.rmdir()
 
 
 def test_nothing_is_left_when_the_owner_is_killed_while_it_builds(temporary: Path) -> None:
@@ -363,7 +361,6 @@ def test_nothing_is_left_when_the_owner_is_killed_while_it_builds(temporary: Pat
         wait_for(lambda: bool(list(temporary.glob("**/base/1"))), 15, "no initdb is at work")
         owner.kill()
     wait_for(lambda: not any(temporary.iterdir()), 15, "files are left behind")
-    temporary.rmdir()
 
 
 def test_a_forked_child_does_not_end_the_cluster_of_its_parent() -> None:
@@ -447,22 +444,20 @@ def test_a_foreign_server_on_the_port_is_named_and_nothing_is_left(temporary: Pa
         with pytest.raises(LocalClusterError, match=f"port {port} is taken by another server"):
             LocalCluster(0, base_port=port).up()
     assert list(temporary.iterdir()) == []
-    temporary.rmdir()
 
 
 def test_a_port_that_is_snatched_away_meanwhile_is_replaced(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Nobody notices in time that it is taken: PostgreSQL itself finds out.
     monkeypatch.setattr("django_gmf_router.testing.node.require_free", lambda port: port)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        offers = iter([[port], [port + 1]])
+        port, (other,) = server.getsockname()[1], free_ports(1)
+        offers = iter([[port], [other]])
         monkeypatch.setattr(
             "django_gmf_router.testing.lifecycle.free_ports", lambda count, base_port=None: next(offers)
         )
         with LocalCluster(0) as cluster:
-            assert cluster.port("primary") == port + 1
-            assert cluster.execute("primary", "SELECT inet_server_port()") == [(str(port + 1),)]
-    temporary.rmdir()
+            assert cluster.port("primary") == other
+            assert cluster.execute("primary", "SELECT inet_server_port()") == [(str(other),)]
 
 
 def test_a_fixed_port_that_is_snatched_away_is_not_replaced(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,7 +468,6 @@ def test_a_fixed_port_that_is_snatched_away_is_not_replaced(temporary: Path, mon
         with pytest.raises(LocalClusterError, match=f"port {port} of primary was taken"):
             LocalCluster(0, base_port=port).up()
     assert list(temporary.iterdir()) == []
-    temporary.rmdir()
 
 
 @pytest.mark.parametrize("replicas", [-1, 9])

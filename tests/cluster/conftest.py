@@ -1,0 +1,42 @@
+"""What do the tests on real streaming replication share?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from django_gmf_router.testing import LocalCluster
+from tests.cluster.sites import DRIVERS, SERVERS, Site, environment, manage, served
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder."""
+    for item in items:
+        if "/cluster/" in item.path.as_posix():
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def migrated(_gmf_session_cluster: LocalCluster) -> LocalCluster:
+    """The cluster with the tables of the site on every node."""
+    done = manage(environment(_gmf_session_cluster), "migrate", "--verbosity=0")
+    assert done.returncode == 0, done.stderr
+    _gmf_session_cluster.wait_for_replay()
+    return _gmf_session_cluster
+
+
+@pytest.fixture(scope="module", params=[(server, driver) for server in SERVERS for driver in DRIVERS], ids="-".join)
+def site(request: pytest.FixtureRequest, migrated: LocalCluster) -> Iterator[Site]:
+    """The site, served by each web server on each driver."""
+    server, driver = request.param
+    with served(server, environment(migrated, driver)) as running:
+        yield running
+
+
+@pytest.fixture
+def ports(migrated: LocalCluster) -> dict[str, Any]:
+    """The ports of the nodes: primary -> an int, replicas -> a set of them."""
+    replicas = {migrated.port(node) for node in migrated.nodes if node != "primary"}
+    return {"primary": {migrated.port("primary")}, "replica": replicas}

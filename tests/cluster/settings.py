@@ -1,0 +1,20 @@
+"""The tests' site on the local cluster, as the web servers run it; no MIRROR, so that replicas are really reached."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tests.settings import *  # noqa: F403
+from tests.settings import GMF_ROUTER, INSTALLED_APPS
+
+DEBUG = False
+DATABASES = json.loads(os.environ["GMF_TEST_DATABASES"])
+GMF_ROUTER = {"default": {**GMF_ROUTER["default"], **json.loads(os.environ.get("GMF_TEST_ROUTER", "{}"))}}
+INSTALLED_APPS = [*INSTALLED_APPS]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}

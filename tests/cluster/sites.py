@@ -1,0 +1,96 @@
+"""How do the cluster tests serve a site through a real web server?"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django_gmf_router.testing import LocalCluster
+
+ROOT = Path(__file__).resolve().parents[2]
+STOP_SECONDS = 20
+DRIVERS = ("psycopg", "psycopg2")
+SERVERS = ("gunicorn", "uvicorn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A site that is being served."""
+
+    host: str
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return f"http://{self.host}:{self.port}"
+
+
+def environment(
+    cluster: LocalCluster,
+    driver: str = "psycopg",
+    router: dict[str, Any] | None = None,
+    engine: str = "django_gmf_router.backends.postgresql",
+    **database: Any,
+) -> dict[str, str]:
+    """Answer the environment of a process of the site; passwords never stand on its command line."""
+    database = {"CONN_MAX_AGE": 60, **database}
+    databases = {alias: {**settings, **database} for alias, settings in cluster.databases(engine=engine).items()}
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.cluster.settings",
+        "GMF_TEST_DATABASES": json.dumps(databases),
+        "GMF_TEST_ROUTER": json.dumps(router or {}),
+        "GMF_TEST_DRIVER": driver,
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def manage(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a management command of the site."""
+    command = [sys.executable, "-m", "django", *args]
+    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
+@contextmanager
+def served(server: str, env: dict[str, str], workers: int = 2, threads: int = 4) -> Iterator[Site]:
+    """Serve the site until the block ends; requests wait in the socket's backlog until the server is ready."""
+    with tempfile.TemporaryDirectory() as directory, socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        log = Path(directory) / "log"
+        command = _commands(listener.fileno(), workers, threads)[server]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=env,
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listener.fileno()],
+            )
+        host, port = listener.getsockname()
+        try:
+            yield Site(host=host, port=port, log=log)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(STOP_SECONDS)
+
+
+def _commands(descriptor: int, workers: int, threads: int) -> dict[str, list[str]]:
+    bind = f"fd://{descriptor}"
+    gunicorn = ["gunicorn", "-b", bind, "-w", f"{workers}", "--threads", f"{threads}", "--log-level", "warning", "--keep-alive", "60"]
+    return {
+        "gunicorn": [*gunicorn, "tests.cluster.served:wsgi"],
+        "preload": [*gunicorn, "--preload", "tests.cluster.served:wsgi"],
+        "uvicorn": ["uvicorn", "--fd", f"{descriptor}", "--log-level", "warning", "tests.cluster.served:asgi"],
+    }

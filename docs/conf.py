@@ -1,0 +1,24 @@
+"""How are the documents built? `sphinx-build -n -W docs docs/_build/html`; nothing is fetched from the network."""
+
+from __future__ import annotations
+
+from configparser import ConfigParser
+from pathlib import Path
+
+_metadata = ConfigParser(interpolation=None)
+_metadata.read(Path(__file__).parent.parent / "setup.cfg")
+
+project = _metadata["metadata"]["name"]
+author = _metadata["metadata"]["author"]
+release = version = _metadata["metadata"]["version"]
+html_title = f"{project} {release}"
+
+extensions = ["myst_parser"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_copy_source = False
+html_show_copyright = False
+# Pygments' console lexer trips over a quoted string of two lines; whether examples are right, tests/unit/docs says.
+suppress_warnings = ["misc.highlighting_failure"]

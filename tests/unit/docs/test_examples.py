@@ -1,0 +1,105 @@
+"""Do the examples compile, are their settings right, and do the commands print what the pages show?"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import sys
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import override_settings
+
+from django_gmf_router import checks, conf, validation
+from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, text_of
+
+README = "README.md"
+ALIASES = ("default", "replica_1", "replica_2", "city", "city_replica")
+PROMPT = "$ python manage.py gmf_explain "
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("block", all_blocks("python"), ids=str)
+def test_a_python_example_compiles(block: Block) -> None:
+    compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def routers() -> list[Any]:
+    """Every literal value that an example gives to GMF_ROUTER."""
+    return [
+        pytest.param(ast.literal_eval(node.value), id=f"{block}+{node.lineno}")
+        for block in all_blocks("python")
+        for node in ast.walk(ast.parse(block.text, filename=str(block)))
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "GMF_ROUTER"
+    ]
+
+
+@pytest.mark.parametrize("router", routers())
+def test_an_example_of_settings_has_no_error(router: Any) -> None:
+    assert list(validation.problems(router, ALIASES)) == []
+
+
+def readme_settings() -> dict[str, Any]:
+    (block,) = [block for block in blocks(README, "python") if "GMF_ROUTER" in block.text]
+    settings: dict[str, Any] = {}
+    exec(block.text, settings)
+    return settings
+
+
+@pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+def test_the_settings_of_the_readme_pass_every_check_without_a_warning() -> None:
+    settings = readme_settings()
+    named = ("DATABASES", "DATABASE_ROUTERS", "MIDDLEWARE", "GMF_ROUTER")
+    with override_settings(**{name: settings[name] for name in named}):
+        assert [*checks.check_errors(), *checks.check_warnings()] == []
+
+
+def test_the_settings_of_the_readme_can_be_imported_before_django_is_set_up() -> None:
+    (block,) = [block for block in blocks(README, "python") if "GMF_ROUTER" in block.text]
+    subprocess.run([sys.executable, "-W", "error", "-c", block.text], check=True, cwd=ROOT)
+
+
+def explanations() -> list[Any]:
+    consoles = (block for block in all_blocks("console") if PROMPT in block.text)
+    return [pytest.param(*block.text.split("\n", 1), id=str(block)) for block in consoles]
+
+
+@pytest.mark.parametrize(("prompt", "shown"), explanations())
+def test_gmf_explain_prints_what_the_page_shows(prompt: str, shown: str) -> None:
+    out = StringIO()
+    with override_settings(GMF_ROUTER=readme_settings()["GMF_ROUTER"]):
+        call_command("gmf_explain", *shlex.split(prompt.removeprefix(PROMPT)), stdout=out)
+    assert shown in {"", out.getvalue()}
+
+
+def test_the_pages_show_what_gmf_explain_prints() -> None:
+    assert sum(bool(parameters.values[1]) for parameters in explanations()) >= 4
+
+
+def test_the_json_of_gmf_explain_has_the_documented_keys() -> None:
+    out = StringIO()
+    call_command("gmf_explain", "GET", "/", "--json", stdout=out)
+    printed = json.loads(out.getvalue())
+    reference = text_of("docs/reference/commands.md")
+    assert [key for key in (*printed, *printed["rule"]) if f"`{key}`" not in reference] == []
+
+
+def test_the_defaults_shown_in_the_settings_reference_are_those_of_the_code() -> None:
+    (first, *_) = routers_of("docs/reference/settings.md")
+    shown = conf.parse("default", {**first["default"], "REPLICAS": [], "DB_CHOOSER": {}})
+    assert shown == conf.parse("default", {})
+
+
+def routers_of(page: str) -> list[Any]:
+    return [parameter.values[0] for parameter in routers() if str(parameter.id).startswith(page)]
+
+
+@pytest.mark.parametrize("page", names())
+def test_a_relative_link_leads_to_a_file(page: str) -> None:
+    folder = (ROOT / page).parent
+    assert [target for target in LINK.findall(text_of(page)) if not (folder / target).exists()] == []

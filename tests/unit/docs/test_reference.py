@@ -1,0 +1,193 @@
+"""Does the reference name everything there is, and nothing else?"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage
+from django.test import override_settings
+
+import django_gmf_router
+from django_gmf_router import checks, conf, testing, validation
+from django_gmf_router import env as gmf_env
+from django_gmf_router.management.commands import gmf_cluster
+from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
+
+SETTINGS = "docs/reference/settings.md"
+CHECKS = "docs/reference/checks.md"
+PYTHON = "docs/reference/python.md"
+COMMANDS = "docs/reference/commands.md"
+PACKAGE = ROOT / "django_gmf_router"
+POSTGRESQL = {"ENGINE": "django.db.backends.postgresql"}
+
+
+# Settings
+
+
+def documented_keys() -> list[str]:
+    return [heading.strip("`") for heading in headings(SETTINGS, 3)]
+
+
+def test_every_key_of_gmf_router_has_a_section_and_nothing_else_has() -> None:
+    assert sorted(documented_keys()) == sorted(validation.CLUSTER_KEYS)
+
+
+@pytest.mark.parametrize("key", sorted(validation.CLUSTER_KEYS))
+def test_the_section_of_a_setting_gives_its_default(key: str) -> None:
+    found = re.search(r"default `([^`]+)`", section(SETTINGS, f"### `{key}`"))
+    assert found is not None
+    default: Any = ast.literal_eval(found[1])
+    assert conf.parse("default", {key: default}) == conf.parse("default", {})
+
+
+@pytest.mark.parametrize(
+    ("parent", "key"),
+    [
+        *((parent, key) for parent, keys in validation.NESTED_KEYS.items() for key in keys),
+        *(("REPLICAS", key) for key in validation.REPLICA_KEYS),
+    ],
+)
+def test_a_nested_key_stands_in_the_section_of_its_parent(parent: str, key: str) -> None:
+    text = section(SETTINGS, f"### `{parent}`")
+    assert f'`"{key}"`' in text or f"`{key}`\n:" in text
+
+
+@pytest.mark.parametrize(("key", "choices"), validation.CHOICES.items())
+def test_the_choices_of_a_setting_are_listed(key: str, choices: tuple[str, ...]) -> None:
+    text = section(SETTINGS, "### `CONSISTENCY`" if key in {"LEVEL", "STORE"} else f"### `{key}`")
+    assert [choice for choice in choices if f'`"{choice}"`' not in text] == []
+
+
+@pytest.mark.parametrize("key", ["CONSISTENCY", "HEALTH", "PRIMARY_WAIT", "SCHEMAS"])
+def test_a_setting_that_nothing_reads_is_said_to_have_no_effect(key: str) -> None:
+    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "conf.py")
+    assert not re.search(rf"config\.{key.lower()}\b", code)
+    assert "**No effect yet**" in section(SETTINGS, f"### `{key}`")
+
+
+# Checks
+
+
+def ids_in_the_code() -> set[str]:
+    code = (PACKAGE / "validation.py").read_text() + (PACKAGE / "checks.py").read_text()
+    return set(re.findall(r'"([EW]\d{3})"', code))
+
+
+def test_every_id_of_a_check_is_documented_once_and_no_other_is() -> None:
+    assert headings(CHECKS, 3) == sorted(ids_in_the_code())
+
+
+def test_ids_stand_nowhere_but_in_the_two_modules_that_are_searched() -> None:
+    others = (path for path in PACKAGE.rglob("*.py") if path.name not in {"validation.py", "checks.py"})
+    assert [path.name for path in others if re.search(r'"[EW]\d{3}"', path.read_text())] == []
+
+
+def cluster(**settings: Any) -> dict[str, Any]:
+    return {"default": {"REPLICAS": ["replica_1"], **settings}}
+
+
+ERRORS: dict[str, Any] = {
+    "E001": {"default": ["replica_1"]},
+    "E002": {"default": {"REPLICA": ["replica_1"]}},
+    "E003": {"default": {"REPLICAS": ["replica_9"]}},
+    "E004": {"default": {"REPLICAS": ["default"]}},
+    "E005": {**cluster(), "other": {"REPLICAS": ["replica_1"], "APPS": ["library"]}},
+    "E006": cluster(DB_CHOOSER={"master": ["GET /(s"]}),
+    "E007": {"default": {"REPLICAS": "replica_1"}},
+    "E008": cluster(OUTSIDE_REQUESTS="slave"),
+    "E009": {**cluster(), "other": {"REPLICAS": ["replica_2"]}},
+    "E010": cluster(PRIMARY_MODELS=["sessions"]),
+}
+WARNINGS: dict[str, dict[str, Any]] = {
+    "W001": {"MIDDLEWARE": []},
+    "W002": {"DATABASES": {"default": POSTGRESQL, "replica_1": {"TEST": {"MIRROR": "default"}}}},
+    "W003": {"DATABASES": {"default": {}, "replica_1": {}}},
+    "W004": {
+        "DATABASES": {"default": {}, "city": {}, "replica_1": {"TEST": {"MIRROR": "city"}}},
+        "GMF_ROUTER": {"city": {"REPLICAS": ["replica_1"]}},
+    },
+    "W005": {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["GET /s", "GET /s/.*"]})},
+    "W006": {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["GET /s/.*"]})},
+    "W007": {"DATABASES": {"default": {}, "replica_1": {"TEST": {"MIRROR": "default"}, "ATOMIC_REQUESTS": True}}},
+    "W008": {"DATABASE_ROUTERS": []},
+    "W009": {"GMF_ROUTER": cluster(PRIMARY_MODELS=[])},
+}
+
+
+def shown(check: str) -> list[str]:
+    return [block.text for block in blocks(CHECKS, "text") if f"gmf_router.{check}:" in block.text]
+
+
+@pytest.mark.parametrize(("check", "router"), ERRORS.items())
+def test_the_page_shows_an_error_as_it_is_printed(check: str, router: Any) -> None:
+    problems = validation.problems(router, ["default", "replica_1", "replica_2", "other"])
+    printed = [f"{problem.id}: {problem.message}\nHINT: {problem.hint}\n" for problem in problems]
+    assert shown(check)[0] in printed
+
+
+@pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+@pytest.mark.parametrize(("check", "settings"), WARNINGS.items())
+def test_the_page_shows_a_warning_as_it_is_printed(check: str, settings: dict[str, Any]) -> None:
+    with override_settings(**{"GMF_ROUTER": cluster(), **settings}):
+        printed = list(map(as_shown, checks.check_warnings()))
+    assert shown(check)[0] in printed
+
+
+@pytest.mark.parametrize("order", [("a", checks.MIDDLEWARE)])
+def test_the_second_text_of_w001_is_shown_too(order: tuple[str, str]) -> None:
+    with override_settings(MIDDLEWARE=order, GMF_ROUTER=cluster()):
+        assert shown("W001")[1] in list(map(as_shown, checks.check_warnings()))
+
+
+def as_shown(message: CheckMessage) -> str:
+    return f"{message.id}: {message.msg}\nHINT: {message.hint}\n"
+
+
+def test_every_check_has_an_example() -> None:
+    assert {*ERRORS, *WARNINGS} == ids_in_the_code()
+
+
+# Names
+
+
+@pytest.mark.parametrize("module", [django_gmf_router, gmf_env, testing])
+def test_every_public_name_is_in_the_python_reference(module: Any) -> None:
+    page = text_of(PYTHON)
+    assert [name for name in module.__all__ if not re.search(rf"`{name}\b", page)] == []
+
+
+def test_every_method_of_local_cluster_is_in_the_python_reference() -> None:
+    page = text_of(PYTHON)
+    public = [name for name in vars(testing.LocalCluster) if not name.startswith("_")]
+    assert [name for name in public if not re.search(rf"`{name}\b", page)] == []
+
+
+def test_the_signature_of_local_cluster_is_the_documented_one() -> None:
+    documented = re.search(r"`LocalCluster(\([^`]*\))`", text_of(PYTHON))
+    assert documented is not None
+    documented_signature = inspect.signature(eval(f"lambda {documented[1][1:-1]}: None"))
+    found = inspect.signature(testing.LocalCluster)
+    assert [(p.name, p.kind, p.default) for p in found.parameters.values()] == [
+        (p.name, p.kind, p.default) for p in documented_signature.parameters.values()
+    ]
+
+
+def test_every_command_has_a_section() -> None:
+    commands = [path.stem for path in (PACKAGE / "management" / "commands").glob("gmf_*.py")]
+    assert sorted(commands) == [name.strip("`") for name in sorted(headings(COMMANDS, 2)) if "gmf_" in name]
+
+
+def test_every_verb_of_gmf_cluster_is_documented() -> None:
+    text = section(COMMANDS, "## `gmf_cluster`")
+    assert [verb for verb in ("up", "down", "status", *gmf_cluster.NODE_VERBS) if f"`{verb}`" not in text] == []
+
+
+def test_the_private_names_that_the_linter_lets_pass_are_explained() -> None:
+    ignored = re.search(r"ignore-names = \[([^\]]*)\]", (ROOT / "ruff.toml").read_text())
+    assert ignored is not None
+    page = prose("docs/explanation/limits.md")
+    assert [name for name in re.findall(r'"(\w+)"', ignored[1]) if name not in page] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
@@ -53,9 +54,7 @@ def _stock_engine(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in sorted(cluster.aliases):
         engine = _database(alias).get("ENGINE")
         if engine in POSTGRESQL_ENGINES:
-            message = (
-                f"DATABASES[{alias!r}] uses Django's own ENGINE: a node that fails in a request fails the request."
-            )
+            message = f"DATABASES[{alias!r}] uses Django's own ENGINE: no connect time-out, no move to another node."
             yield _warning("W002", message, f"Use {POSTGRESQL_ENGINES[engine]!r}.")
 
 
@@ -119,6 +118,17 @@ def _sessions_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W009", message, 'Add "sessions.*"; the setting replaces its default.')
 
 
+def _names_nothing(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    labels = {config.label for config in apps.get_app_configs()}
+    models = {model._meta.label_lower for model in apps.get_models(include_auto_created=True)}
+    for app in sorted((cluster.apps or set()) - labels):
+        yield _warning("W010", f"APPS names {app!r}, which is no installed app.", "Correct the app label.")
+    for label in sorted(set(cluster.primary_models) - set(conf.DEFAULT_PRIMARY_MODELS)):
+        app, _, name = label.partition(".")
+        if app not in labels if name == "*" else label.lower() not in models:
+            yield _warning("W010", f"PRIMARY_MODELS names {label!r}, which is not installed.", "Correct the name.")
+
+
 def _patterns(cluster: ClusterConfig) -> Iterator[tuple[str, str]]:
     yield from (("master", pattern) for pattern in cluster.master)
     yield from (("slave", pattern) for pattern in cluster.slave)
@@ -143,4 +153,5 @@ RULES: tuple[Callable[[ClusterConfig], Iterator[CheckMessage]], ...] = (
     _atomic_requests,
     _router_installed,
     _sessions_on_primary,
+    _names_nothing,
 )

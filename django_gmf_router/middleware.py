@@ -62,9 +62,11 @@ def _begin(request: HttpRequest) -> tuple[UnitOfWork, Token[Place]]:
 
 def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
     """Close `unit`, once the body of `response` is made."""
-    if response is None:
-        unit.close()
-        return
-    clusters.describe(unit, response)
-    if not stream_within(response, lambda: entered(unit), unit.close):
-        unit.close()
+    streams = False
+    try:
+        if response is not None:
+            clusters.describe(unit, response)
+            streams = stream_within(response, lambda: entered(unit), unit.close)
+    finally:
+        if not streams:
+            unit.close()

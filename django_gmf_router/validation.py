@@ -44,6 +44,7 @@ CHOICES = {
     "STORE": ("cookie", "header", "cache"),
 }
 POSITIVE = ("WEIGHT", "INTERVAL", "TIMEOUT", "MAX_LAG", "MAX_AGE")
+HEADERS = ("DEBUG_HEADER", "HEADER", "COOKIE_NAME")
 STRING_LISTS = ("REPLICAS", "READ_METHODS", "APPS", "PRIMARY_MODELS", "master", "slave", "primary", "replica")
 
 
@@ -109,6 +110,8 @@ def _check_value(where: str, key: str, value: Any, types: tuple[Any, ...] | None
         yield _problem("E007", f"{where} is {value!r}.", "Each item must be a str.")
     elif key in CHOICES and value not in CHOICES[key]:
         yield _problem("E008", f"{where} is {value!r}.", f"Choose one of {', '.join(map(repr, CHOICES[key]))}.")
+    elif key in HEADERS and value is not None and not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", value, re.ASCII):
+        yield _problem("E008", f"{where} is {value!r}.", "It must be a name: letters, digits, hyphens.")
     elif (key in POSITIVE and value <= 0) or (key in {"PRIMARY_WAIT", "WINDOW"} and value < 0):
         yield _problem("E008", f"{where} is {value!r}.", "It must be a positive number.")
 

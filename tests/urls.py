@@ -11,7 +11,7 @@ from django.db import Error, connections, router, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.template import engines
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from django_gmf_router import current_decision, use_primary, use_replica
@@ -54,7 +54,7 @@ def not_atomic(request: HttpRequest) -> JsonResponse:
     return atomic(request)
 
 
-def write(request: HttpRequest) -> JsonResponse:
+def write(request: HttpRequest, **kwargs: Any) -> JsonResponse:
     """Look, write on a GET, and look again."""
     before = look()
     Author.objects.create(name="written")
@@ -139,6 +139,7 @@ urlpatterns = [
     path("atomic", atomic),
     path("not-atomic", not_atomic),
     path("write", write),
+    re_path(r"^old/write/(?P<number>\d+)$", write),
     path("session", session),
     path("stream", stream),
     path("stream-async", stream_async),

@@ -44,9 +44,7 @@ def databases(env: Env) -> tuple[dict[str, Entry], dict[str, dict[str, Any]]]:
         raise ImproperlyConfigured(f"databases(env) takes an environ.Env() of django-environ: {EXTRA}.")
     url = _value(env, "DATABASE_URL")
     if not url or not url.strip():
-        raise ImproperlyConfigured(
-            "DATABASE_URL is not set: set it to postgres://user:password@host:5432/database."
-        )
+        raise ImproperlyConfigured("DATABASE_URL is not set: set it to postgres://user:password@host:5432/database.")
     entries = {"default": entry_from_url(url, name="DATABASE_URL", reader=env)}
     replicas = _replicas(env)
     return {**entries, **replicas}, _router(env, list(replicas))
@@ -104,9 +102,7 @@ def _value(env: Env, name: str) -> Any:
     except ImproperlyConfigured:
         # django-environ also says so when the value is "$OTHER" and OTHER is not set.
         if f"{env.prefix}{name}" in env.ENVIRON:
-            raise ImproperlyConfigured(
-                f"{name} refers to a variable that is not set: set that one."
-            ) from None
+            raise ImproperlyConfigured(f"{name} refers to a variable that is not set: set that one.") from None
         return None
     except OSError:
         raise ImproperlyConfigured(

@@ -20,9 +20,7 @@ def read_mapping(path: str | PathLike[str]) -> dict[str, Any]:
     if isinstance(document, dict) and "vars" in document:
         document = document["vars"]
     if not isinstance(document, dict):
-        raise ImproperlyConfigured(
-            f"{fspath(path)} is not a mapping: write 'key: value' lines, as under 'vars:'."
-        )
+        raise ImproperlyConfigured(f"{fspath(path)} is not a mapping: write 'key: value' lines, as under 'vars:'.")
     return {str(key): value for key, value in document.items()}
 
 

@@ -28,6 +28,12 @@ def pattern_for(unit: UnitOfWork) -> str:
     return f"{_methods(unit.method)} {re.escape(unit.path or '')}$"
 
 
+def view_of(unit: UnitOfWork) -> str | None:
+    """Answer the route of the view that serves `unit`, None where no view was found."""
+    match = getattr(unit.request, "resolver_match", None)
+    return None if match is None else match.route
+
+
 def quoted(pattern: str) -> str:
     """Answer `pattern` as a raw Python string where that is possible."""
     return repr(pattern) if '"' in pattern or pattern.endswith("\\") else f'r"{pattern}"'
@@ -40,8 +46,10 @@ def _methods(method: str | None) -> str:
 
 def _route(request: HttpRequest | None) -> str | None:
     match = getattr(request, "resolver_match", None)
-    if match is None or not match.route or match.route.startswith("^"):
+    if match is None or not match.route:
         return None
+    if "(?P" in match.route or "^" in match.route:  # re_path(): an expression already
+        return str(match.route).replace("^", "").rstrip("$")
     known = converters.get_converters()
     parts, position = [], 0
     for found in _CONVERTER.finditer(match.route):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django_gmf_router.decision import PRIMARY, REPLICA
+from django_gmf_router.routing.advice import quoted
 from django_gmf_router.routing.db_chooser import DbChooser
 
 
@@ -70,7 +71,7 @@ def _rules(chooser: DbChooser, method: str, path: str, primary_model: str | None
         yield _rule(2, PRIMARY, "primary_model", f"{primary_model} is in PRIMARY_MODELS")
     master = chooser.master.first_match(subject)
     if master is not None:
-        yield _rule(5, PRIMARY, "master_override", f'DB_CHOOSER["master"] holds {master!r}')
+        yield _rule(5, PRIMARY, "master_override", f'DB_CHOOSER["master"] holds {quoted(master)}')
     slave = chooser.slave.first_match(subject)
     reads = method in chooser.read_methods
     if not reads and slave is None:
@@ -78,7 +79,7 @@ def _rules(chooser: DbChooser, method: str, path: str, primary_model: str | None
     if reads:
         yield _rule(10, REPLICA, "read_method", f"{method} is in READ_METHODS")
     if slave is not None:
-        yield _rule(10, REPLICA, "slave_override", f'DB_CHOOSER["slave"] holds {slave!r}')
+        yield _rule(10, REPLICA, "slave_override", f'DB_CHOOSER["slave"] holds {quoted(slave)}')
 
 
 def _rule(number: int, role: str, reason: str, text: str) -> Rule:

@@ -41,10 +41,13 @@ class WriteWatch:
         """Answer whether `alias` is the primary's."""
         return alias == self._policy.primary
 
-    def saw(self, unit: UnitOfWork, sql: Any) -> None:
+    def saw(self, unit: UnitOfWork | None, sql: Any) -> None:
         """Note a statement that is about to run on the primary; raises UnexpectedWrite where that is refused."""
         statement = classify(sql)
         if not statement.writes:
+            return
+        unit = unit or self._policy.open_outside()
+        if unit is None:
             return
         label, primary_model = self._tables().get(statement.table or "", (None, False))
         if primary_model:
@@ -63,7 +66,7 @@ class WriteWatch:
         what = f"{unit.method} {unit.path} writes to the primary ({wrote}), but the rules sent it to replicas"
         if self._unexpected == "refuse":
             raise UnexpectedWrite(f"{what}. Add {line}")
-        key = (unit.method, advice.pattern_for(unit))
+        key = (unit.method, advice.view_of(unit))
         if key not in self._warned:
             self._warned.add(key)
             logger.warning("%s. Add %s", what, line, extra={"event": "unexpected_write"})
@@ -74,10 +77,12 @@ class WriteWatch:
         label, _ = self._tables().get(statement.table or "", (None, False))
         note = f"The alias {alias!r} is a replica, and {_what(statement, label)} writes."
         unit = open_unit()
-        if unit is not None and unit.method is not None:
+        if unit is None or unit.method is None:
+            note = f"{note} Use the alias {self._policy.primary!r}, or use_primary()."
+        elif self._policy.record(unit).answer == alias:
             note = f"{unit.method} {unit.path}: {note} Add {advice.master_line(self._policy.primary, unit)}"
         else:
-            note = f"{note} Use the alias {self._policy.primary!r}, or use_primary()."
+            note = f"{unit.method} {unit.path}: {note} The query names this alias: use {self._policy.primary!r} there."
         _add_note(error, note)
 
 
@@ -97,9 +102,7 @@ class Guard:
         if watch is None:
             return execute(sql, params, many, context)
         if watch.is_primary(self._alias):
-            unit = open_unit()
-            if unit is not None:
-                watch.saw(unit, sql)
+            watch.saw(open_unit(), sql)
             return execute(sql, params, many, context)
         try:
             return execute(sql, params, many, context)

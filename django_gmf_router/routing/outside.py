@@ -10,9 +10,14 @@ from django.apps import apps
 _migrating: ContextVar[bool] = ContextVar("gmf_migrating", default=False)
 
 
-def migrates(model: Any) -> bool:
-    """Answer whether a read of `model` is part of a migration: a historical model, or any while `migrate` runs."""
-    return _migrating.get() or model._meta.apps is not apps
+def is_migrating() -> bool:
+    """Answer whether `migrate` runs in this context."""
+    return _migrating.get()
+
+
+def is_historical(model: Any) -> bool:
+    """Answer whether `model` is one of a migration's state, as RunPython gets it, or a stand-in."""
+    return getattr(model._meta, "apps", None) is not apps
 
 
 def begin_migrate() -> None:

@@ -12,7 +12,7 @@ from django_gmf_router.decision import PRIMARY, REPLICA, Decision
 from django_gmf_router.routing.aliases import ClusterAlias, MirroredAlias
 from django_gmf_router.routing.blocks import OpenBlock
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
-from django_gmf_router.routing.outside import migrates
+from django_gmf_router.routing.outside import is_historical, is_migrating
 from django_gmf_router.routing.transactions import PrimaryConnection, counts
 from django_gmf_router.routing.unit_of_work import (
     NO_RECORD,
@@ -85,7 +85,8 @@ class Policy:
             record = here().latest
             if record.settled_for is self and (instance is None or instance._state.db is record.answer):
                 wrapper = connection.wrapper
-                if not wrapper.in_atomic_block and (wrapper.autocommit or wrapper.connection is None):
+                # Inside a transaction autocommit is off, and before the first connection as well.
+                if wrapper.autocommit or (wrapper.connection is None and not wrapper.in_atomic_block):
                     return record.answer
             return slowly(model, instance)
 
@@ -142,12 +143,19 @@ class Policy:
         blocks = current_place.get().blocks
         if blocks:
             return self._read_in_block(unit or blocks[-1].unit or UnitOfWork(), blocks[-1], model)
-        if unit is None and (self._outside.role is PRIMARY or migrates(model)):
-            return self._on_primary(None, "outside_request", model)
+        if unit is None and not is_historical(model):
+            unit = self.open_outside()
         if unit is None:
-            unit = UnitOfWork()
-            current_place.set(unit)
+            return self._on_primary(None, "outside_request", model)
         return self._read_in(unit, model, instance)
+
+    def open_outside(self) -> UnitOfWork | None:
+        """Open a unit of work outside requests, for this thread or task; None where the primary is read there."""
+        if self._outside.role is PRIMARY or is_migrating():
+            return None
+        unit = UnitOfWork()
+        current_place.set(unit)
+        return unit
 
     def _read_in(self, unit: UnitOfWork, model: Any, instance: Any) -> str:
         """Apply rules 5 to 10."""

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from django_gmf_router.testing.node import GRACE_SECONDS, end
 from django_gmf_router.testing.processes import PROC, Process
 from django_gmf_router.testing.state import ClusterState
 
+TERM_SECONDS = 2.0
+
 
 def end_cluster(state: ClusterState) -> None:
     """End the servers of a cluster and remove its files; harmless if they are gone already."""
     end(state.processes())
-    for process in strays(state):
-        process.send(signal.SIGKILL)
-        process.wait_until_gone(GRACE_SECONDS)
+    # First kindly: a server that initdb runs then removes its shared memory.
+    for signum, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
+        end_strays(state, signum, seconds)
     state.remove()
+
+
+def end_strays(state: ClusterState, signum: int, timeout_seconds: float) -> None:
+    """Send a signal to what `strays` finds, and wait for its end."""
+    found = strays(state)
+    for process in found:
+        process.send(signum)
+    deadline = time.monotonic() + timeout_seconds
+    for process in found:
+        process.wait_until_gone(max(0.0, deadline - time.monotonic()))
 
 
 def strays(state: ClusterState) -> list[Process]:

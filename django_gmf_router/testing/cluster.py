@@ -160,9 +160,7 @@ class LocalCluster:
         replicas = self._replicas() if node is None else [self._replica(node)]
         replication.wait_for_replay(self._node(PRIMARY), replicas, timeout_seconds)
 
-    def execute(
-        self, node: str, sql: str, *, database: str | None = None, timeout_seconds: float = 10
-    ) -> list[Row]:
+    def execute(self, node: str, sql: str, *, database: str | None = None, timeout_seconds: float = 10) -> list[Row]:
         """Run SQL on a node as superuser, without a driver, and return the rows of all its statements.
 
         Values are text as PostgreSQL prints it, None for NULL. Several statements are several transactions.
@@ -193,9 +191,7 @@ class LocalCluster:
         """Return a URL for the site's role, with its password, as in DATABASE_URL."""
         return self._access().url(self._node(node).name)
 
-    def databases(
-        self, engine: str = "django_gmf_router.backends.postgresql", mirror: bool = False
-    ) -> dict[str, Any]:
+    def databases(self, engine: str = "django_gmf_router.backends.postgresql", mirror: bool = False) -> dict[str, Any]:
         """Return Django's DATABASES: "default" is the primary, replicas have read-only sessions.
 
         With `mirror` the replicas are mirrors of the primary in Django's test runner, whose transactions no

@@ -20,10 +20,7 @@ class Access:
         self.password = password
 
     def dsn(self, node: str) -> str:
-        return (
-            f"host={HOST} port={self.ports[node]} dbname={self.database} "
-            f"user={self.user} password={self.password}"
-        )
+        return f"host={HOST} port={self.ports[node]} dbname={self.database} user={self.user} password={self.password}"
 
     def url(self, node: str) -> str:
         return f"postgres://{self.user}:{self.password}@{HOST}:{self.ports[node]}/{self.database}"

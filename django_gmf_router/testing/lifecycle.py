@@ -221,9 +221,7 @@ def _bring_within_reach(running: Running) -> None:
     running.remember(replace(running.state, bin_dir=programs.bin_dir))
 
 
-def _start(
-    running: Running, nodes: Sequence[Node], plan: Plan, tell: Tell, attempts: int = PORT_ATTEMPTS
-) -> None:
+def _start(running: Running, nodes: Sequence[Node], plan: Plan, tell: Tell, attempts: int = PORT_ATTEMPTS) -> None:
     """Start new servers; unless ports were asked for, one that was snatched away meanwhile is replaced."""
     try:
         running.start(nodes)

@@ -50,9 +50,7 @@ class Node:
             if self.process is None or not self.process.alive():
                 raise self._death()
             if time.monotonic() > deadline:
-                raise LocalClusterError(
-                    f"{self.name} took no queries within {timeout_seconds:g} s: see {self.log}"
-                )
+                raise LocalClusterError(f"{self.name} took no queries within {timeout_seconds:g} s: see {self.log}")
             time.sleep(POLL_SECONDS)
 
     def stop(self, timeout_seconds: float = GRACE_SECONDS) -> None:
@@ -84,9 +82,7 @@ class Node:
             raise LocalClusterError(f"{self.name} is stopped: restart it first")
         return self.process
 
-    def query(
-        self, sql: str, *, database: str = SUPERUSER, timeout_seconds: float = GRACE_SECONDS
-    ) -> list[Row]:
+    def query(self, sql: str, *, database: str = SUPERUSER, timeout_seconds: float = GRACE_SECONDS) -> list[Row]:
         """Run SQL as superuser; raises LocalClusterError."""
         options = {"database": database, "user": SUPERUSER}
         return self.programs.query(self.name, self.port, sql, timeout_seconds=timeout_seconds, **options)

@@ -25,9 +25,7 @@ def free_ports(count: int, base_port: int | None = None) -> list[int]:
     """
     if base_port is not None:
         if not LOWEST_PORT <= base_port <= HIGHEST_PORT - count:
-            raise LocalClusterError(
-                f"port {base_port}: choose one from {LOWEST_PORT} to {HIGHEST_PORT - count}"
-            )
+            raise LocalClusterError(f"port {base_port}: choose one from {LOWEST_PORT} to {HIGHEST_PORT - count}")
         return [require_free(port) for port in range(base_port, base_port + count)]
     first, end = FIRST_PORT, _first_ephemeral_port()
     # Not bind(0): that gives ports which outgoing connections use too, and while a node is killed any client

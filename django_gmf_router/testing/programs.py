@@ -63,9 +63,7 @@ class Programs:
             )
         return child, adopt(child)
 
-    def query(
-        self, node: str, port: int, sql: str, *, database: str, user: str, timeout_seconds: float
-    ) -> list[Row]:
+    def query(self, node: str, port: int, sql: str, *, database: str, user: str, timeout_seconds: float) -> list[Row]:
         """Run SQL through psql and return the rows of all its statements, values as text, NULL as None.
 
         Raises LocalClusterError when the server refuses it or does not answer in time.

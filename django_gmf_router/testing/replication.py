@@ -47,9 +47,7 @@ def promote(node: Node, timeout_seconds: float) -> None:
     if not is_true(node, "SELECT pg_is_in_recovery()"):
         raise LocalClusterError(f"{node.name} is a primary already: promote a replica")
     # The server tells of its own time-out, before psql's.
-    promoted = node.query(
-        f"SELECT pg_promote(true, {round(timeout_seconds)})", timeout_seconds=timeout_seconds + 5
-    )
+    promoted = node.query(f"SELECT pg_promote(true, {round(timeout_seconds)})", timeout_seconds=timeout_seconds + 5)
     if promoted != TRUE:
         raise LocalClusterError(f"{node.name} was not promoted within {timeout_seconds:g} s: see {node.log}")
 

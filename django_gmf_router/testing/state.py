@@ -100,9 +100,7 @@ def _parse(directory: Path, data: dict[str, object]) -> ClusterState:
         raise TypeError(type(nodes))
     paths = {name: Path(str(data[name])) for name in ("home", "bin_dir")}
     processes = {name: _process(data[name]) for name in ("owner", "builder")}
-    states = {
-        name: NodeState(port=node["port"], process=_process(node["process"])) for name, node in nodes.items()
-    }
+    states = {name: NodeState(port=node["port"], process=_process(node["process"])) for name, node in nodes.items()}
     known = {"directory": directory, "nodes": states, **paths, **processes}
     return ClusterState(**{**data, **known})  # type: ignore[arg-type]
 

@@ -88,7 +88,8 @@ def served(server: str, env: dict[str, str], workers: int = 2, threads: int = 4)
 
 def _commands(descriptor: int, workers: int, threads: int) -> dict[str, list[str]]:
     bind = f"fd://{descriptor}"
-    gunicorn = ["gunicorn", "-b", bind, "-w", f"{workers}", "--threads", f"{threads}", "--log-level", "warning", "--keep-alive", "60"]
+    gunicorn = ["gunicorn", "-b", bind, "-w", f"{workers}", "--threads", f"{threads}", "--log-level", "warning"]
+    gunicorn += ["--keep-alive", "60"]
     return {
         "gunicorn": [*gunicorn, "tests.cluster.served:wsgi"],
         "preload": [*gunicorn, "--preload", "tests.cluster.served:wsgi"],

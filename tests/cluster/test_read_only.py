@@ -1,4 +1,4 @@
-"""Can nothing be written through a replica's alias, whatever the engine and the driver, and does a refusal explain itself?"""
+"""Can nothing be written through a replica's alias, and does a refusal explain itself?"""
 
 from __future__ import annotations
 

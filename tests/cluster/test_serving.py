@@ -62,9 +62,7 @@ def test_each_request_is_served_by_the_role_of_its_rule(
     check(client.request(method, path), ports, role, reason)
 
 
-def test_reads_spread_over_both_replicas_one_for_each_request(
-    client: httpx.Client, ports: dict[str, set[int]]
-) -> None:
+def test_reads_spread_over_both_replicas_one_for_each_request(client: httpx.Client, ports: dict[str, set[int]]) -> None:
     served = Counter(client.get("/where").json()["looks"][0]["port"] for _ in range(100))
     assert set(served) == ports["replica"]
     # 100 fair draws: fewer than 25 of one side happen once in 10 million runs.

@@ -29,7 +29,7 @@ def test_explain_says_the_decision_the_rule_and_what_it_beat() -> None:
     lines = run("gmf_explain", "get", "/s/abc").splitlines()
     assert lines[0] == "GET /s/abc"
     assert lines[1] == "  decision: primary (default), reason master_override"
-    assert lines[2] == """  rule 5: DB_CHOOSER["master"] holds '(GET|HEAD) /s/.*'"""
+    assert lines[2] == '  rule 5: DB_CHOOSER["master"] holds r"(GET|HEAD) /s/.*"'
     assert lines[3] == "  beat rule 10: GET is in READ_METHODS (replica, read_method)"
 
 

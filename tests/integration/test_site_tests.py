@@ -64,7 +64,12 @@ def test_an_object_of_a_mirrored_replica_can_be_added_and_saved(open_request: Op
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("path", "role", "reason"),
-    [("/where", "primary", None), ("/s/x", "replica", None), ("/where", "replica", "atomic"), ("/nowhere", "replica", None)],
+    [
+        ("/where", "primary", None),
+        ("/s/x", "replica", None),
+        ("/where", "replica", "atomic"),
+        ("/nowhere", "replica", None),
+    ],
 )
 def test_the_assertion_fails_and_says_what_was_seen(client: Any, path: str, role: str, reason: str | None) -> None:
     with pytest.raises(AssertionError) as error, assert_routed_to(role, reason=reason):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import re
 from typing import Any
@@ -32,6 +33,7 @@ def configured(**entry: Any) -> Any:
     return override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1"], **entry}})
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_get_that_writes_reads_its_own_write(looks: Any) -> None:
     assert [look["reason"] for look in looks("/write")] == ["read_method", "wrote"]
 
@@ -156,9 +158,10 @@ def test_a_write_inside_use_primary_is_expected(open_request: OpenUnit, caplog: 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_refused_write_is_refused_before_it_is_done(open_request: OpenUnit) -> None:
-    with configured(UNEXPECTED_WRITES="refuse"), open_request("GET", "/write"):
-        with pytest.raises(UnexpectedWrite, match=re.escape("GET /write writes to the primary (INSERT library.Author)")):
-            Author.objects.create(name="refused")
+    with configured(UNEXPECTED_WRITES="refuse"), open_request("GET", "/write"), pytest.raises(
+        UnexpectedWrite, match=re.escape("GET /write writes to the primary (INSERT library.Author)")
+    ):
+        Author.objects.create(name="refused")
     assert not Author.objects.exists()
 
 
@@ -166,6 +169,25 @@ def test_a_post_may_write(open_request: OpenUnit) -> None:
     with configured(UNEXPECTED_WRITES="refuse"), open_request("POST", "/write"):
         Author.objects.create(name="posted")
     assert Author.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_write_before_the_first_read_outside_requests_counts() -> None:
+    def work() -> None:
+        Author.objects.create(name="first")
+        assert reason() == "wrote"
+
+    with configured(OUTSIDE_REQUESTS="replica"):
+        contextvars.copy_context().run(work)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_view_of_a_regular_expression_is_logged_once(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with configured():
+        for number in range(3):
+            client.get(f"/old/write/{number}")
+    (record,) = [record for record in caplog.records if record.name == "django_gmf_router"]
+    assert r"/old/write/(?P<number>\d+)$" in record.getMessage()
 
 
 def test_writes_outside_requests_are_nobodys_business(caplog: pytest.LogCaptureFixture) -> None:

@@ -43,6 +43,9 @@ RISKY: list[tuple[str, dict[str, Any]]] = [
     ("W007", {"DATABASES": ("replica_2", {"ATOMIC_REQUESTS": True})}),
     ("W008", {"DATABASE_ROUTERS": []}),
     ("W009", {"GMF_ROUTER": cluster(PRIMARY_MODELS=["library.Tag"])}),
+    ("W010", {"GMF_ROUTER": cluster(PRIMARY_MODELS=["sessions.*", "library.Tagg"])}),
+    ("W010", {"GMF_ROUTER": cluster(PRIMARY_MODELS=["sessions.*", "librarry.*"])}),
+    ("W010", {"GMF_ROUTER": cluster(APPS=["librarry"])}),
 ]
 
 
@@ -103,4 +106,4 @@ def test_each_id_belongs_to_one_rule() -> None:
                 owners.setdefault(check, set()).add(rule)
     shared = {check for check, rules in owners.items() if len(rules) > 1}
     assert shared == set()
-    assert len(owners) == 19
+    assert len(owners) == 20

@@ -30,13 +30,9 @@ class Command(BaseCommand):
         parser.add_argument("verb", choices=("up", "down", "status", *NODE_VERBS))
         parser.add_argument("node", nargs="?", help=f"which node: for {', '.join(NODE_VERBS)}")
         parser.add_argument("--replicas", type=int, default=DEFAULT_REPLICAS, help="up: how many (default 2)")
-        parser.add_argument(
-            "--port", type=int, help="up: the primary's port, replicas follow (default: free ones)"
-        )
+        parser.add_argument("--port", type=int, help="up: the primary's port, replicas follow (default: free ones)")
         parser.add_argument("--json", action="store_true", help="status: as JSON")
-        parser.add_argument(
-            "--directory", help=f"where its state is kept (default ${VARIABLE} or {DIRECTORY})"
-        )
+        parser.add_argument("--directory", help=f"where its state is kept (default ${VARIABLE} or {DIRECTORY})")
 
     def handle(self, **options: Any) -> None:
         directory = Path(options.pop("directory") or os.environ.get(VARIABLE) or DIRECTORY)

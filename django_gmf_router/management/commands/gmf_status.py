@@ -40,13 +40,14 @@ class Command(BaseCommand):
 def _table(nodes: list[NodeStatus]) -> str:
     if not nodes:
         return "No cluster with replicas is configured: see GMF_ROUTER."
-    rows = [COLUMNS, *(tuple(_cell(getattr(node, column)) for column in COLUMNS) for node in nodes)]
+    rows = [COLUMNS, *(tuple(_cell(node, column) for column in COLUMNS) for node in nodes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.0%}"
-    return "-" if value is None else str(value)
+def _cell(node: NodeStatus, column: str) -> str:
+    value = getattr(node, column)
+    if value is None:
+        return "-"
+    return f"{value:.0%}" if column == "share" else str(value)

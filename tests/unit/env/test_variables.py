@@ -93,12 +93,8 @@ def test_blanks_and_empty_items_around_a_replica_url_do_not_count(value: str) ->
         (r"[A-Z]+ /x/[0-9]+", [r"[A-Z]+ /x/[0-9]+"]),
     ],
 )
-@pytest.mark.parametrize(
-    ("variable", "key"), [("GMF_DB_CHOOSER_MASTER", "master"), ("GMF_DB_CHOOSER_SLAVE", "slave")]
-)
-def test_patterns_are_one_a_line_or_a_json_list(
-    value: str, patterns: list[str], variable: str, key: str
-) -> None:
+@pytest.mark.parametrize(("variable", "key"), [("GMF_DB_CHOOSER_MASTER", "master"), ("GMF_DB_CHOOSER_SLAVE", "slave")])
+def test_patterns_are_one_a_line_or_a_json_list(value: str, patterns: list[str], variable: str, key: str) -> None:
     _, router = databases(env_of({"DATABASE_URL": URL, "DATABASE_REPLICA_URLS": URL, variable: value}))
 
     assert router["default"]["DB_CHOOSER"] == {key: patterns}
@@ -145,9 +141,7 @@ def test_defaults_of_the_env_s_scheme_and_its_prefix_count() -> None:
 
     _, router = databases(env)
 
-    assert router == {
-        "default": {"REPLICAS": ["replica_1", "replica_2"], "DB_CHOOSER": {"master": ["GET /s/.*"]}}
-    }
+    assert router == {"default": {"REPLICAS": ["replica_1", "replica_2"], "DB_CHOOSER": {"master": ["GET /s/.*"]}}}
 
 
 @pytest.mark.parametrize(

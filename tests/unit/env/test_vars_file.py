@@ -175,9 +175,7 @@ def test_the_file_wins_over_the_environment_and_environment_values_are_not_fille
     assert (entry["HOST"], entry["NAME"], entry["PASSWORD"]) == ("db9", "office_int", "a{host}b")
 
 
-def test_the_environment_is_the_process_s_by_default(
-    vars_file: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_is_the_process_s_by_default(vars_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GMF_TEST_HOST", "db7")
 
     assert databases_from_vars(vars_file("dbhost: '{GMF_TEST_HOST}'\ndb: x"))[0]["default"]["HOST"] == "db7"
@@ -201,9 +199,7 @@ def test_passwords_filled_into_a_url_are_percent_encoded(vars_file: Write, slave
 
 
 def test_a_whole_url_from_the_environment_is_taken_as_it_is(vars_file: Write) -> None:
-    entries, _ = read(
-        vars_file(ACCOUNT + "sqlalchemy_slave.url: '{SLAVE}'"), SLAVE="postgis://u:%7Bdb%7D@db2/x"
-    )
+    entries, _ = read(vars_file(ACCOUNT + "sqlalchemy_slave.url: '{SLAVE}'"), SLAVE="postgis://u:%7Bdb%7D@db2/x")
 
     assert entries["replica_1"]["PASSWORD"] == "{db}"
 
@@ -326,9 +322,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("module", "content"), [("yaml", ACCOUNT), ("environ", ACCOUNT + SLAVE)])
-def test_a_missing_extra_is_named(
-    vars_file: Write, monkeypatch: pytest.MonkeyPatch, module: str, content: str
-) -> None:
+def test_a_missing_extra_is_named(vars_file: Write, monkeypatch: pytest.MonkeyPatch, module: str, content: str) -> None:
     path = vars_file(content)
     monkeypatch.setitem(sys.modules, module, None)
 

@@ -43,7 +43,7 @@ def unit_for(method: str, address: str) -> UnitOfWork:
         ("POST", "/s/abc", r"POST /s/[-a-zA-Z0-9_]+$"),
         ("GET", "/a.b/7/c/e(dit)", r"(GET|HEAD) /a\.b/[0-9]+/[^/]+/e\(dit\)$"),
         ("GET", "/old/x.y", r"(GET|HEAD) /old/x\.y$"),
-        ("GET", "/old/x", r"(GET|HEAD) /old/x$"),
+        ("GET", "/old/x", r"(GET|HEAD) /old/(?P<ref>\w+)$"),
         ("GET", "/nowhere/1+1", r"(GET|HEAD) /nowhere/1\+1$"),
         ("HEAD", "/", r"(GET|HEAD) /$"),
     ],

@@ -80,8 +80,9 @@ def test_a_client_that_goes_away_ends_the_body() -> None:
     response = StreamingHttpResponse(iter(["a", "b"]))
     watched.wrap(response)
     assert next(iter(response)) == b"a"
-    response.close()
-    assert watched.ends >= 1
+    for close in response._resource_closers:  # what close() calls, without the signal that closes connections
+        close()
+    assert watched.ends == 1
 
 
 def test_a_file_is_left_to_the_server_that_sends_it() -> None:
@@ -90,7 +91,7 @@ def test_a_file_is_left_to_the_server_that_sends_it() -> None:
     response = FileResponse(file)
     assert not watched.wrap(response)
     assert response.file_to_stream is file
-    response.close()
+    file.close()
 
 
 def test_a_body_that_is_made_already_is_left_alone() -> None:

@@ -238,6 +238,7 @@ def test_tasks_of_a_request_share_its_replica(open_request: OpenUnit) -> None:
     async def gathered() -> list[str]:
         async def one() -> str:
             await asyncio.sleep(0)
+            router.db_for_read(Session)
             return router.db_for_read(Book)
 
         return await asyncio.gather(*(one() for _ in range(20)), asyncio.to_thread(router.db_for_read, Book))

@@ -132,7 +132,7 @@ def test_a_program_that_no_state_names_is_ended_with_the_cluster(state: ClusterS
         subprocess.Popen([sleep, "60"], cwd=state.home) as another,
     ):
         end_cluster(state)
-        assert ours.wait(10) == -signal.SIGKILL
+        assert ours.wait(10) == -signal.SIGTERM
         assert (elsewhere.poll(), another.poll()) == (None, None)
         elsewhere.kill()
         another.kill()

@@ -1,0 +1,364 @@
+"""Which line carries which rule, and which test has to notice when it is gone?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+POLICY = "django_gmf_router/routing/policy.py"
+BLOCKS = "django_gmf_router/routing/blocks.py"
+GUARD = "django_gmf_router/routing/guard.py"
+TRANSACTIONS = "django_gmf_router/routing/transactions.py"
+LAZY = "django_gmf_router/routing/lazy_response.py"
+UNIT = "django_gmf_router/routing/unit_of_work.py"
+CLUSTERS = "django_gmf_router/clusters.py"
+PRIMARY_MODELS = "django_gmf_router/routing/primary_models.py"
+
+T_POLICY = "tests/unit/routing/test_policy.py"
+T_BLOCKS = "tests/unit/routing/test_blocks.py"
+T_REQUESTS = "tests/integration/test_requests.py"
+T_RELATIONS = "tests/integration/test_relations.py"
+T_TRANSACTIONS = "tests/integration/test_transactions.py"
+T_WRITES = "tests/integration/test_writes.py"
+T_SITE = "tests/integration/test_site_tests.py"
+T_COMMANDS = "tests/integration/test_commands.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutation:
+    """A rule, the text that carries it, what stands there without it, and the tests that must fail then."""
+
+    rule: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+def _m(rule: str, file: str, old: str, new: str, tests: str) -> Mutation:
+    return Mutation(rule=rule, file=file, old=old, new=new, tests=tests)
+
+
+MUTATIONS = [
+    # Routing core (traps 1 to 6)
+    _m(
+        "1: None for models of no cluster",
+        CLUSTERS,
+        "        return _keep(READS, model, _unrouted)",
+        '        return _keep(READS, model, lambda _model, _instance: "default")',
+        f"{T_POLICY}::test_without_replicas_the_router_answers_nothing_at_all",
+    ),
+    _m(
+        "2: one replica for each unit of work",
+        POLICY,
+        "self._decided(unit, record.decision or self._pick(record), model)\n            unit.latest = record",
+        "self._decided(unit, self._pick(record), model)",
+        f"{T_POLICY}::test_one_unit_of_work_has_one_replica_whatever_it_reads",
+    ),
+    _m(
+        "4: asking for the write alias is no write",
+        POLICY,
+        "        if instance is None:\n            return self.primary\n",
+        "        if (unit := open_unit()) is not None:\n            self.record(unit).write()\n"
+        "        if instance is None:\n            return self.primary\n",
+        f"{T_POLICY}::test_a_write_goes_to_the_primary_and_asking_for_it_changes_nothing",
+    ),
+    _m(
+        "5: a raw write on the primary counts",
+        GUARD,
+        "        record.write()\n",
+        "",
+        f"{T_WRITES}::test_a_raw_write_on_the_primary_counts",
+    ),
+    _m(
+        "6: a decorated view stays routed while its response renders",
+        LAZY,
+        "        _render_within(response, block)",
+        "        pass",
+        f"{T_BLOCKS}::test_a_decorated_view_keeps_its_choice_while_its_template_response_renders",
+    ),
+    # Instances and relations (8 to 13, 40)
+    _m(
+        "8, 9, 10, 13: an instance of the primary keeps its reads there",
+        POLICY,
+        "        elif instance is not None and self._is_on_primary(instance):",
+        "        elif False:",
+        f"{T_RELATIONS} -k refreshes_from or deferred_field or prefetch_after",
+    ),
+    _m(
+        "11: objects of a replica can be added to relations",
+        POLICY,
+        "        return self._for_instances if self.owns(instance) else None",
+        "        return self.primary if self.owns(instance) else None",
+        f"{T_RELATIONS} -k added",
+    ),
+    _m(
+        "12: relations within a cluster are allowed",
+        "django_gmf_router/routers.py",
+        "        return True if cluster",
+        "        return None if cluster",
+        f"{T_RELATIONS} -k many_to_many",
+    ),
+    _m(
+        "40: an instance from outside the cluster stays there",
+        POLICY,
+        "        return alias is None or alias in self.aliases",
+        "        return True",
+        f"{T_RELATIONS}::test_an_object_of_another_database_is_saved_and_read_there",
+    ),
+    # Transactions (15 to 18)
+    _m(
+        "15: ATOMIC_REQUESTS' own transaction does not count",
+        TRANSACTIONS,
+        "        del blocks[0]",
+        "        pass",
+        f"{T_TRANSACTIONS}::test_the_transaction_of_atomic_requests_does_not_count_but_one_inside_does",
+    ),
+    _m(
+        "15: a view that ATOMIC_REQUESTS leaves alone has transactions that count",
+        TRANSACTIONS,
+        'return wrapper.alias not in getattr(match.func, "_non_atomic_requests", ())',
+        "return True",
+        f"{T_TRANSACTIONS}::test_a_view_that_atomic_requests_leaves_alone_has_transactions_that_count",
+    ),
+    _m(
+        "15: a TestCase's transactions do not count",
+        TRANSACTIONS,
+        " if not block._from_testcase]",
+        "]",
+        f"{T_TRANSACTIONS}::test_the_transactions_of_a_test_case_do_not_count",
+    ),
+    _m(
+        "17: looking for a transaction opens no connection",
+        POLICY,
+        "if wrapper.autocommit or (wrapper",
+        "if wrapper.get_autocommit() or (wrapper",
+        f"{T_TRANSACTIONS}::test_looking_for_a_transaction_opens_no_connection",
+    ),
+    _m(
+        "18: a GET that opens a transaction reads the primary",
+        POLICY,
+        "        elif counts(self.connection.wrapper, unit, record):",
+        "        elif False:",
+        f"{T_TRANSACTIONS}::test_a_get_that_opens_a_transaction_reads_the_primary_inside",
+    ),
+    _m(
+        "18: a transaction that opens after a read went to a replica counts",
+        POLICY,
+        "if wrapper.autocommit or (wrapper.connection is None and not wrapper.in_atomic_block):",
+        "if True:",
+        f"{T_TRANSACTIONS}::test_a_transaction_by_hand_counts",
+    ),
+    # Contrib (19 to 21)
+    _m(
+        "19: sessions are primary models",
+        "django_gmf_router/conf.py",
+        '("sessions.*", "contenttypes.*", "django_cache.*")',
+        '("contenttypes.*", "django_cache.*")',
+        f"{T_POLICY}::test_sessions_and_content_types_are_primary_models",
+    ),
+    _m(
+        "19: a session model of the site's own is one",
+        PRIMARY_MODELS,
+        " or (ALL_SESSIONS in labels and _is_session(model))",
+        "",
+        f"{T_POLICY}::test_a_session_model_of_the_sites_own_is_a_primary_model",
+    ),
+    _m(
+        "19: the middleware is outermost",
+        "django_gmf_router/checks.py",
+        "    elif settings.MIDDLEWARE[0] != MIDDLEWARE:",
+        "    elif False:",
+        "tests/unit/test_checks.py -k W001",
+    ),
+    _m(
+        "20: content types are primary models",
+        "django_gmf_router/conf.py",
+        '("sessions.*", "contenttypes.*", "django_cache.*")',
+        '("sessions.*", "django_cache.*")',
+        f"{T_POLICY}::test_sessions_and_content_types_are_primary_models",
+    ),
+    _m(
+        "21: the database cache is on the primary",
+        "django_gmf_router/conf.py",
+        '("sessions.*", "contenttypes.*", "django_cache.*")',
+        '("sessions.*", "contenttypes.*")',
+        f"{T_WRITES}::test_the_database_cache_reads_back_what_it_was_told_and_pins_nothing",
+    ),
+    _m(
+        "21: a stand-in that is no Model class is not kept",
+        CLUSTERS,
+        '    if getattr(model._meta, "apps", None) is apps:\n',
+        "    if True:\n",
+        f"{T_POLICY}::test_the_database_cache_whose_model_is_a_stand_in_is_on_the_primary",
+    ),
+    # Async and streaming (25 to 27)
+    _m(
+        "25: blocks are an immutable tuple, each task's own",
+        BLOCKS,
+        "        current_place.set(place(here.unit, (*here.blocks, OpenBlock(self, own))))",
+        "        stack = list(here.blocks) + [OpenBlock(self, own)]\n"
+        "        _shared = here.unit\n"
+        "        current_place.set(place(here.unit, stack))\n"
+        "        if _shared is not None:\n"
+        "            type(_shared).blocks = stack",
+        f"{T_BLOCKS} -k gather or nest",
+    ),
+    _m(
+        "25: the unit of work is one mutable object",
+        POLICY,
+        "        record = unit.records.get(self.primary)\n        if record is None:\n            record = ",
+        "        record = None\n        if record is None:\n            record = ",
+        f"{T_POLICY}::test_tasks_of_a_request_share_its_replica",
+    ),
+    _m(
+        "26: a streamed body runs in its unit of work",
+        "django_gmf_router/middleware.py",
+        "            streams = stream_within(response, lambda: entered(unit), unit.close)",
+        "            pass",
+        f"{T_REQUESTS}::test_a_streamed_body_is_routed_in_its_unit_of_work",
+    ),
+    _m(
+        "26: an async streamed body too",
+        LAZY,
+        "            with self._scope():\n                return await self._body.__anext__()",
+        "            return await self._body.__anext__()",
+        f"{T_REQUESTS}::test_a_streamed_body_under_an_async_server_is_routed_in_its_unit_of_work",
+    ),
+    _m(
+        "27: a closed unit of work routes like none",
+        UNIT,
+        "    return None if unit is None or unit.closed else unit",
+        "    return unit",
+        f"{T_POLICY}::test_a_closed_unit_of_work_routes_like_none",
+    ),
+    _m(
+        "27: a closed unit of work has nothing settled",
+        UNIT,
+        "        self.closed = True\n        self.request = None\n        self.latest = NO_RECORD",
+        "        self.closed = True\n        self.request = None",
+        f"{T_POLICY}::test_a_closed_unit_of_work_routes_like_none",
+    ),
+    _m(
+        "27: an exception closes the unit of work",
+        "django_gmf_router/middleware.py",
+        "        if not streams:\n            unit.close()",
+        "        if not streams and response is not None:\n            unit.close()",
+        f"{T_REQUESTS}::test_an_exception_closes_the_unit_of_work_and_leaves_nothing",
+    ),
+    # Infrastructure (34, 35, 38, 39)
+    _m(
+        "34: replicas are not migrated",
+        CLUSTERS,
+        "        raise ReplicaMigrationRefused(",
+        "        ReplicaMigrationRefused(",
+        f"{T_COMMANDS}::test_migrating_a_replica_is_refused_and_records_nothing",
+    ),
+    _m(
+        "34: allow_migrate answers False for a replica",
+        CLUSTERS,
+        "    if alias != cluster.config.primary or of_app",
+        "    if of_app",
+        f"{T_POLICY}::test_replicas_are_not_migrated_and_other_aliases_left_to_others",
+    ),
+    _m(
+        "34: a migration reads from the primary",
+        POLICY,
+        " or is_migrating()",
+        "",
+        f"{T_COMMANDS}::test_migrate_reads_from_the_primary_whatever_is_wanted_outside_requests",
+    ),
+    _m(
+        "34: outside requests means primary",
+        "django_gmf_router/conf.py",
+        '    outside_requests: str = "primary"',
+        '    outside_requests: str = "replica"',
+        f"{T_POLICY}::test_outside_requests_the_primary_is_read",
+    ),
+    _m(
+        "35: in a test run a mirrored replica is read through the primary",
+        POLICY,
+        "            answer = self._mirrored if self._pool.is_mirrored(alias) else alias",
+        "            answer = alias",
+        f"{T_SITE} -k RowsOf",
+    ),
+    _m(
+        "35: what a mirrored replica served is not the primary's",
+        POLICY,
+        " and not isinstance(alias, MirroredAlias)",
+        "",
+        f"{T_SITE}::test_relations_of_what_a_mirrored_replica_served_stay_with_the_replica",
+    ),
+    _m(
+        "39: ATOMIC_REQUESTS on a replica is warned of",
+        "django_gmf_router/checks.py",
+        '        if _database(alias).get("ATOMIC_REQUESTS"):',
+        "        if False:",
+        "tests/unit/test_checks.py -k W007",
+    ),
+    # The rules of the policy themselves
+    _m(
+        "rule 2 before rule 3",
+        CLUSTERS,
+        "cluster.policy.read_primary_model if is_primary else cluster.policy.read",
+        "cluster.policy.read",
+        f"{T_POLICY}::test_a_primary_model_beats_use_replica",
+    ),
+    _m("rule 3: blocks", POLICY, "        if blocks:\n", "        if False:\n", f"{T_POLICY} -k blocks_beat"),
+    _m(
+        "rule 5: master wins",
+        "django_gmf_router/routing/db_chooser.py",
+        "        if self.master.matches(subject):",
+        "        if False:",
+        "tests/unit/routing/test_db_chooser.py",
+    ),
+    _m(
+        "rule 7: what wrote reads the primary",
+        POLICY,
+        "        elif record.wrote:",
+        "        elif False:",
+        f"{T_WRITES}::test_a_get_that_writes_reads_its_own_write",
+    ),
+    _m(
+        "rule 7: a write unsettles",
+        UNIT,
+        "        self.wrote = True\n        self.settled_for = None",
+        "        self.wrote = True",
+        f"{T_WRITES}::test_a_get_that_writes_reads_its_own_write",
+    ),
+    _m(
+        "rule 7: statements on primary models do not count",
+        GUARD,
+        "        if primary_model:\n            return",
+        "        if False:\n            return",
+        f"{T_WRITES}::test_a_write_of_a_primary_model_does_not_count",
+    ),
+    # The guard
+    _m(
+        "the guard stands first of the execute wrappers",
+        GUARD,
+        "connection.execute_wrappers.insert(0, Guard(connection.alias, watch))",
+        "connection.execute_wrappers.append(Guard(connection.alias, watch))",
+        f"{T_WRITES}::test_the_guard_outlives_an_execute_wrapper_block_in_which_the_connection_opened",
+    ),
+    _m(
+        "the guard is installed once",
+        GUARD,
+        "    if not any(isinstance(wrapper, Guard) for wrapper in connection.execute_wrappers):",
+        "    if True:",
+        f"{T_WRITES}::test_the_guard_is_installed_once_however_often_the_connection_opens",
+    ),
+    _m(
+        "an unexpected write is logged once",
+        GUARD,
+        "            self._warned.add(key)",
+        "            pass",
+        f"{T_WRITES}::test_an_unexpected_write_is_logged_once_per_view_with_the_line_to_add",
+    ),
+    _m(
+        "an unexpected write can be refused",
+        GUARD,
+        '            raise UnexpectedWrite(f"{what}. Add {line}")',
+        "            pass",
+        f"{T_WRITES}::test_a_refused_write_is_refused_before_it_is_done",
+    ),
+]

@@ -30,7 +30,7 @@ $(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/python
 # A half-made environment would look whole the next time: check first, and begin anew.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
-	  || { echo "$(PYTHON) is not Python 3.10 or newer: install one, and name it: make PYTHON=python3.12 ..." >&2; exit 1; }
+	  || { echo "$(PYTHON) is no Python 3.10 or newer: install one, and name it: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 	  || { echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
 	@echo "* Making the environment $(VENV) with $(PYTHON)"

@@ -13,15 +13,11 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-try:
-    import environ  # noqa: F401
-    from django.core.management import call_command
-
-    from django_gmf_router.testing import LocalCluster, LocalClusterError
-except ImportError as error:
-    sys.exit(f"The demo needs {error.name}: run it with make demo, which installs it.")
+if TYPE_CHECKING:
+    from django_gmf_router.testing import LocalCluster
 
 HOST = "127.0.0.1"
 ADMIN = "admin"
@@ -31,21 +27,27 @@ FOREIGN = ("ALLOWED_HOSTS", "CACHE_URL", "GMF_DB_CHOOSER_MASTER", "GMF_DB_CHOOSE
 
 
 def main() -> None:
-    """Bring everything up, serve until Ctrl-C or SIGTERM, take everything down."""
+    """Bring everything up, serve until Ctrl-C or a signal to end, take everything down."""
+    stop_on_signals()
     port = port_asked_for()
     refuse_a_taken_port(port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         with standing_cluster() as cluster:
             configure(cluster)
             fill(cluster)
             serve(port)
-    except LocalClusterError as error:
-        sys.exit(f"The cluster does not stand: {error}")
     except KeyboardInterrupt:
-        print()
-    finally:
-        print("Stopped.", flush=True)
+        step("Stopped before the site was up")
+    except ImportError as error:
+        sys.exit(f"The demo needs {error.name}: run it with make demo, which installs it.")
+
+
+def stop_on_signals() -> None:
+    # A shell starts what runs in the background with SIGINT ignored; SIGHUP is ignored where nohup asks for it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: sys.exit(0))
 
 
 def port_asked_for() -> int:
@@ -70,15 +72,23 @@ def refuse_a_taken_port(port: int) -> None:
 
 @contextmanager
 def standing_cluster() -> Iterator[LocalCluster]:
+    """Give a primary with two replicas; SystemExit with one line where they cannot stand."""
+    from django_gmf_router.testing import LocalCluster, LocalClusterError  # noqa: PLC0415  may not be installed
+
     step("Starting a PostgreSQL primary and two replicas")
-    with LocalCluster(replicas=2) as cluster:
-        try:
-            yield cluster
-        finally:
-            # A second Ctrl-C would leave the rest to the cluster's watchdog.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
-            step("Stopping the cluster")
+    try:
+        cluster = LocalCluster(replicas=2).up()
+    except LocalClusterError as error:
+        sys.exit(f"The cluster does not stand: {error}")
+    try:
+        yield cluster
+    finally:
+        # A second Ctrl-C would leave the rest to the cluster's watchdog.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        step("Stopping the cluster")
+        cluster.down()
+        step("Nothing is left running")
 
 
 def configure(cluster: LocalCluster) -> None:
@@ -100,6 +110,7 @@ def configure(cluster: LocalCluster) -> None:
 def fill(cluster: LocalCluster) -> None:
     """Make the tables, the sample places and the admin's account, and wait until the replicas have them."""
     import django  # noqa: PLC0415  the settings stand only now
+    from django.core.management import call_command  # noqa: PLC0415
 
     django.setup()
     step("Making the tables")
@@ -113,6 +124,8 @@ def fill(cluster: LocalCluster) -> None:
 
 def serve(port: int) -> None:
     """Serve until a signal comes, in threads, and say what to open."""
+    from django.core.management import call_command  # noqa: PLC0415
+
     site = f"http://{HOST}:{port}"
     step("Serving the site; Ctrl-C stops everything")
     print(f"  {site}/              which node served what, and why")
@@ -122,7 +135,9 @@ def serve(port: int) -> None:
 
 
 def step(line: str) -> None:
-    print(f"* {line}", flush=True)
+    # Nobody may listen any more, and what comes after the line has to be done all the same.
+    with suppress(OSError):
+        print(f"* {line}", flush=True)
 
 
 if __name__ == "__main__":

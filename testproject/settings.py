@@ -78,6 +78,7 @@ CACHES = {"default": env.cache_url("CACHE_URL")}
 ROOT_URLCONF = "testproject.urls"
 WSGI_APPLICATION = "testproject.wsgi.application"
 ASGI_APPLICATION = "testproject.asgi.application"
+TEST_RUNNER = "testproject.runner.SiteRunner"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 LANGUAGE_CODE = "en"

@@ -12,6 +12,11 @@ from testproject.places.models import Place
 CONTENT_TYPE = "application/geo+json"
 
 
+def answer(body: dict[str, Any], **kwargs: Any) -> JsonResponse:
+    """Answer GeoJSON, with names as they are written (RFC 7946 asks for UTF-8)."""
+    return JsonResponse(body, content_type=CONTENT_TYPE, json_dumps_params={"ensure_ascii": False}, **kwargs)
+
+
 def feature(place: Place) -> dict[str, Any]:
     return {
         "type": "Feature",
@@ -24,5 +29,4 @@ def feature(place: Place) -> dict[str, Any]:
 def collection(places: Iterable[Place], *, limit: int) -> JsonResponse:
     """Answer up to `limit` places; give one more, and the answer says that it is not all."""
     features = [feature(place) for place in places]
-    body = {"type": "FeatureCollection", "features": features[:limit], "truncated": len(features) > limit}
-    return JsonResponse(body, content_type=CONTENT_TYPE)
+    return answer({"type": "FeatureCollection", "features": features[:limit], "truncated": len(features) > limit})

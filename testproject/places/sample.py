@@ -13,7 +13,7 @@ from pathlib import Path
 from testproject.places.models import Category, Place
 
 TOWNS = Path(__file__).with_name("towns.csv")
-SPREAD_DEGREES = 0.02
+SPREAD_DEGREES = 0.035
 NAMES = {
     Category.FOUNTAIN: {"de": "Brunnen", "fr": "Fontaine", "it": "Fontana"},
     Category.SCHOOL: {"de": "Schulhaus", "fr": "École", "it": "Scuola"},

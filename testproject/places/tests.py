@@ -225,7 +225,7 @@ class AdminTests(TestCase):
     """The admin."""
 
     def test_the_office_logs_in_and_sees_its_places(self) -> None:
-        get_user_model().objects.create_superuser("office", password="office")
+        get_user_model().objects.create_superuser("office", password="office")  # noqa: S106
         PlaceFactory(name="Fontaine 1")
 
         self.client.post(reverse("admin:login"), {"username": "office", "password": "office"})

@@ -51,7 +51,7 @@ class Places(View):
         # As the database keeps it: a read after the write, which no replica may have yet.
         place.refresh_from_db()
         headers = {"Location": place.get_absolute_url()}
-        return JsonResponse(geojson.feature(place), status=201, headers=headers, content_type=geojson.CONTENT_TYPE)
+        return geojson.answer(geojson.feature(place), status=201, headers=headers)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Answer the methods and how many places there are of each category."""
@@ -69,8 +69,7 @@ def within(places: QuerySet[Place], bbox: tuple[float, float, float, float]) -> 
 @require_safe
 def place(_request: HttpRequest, pk: int) -> HttpResponse:
     """`/places/<id>`."""
-    found = get_object_or_404(Place, pk=pk)
-    return JsonResponse(geojson.feature(found), content_type=geojson.CONTENT_TYPE)
+    return geojson.answer(geojson.feature(get_object_or_404(Place, pk=pk)))
 
 
 @require_safe

@@ -5,17 +5,57 @@ PORT ?= 8000
 
 # What a target needs, by the name of its stamp: $(VENV)/.installed-<name>
 EXTRAS_demo := psycopg,env,cli,test
+PEERS := django-multidb-router django-rw-router
 EXTRAS_dev := psycopg,psycopg2,env,cli,test,dev,docs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo clean
+.PHONY: help demo test quick suites lint format teeth bench docs tox soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-demo ## Run the demo site on a local cluster (PORT=8000)
 	@$(VENV)/bin/python -m testproject.demo --port $(PORT)
+
+test: $(VENV)/.installed-dev ## Set up everything and run all tests, with branch coverage
+	@$(VENV)/bin/python -m coverage erase
+	@$(VENV)/bin/python -m coverage run -m pytest $(ARGS)
+	@$(VENV)/bin/python -m coverage combine --quiet
+	@$(VENV)/bin/python -m coverage report
+
+quick: $(VENV)/.installed-dev ## Run the tests that need no cluster
+	@$(VENV)/bin/python -m pytest -m "not cluster" $(ARGS)
+
+suites: $(VENV)/.installed-dev ## Run Django's own test suites with and without this package
+	@$(VENV)/bin/python -m tests.django_suites
+
+teeth: $(VENV)/.installed-dev ## Take each rule out of a copy of the package: its test has to fail
+	@$(VENV)/bin/python -m tests.teeth
+
+lint: $(VENV)/.installed-dev ## Check style, types and the direction of imports
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-dev ## Format the code
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+docs: $(VENV)/.installed-dev ## Build the documentation
+	@$(VENV)/bin/sphinx-build -q -n -W -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: $(VENV)/.installed-dev ## Measure against the budgets and the peers
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+tox: $(VENV)/.installed-dev ## Run the matrix of Pythons and Djangos
+	@$(VENV)/bin/tox run $(ARGS)
+
+soak: $(VENV)/.installed-dev ## Run the long checks at their full length
+	@GMF_SOAK=1 $(VENV)/bin/python -m pytest -m soak $(ARGS)
 
 clean: ## Remove the environment
 	rm -rf $(VENV)

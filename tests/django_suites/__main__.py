@@ -54,8 +54,9 @@ def _run_all(folder: Path, options: argparse.Namespace) -> bool:
         for suite in suites:
             baselines[suite] = pool.submit(baseline, folder, suite, anew=options.anew)
             runs += [pool.submit(run, folder, suite, variant) for variant in VARIANTS if suite in variant.suites]
-        # A list: every line is printed, also after a difference.
-        return all([_report(baselines[found.result().suite].result(), found.result()) for found in runs])
+        # All are reported, also after a difference.
+        reports = [_report(baselines[found.result().suite].result(), found.result()) for found in runs]
+    return all(reports)
 
 
 def _report(before: Run, found: Run) -> bool:

@@ -40,7 +40,7 @@ def main(suite: str, *, installed: bool) -> int:
     scratch = tempfile.mkdtemp(prefix="gmf-suite-")
     tempfile.tempdir = os.environ["TMPDIR"] = scratch
     try:
-        import runtests  # noqa: PLC0415  it exists only in the folder of the suites, and reads TMPDIR
+        import runtests  # it exists only in the folder of the suites, and reads TMPDIR
 
         if installed:
             runtests.ALWAYS_INSTALLED_APPS.append(APP)

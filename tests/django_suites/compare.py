@@ -9,7 +9,7 @@ FAILED = ("failure", "error", "unexpected success")
 
 
 def differences(baseline: Outcomes, found: Outcomes, exceptions: Mapping[str, str]) -> Iterator[str]:
-    """Yield one paragraph for each test that ended otherwise than in `baseline`, but for those named in `exceptions`."""
+    """Yield one paragraph for each test that ended otherwise than in `baseline` and is not in `exceptions`."""
     for test in sorted({*baseline, *found}):
         before, after = _end(baseline, test), _end(found, test)
         if test in exceptions:

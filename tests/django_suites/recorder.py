@@ -10,8 +10,6 @@ from typing import Any
 
 from django.test.runner import DiscoverRunner
 
-from django_gmf_router import use_replica
-
 OUTCOMES_VARIABLE = "GMF_SUITE_OUTCOMES"
 
 
@@ -56,19 +54,6 @@ class RecordingResult(unittest.TextTestResult):
         self.outcomes[test.id()] = {"outcome": outcome, "said": said}
 
 
-class ReplicaResult(RecordingResult):
-    """A result that keeps a use_replica() block open while a test runs."""
-
-    def startTest(self, test: Any) -> None:  # noqa: N802
-        super().startTest(test)
-        self._block = use_replica()
-        self._block.__enter__()
-
-    def stopTest(self, test: Any) -> None:  # noqa: N802
-        self._block.__exit__(None, None, None)
-        super().stopTest(test)
-
-
 class RecordingRunner(DiscoverRunner):
     """Django's runner, which writes the outcomes when the suite has run."""
 
@@ -79,10 +64,3 @@ class RecordingRunner(DiscoverRunner):
         result = super().run_suite(suite, **kwargs)
         Path(os.environ[OUTCOMES_VARIABLE]).write_text(json.dumps(result.outcomes, indent=1), encoding="utf-8")
         return result
-
-
-class ReplicaRunner(RecordingRunner):
-    """The same, each test inside use_replica()."""
-
-    def get_resultclass(self) -> type[RecordingResult]:
-        return ReplicaResult

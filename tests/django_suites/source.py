@@ -1,4 +1,4 @@
-"""Where are the test suites of the installed Django? In its source distribution, fetched once and unpacked in a cache."""
+"""Where are the test suites of the installed Django? In its source distribution, fetched once into a cache."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SUITES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One way to run suites: the name of its settings module, and the tests that must fail there, each with the reason."""
+    """One way to run suites: the name of its settings module, and test id -> reason for what must fail there."""
 
     name: str
     suites: tuple[str, ...] = SUITES

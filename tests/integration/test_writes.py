@@ -158,8 +158,10 @@ def test_a_write_inside_use_primary_is_expected(open_request: OpenUnit, caplog: 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_refused_write_is_refused_before_it_is_done(open_request: OpenUnit) -> None:
-    with configured(UNEXPECTED_WRITES="refuse"), open_request("GET", "/write"), pytest.raises(
-        UnexpectedWrite, match=re.escape("GET /write writes to the primary (INSERT library.Author)")
+    with (
+        configured(UNEXPECTED_WRITES="refuse"),
+        open_request("GET", "/write"),
+        pytest.raises(UnexpectedWrite, match=re.escape("GET /write writes to the primary (INSERT library.Author)")),
     ):
         Author.objects.create(name="refused")
     assert not Author.objects.exists()

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from tests.django_suites.settings.replicas import *  # noqa: F403
 
-TEST_RUNNER = "tests.django_suites.recorder.ReplicaRunner"
+TEST_RUNNER = "tests.django_suites.replica_runner.ReplicaRunner"

@@ -1,0 +1,67 @@
+"""What is compared with what, and how much may it cost? The one table of budgets.
+
+A group is a module of `benchmarks.groups`; subject and reference are names of its contestants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUPS = ("decisions", "wsgi", "asgi", "patterns")
+RATIO = "times"
+OVER = "us over"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table: `subject` against `reference`, as their ratio or as microseconds over it.
+
+    Without a `limit` it is for information.
+    """
+
+    group: str
+    subject: str
+    reference: str
+    measure: str = RATIO
+    limit: float | None = None
+
+
+def _decisions() -> list[Row]:
+    rows = []
+    for hint in ("", ", instance"):
+        rows.append(Row(group="decisions", subject=f"ours{hint}", reference=f"constant{hint}", limit=2.0))
+        rows += [
+            Row(group="decisions", subject=f"{peer}{hint}", reference=f"constant{hint}")
+            for peer in ("django-multidb-router", "django-rw-router")
+        ]
+    return rows
+
+
+def _requests() -> list[Row]:
+    return [
+        Row(
+            group=group,
+            subject=f"{view}, {middleware}",
+            reference=f"{view}, no-op",
+            measure=OVER,
+            # A whole ASGI request hops between threads: too coarse to hold a middleware to a budget.
+            limit=4.0 if middleware == "ours" and view in {"no query", "chain, no query"} else None,
+        )
+        for group, views in (
+            ("wsgi", ("no query", "one decision")),
+            ("asgi", ("chain, no query", "chain, one decision", "whole, no query")),
+        )
+        for view in views
+        for middleware in ("none", "ours", "django-multidb-router", "django-rw-router")
+    ]
+
+
+def _patterns() -> list[Row]:
+    return [
+        Row(group="patterns", subject=f"1000 {shape}, {match}", reference=f"10 {shape}, {match}", limit=10.0)
+        for shape in ("sections", "layers", "words")
+        for match in ("none matches", "the last matches")
+    ]
+
+
+ROWS = (*_decisions(), *_requests(), *_patterns())

@@ -5,7 +5,6 @@ PORT ?= 8000
 
 # What a target needs, by the name of its stamp: $(VENV)/.installed-<name>
 EXTRAS_demo := psycopg,env,cli,test
-PEERS := django-multidb-router django-rw-router
 EXTRAS_dev := psycopg,psycopg2,env,cli,test,dev,docs
 
 .DEFAULT_GOAL := help
@@ -22,7 +21,8 @@ test: $(VENV)/.installed-dev ## Set up everything and run all tests, with branch
 	@$(VENV)/bin/python -m coverage erase
 	@$(VENV)/bin/python -m coverage run -m pytest $(ARGS)
 	@$(VENV)/bin/python -m coverage combine --quiet
-	@$(VENV)/bin/python -m coverage report
+	@$(VENV)/bin/python -m coverage report --include 'tests/*'
+	@$(VENV)/bin/python -m coverage report --include 'django_gmf_router/*' --fail-under 95
 
 quick: $(VENV)/.installed-dev ## Run the tests that need no cluster
 	@$(VENV)/bin/python -m pytest -m "not cluster" $(ARGS)
@@ -48,7 +48,6 @@ docs: $(VENV)/.installed-dev ## Build the documentation
 	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.installed-dev ## Measure against the budgets and the peers
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
 tox: $(VENV)/.installed-dev ## Run the matrix of Pythons and Djangos

@@ -41,7 +41,7 @@ def check_warnings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
 
 def _middleware_first(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if MIDDLEWARE not in settings.MIDDLEWARE:
-        message = "MIDDLEWARE lacks the routing middleware: every query is outside requests and uses the primary."
+        message = "MIDDLEWARE lacks the routing middleware: every query of a request is routed as outside requests."
         yield _warning("W001", message, f"Add {MIDDLEWARE!r} as its first entry.")
     elif settings.MIDDLEWARE[0] != MIDDLEWARE:
         message = (

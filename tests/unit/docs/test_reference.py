@@ -115,6 +115,7 @@ WARNINGS: dict[str, dict[str, Any]] = {
     "W007": {"DATABASES": {"default": {}, "replica_1": {"TEST": {"MIRROR": "default"}, "ATOMIC_REQUESTS": True}}},
     "W008": {"DATABASE_ROUTERS": []},
     "W009": {"GMF_ROUTER": cluster(PRIMARY_MODELS=[])},
+    "W010": {"GMF_ROUTER": cluster(PRIMARY_MODELS=["sessions.*", "library.Tagg"])},
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.core.checks import register
+from django.core.signals import got_request_exception
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
@@ -24,6 +25,7 @@ class GmfRouterConfig(AppConfig):
         register(checks.check_errors)
         register(checks.check_warnings)
         connection_created.connect(_on_connection, dispatch_uid="gmf_router.guard")
+        got_request_exception.connect(_on_exception, dispatch_uid="gmf_router.exception")
         pre_migrate.connect(_on_pre_migrate, dispatch_uid="gmf_router.pre_migrate")
 
 
@@ -37,6 +39,12 @@ def _on_connection(*, connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
     if connection.alias != cluster.config.primary:
         sessions.ensure_read_only(connection)
     clusters.guard_connection(connection)
+
+
+def _on_exception(**kwargs: Any) -> None:
+    from django_gmf_router import unavailable  # noqa: PLC0415
+
+    unavailable.note_failure(**kwargs)
 
 
 def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001

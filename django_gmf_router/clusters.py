@@ -8,26 +8,32 @@ from functools import lru_cache, partial
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.db import connections
 from django.dispatch import receiver
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from django_gmf_router import conf
+from django_gmf_router import conf, unavailable
 from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.decision import REPLICA
 from django_gmf_router.exceptions import ReplicaMigrationRefused
 from django_gmf_router.replicas.balancers import WeightedRandom
+from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.pool import ReplicaPool
+from django_gmf_router.replicas.sockets import NodeSockets
 from django_gmf_router.replicas.status import NodeStatus, statuses
-from django_gmf_router.routing import guard, outside
+from django_gmf_router.routing import guard, moves, outside
 from django_gmf_router.routing.db_chooser import DbChooser
 from django_gmf_router.routing.explain import Explanation, rules_that_hold
 from django_gmf_router.routing.guard import WriteWatch
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import is_primary_model, labels_by_table
 from django_gmf_router.routing.unit_of_work import UnitOfWork
+
+SESSIONS = "sessions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,8 @@ class Cluster:
     config: ClusterConfig
     policy: Policy
     pool: ReplicaPool
+    nodes: Nodes
+    monitor: Monitor
     writes: WriteWatch
 
 
@@ -72,7 +80,16 @@ def registry() -> Registry:
 
 
 def _build(config: ClusterConfig) -> Cluster:
-    pool = ReplicaPool(primary=config.primary, replicas=config.replicas, balancer=WeightedRandom())
+    sockets = NodeSockets()
+    monitor = Monitor(
+        primary=config.primary,
+        replicas=config.replica_aliases,
+        interval_seconds=config.health.interval,
+        timeout_seconds=config.health.timeout,
+        max_lag_seconds=config.health.max_lag,
+        on_hang=sockets.shut,
+    )
+    pool = ReplicaPool(primary=config.primary, replicas=config.replicas, balancer=WeightedRandom(), monitor=monitor)
     policy = Policy(
         primary=config.primary,
         aliases=config.aliases,
@@ -83,7 +100,8 @@ def _build(config: ClusterConfig) -> Cluster:
     )
     tables = lru_cache(maxsize=1)(partial(labels_by_table, config.primary_models))
     writes = WriteWatch(policy=policy, unexpected=config.unexpected_writes, tables=tables)
-    return Cluster(config=config, policy=policy, pool=pool, writes=writes)
+    nodes = Nodes(config, monitor, sockets)
+    return Cluster(config=config, policy=policy, pool=pool, nodes=nodes, monitor=monitor, writes=writes)
 
 
 def _apps(cluster: Cluster) -> Iterable[str | None]:
@@ -159,6 +177,30 @@ def begin_migrate(alias: str) -> None:
     outside.begin_migrate()
 
 
+def may_move(wrapper: Any, sql: Any) -> bool:
+    """Answer whether a statement of a connection wrapper that failed with its node may be repeated on another one."""
+    cluster = of_alias(wrapper.alias)
+    return cluster is not None and moves.may_move(cluster.policy, wrapper, sql)
+
+
+def sessions_in_database() -> bool:
+    """Answer whether sessions are kept in a database that has replicas."""
+    return bool(registry().clusters) and settings.SESSION_ENGINE.endswith((".db", ".cached_db"))
+
+
+def tolerate_unsaved_session(request: HttpRequest) -> None:
+    """Let the session of a request that only reads stay unsaved while no primary answers."""
+    session = getattr(request, "session", None)
+    cluster = of_app(SESSIONS)
+    if session is not None and cluster is not None:
+        unavailable.tolerate_unsaved(session, cluster.policy.only_reads)
+
+
+def retry_after_seconds() -> float:
+    """Answer when a client may try again: the monitors will have seen a primary that is back by then."""
+    return max(2 * cluster.config.health.interval for cluster in registry().clusters)
+
+
 def watch(alias: str) -> WriteWatch | None:
     """Answer who watches the writes of `alias`."""
     cluster = of_alias(alias)
@@ -192,13 +234,15 @@ def explain(method: str, path: str, model: Any = None) -> Explanation:
 
 
 def status() -> list[NodeStatus]:
-    """Probe every node of every cluster."""
-    return [node for cluster in registry().clusters for node in statuses(cluster.config, connections.__getitem__)]
+    """Watch every node of every cluster for a moment."""
+    return statuses(cluster.config for cluster in registry().clusters)
 
 
 @receiver(setting_changed)
 def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
     if setting in {conf.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"}:
+        for cluster in registry().clusters if registry.cache_info().currsize else ():
+            cluster.monitor.stop()
         registry.cache_clear()
         READS.clear()
         WRITES.clear()

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 
 
 class UnexpectedWrite(DatabaseError):
     """A request that the rules sent to replicas writes to the primary, and `UNEXPECTED_WRITES` is "refuse"."""
+
+
+class PrimaryUnavailable(OperationalError):
+    """No primary answers: what needs one cannot be done now; requests that meet it are answered with 503."""
+
+    def __init__(self, alias: str) -> None:
+        """Name the primary's alias."""
+        super().__init__(f"The primary {alias!r} does not answer: nothing can be written now. Try again in a moment.")
 
 
 class ReplicaMigrationRefused(CommandError):

@@ -10,9 +10,12 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from django_gmf_router import clusters
+from django_gmf_router import clusters, unavailable
+from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.routing.lazy_response import stream_within
 from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, entered, place
+
+SERVER_ERROR = 500
 
 
 class RoutingMiddleware:
@@ -30,6 +33,8 @@ class RoutingMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+        if clusters.sessions_in_database():
+            self.process_view = self._process_view_async if self._is_async else self._process_view
 
     def __call__(self, request: HttpRequest) -> Any:
         """Serve `request` inside its unit of work."""
@@ -38,7 +43,7 @@ class RoutingMiddleware:
         unit, token = _begin(request)
         response = None
         try:
-            response = self._get_response(request)
+            response = _respond(unit, self._get_response(request))
         finally:
             current_place.reset(token)
             _end(unit, response)
@@ -48,16 +53,35 @@ class RoutingMiddleware:
         unit, token = _begin(request)
         response = None
         try:
-            response = await self._get_response(request)
+            response = _respond(unit, await self._get_response(request))
         finally:
             current_place.reset(token)
             _end(unit, response)
         return response
 
+    def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
+        """Answer 503 for a view that needed the primary while none answers."""
+        if isinstance(exception, PrimaryUnavailable):
+            return unavailable.respond(request, clusters.retry_after_seconds())
+        return None
+
+    def _process_view(self, request: HttpRequest, *args: Any) -> None:  # noqa: ARG002
+        clusters.tolerate_unsaved_session(request)
+
+    async def _process_view_async(self, request: HttpRequest, *args: Any) -> None:
+        self._process_view(request, *args)
+
 
 def _begin(request: HttpRequest) -> tuple[UnitOfWork, Token[Place]]:
     unit = UnitOfWork(request)
     return unit, current_place.set(place(unit, current_place.get().blocks))
+
+
+def _respond(unit: UnitOfWork, response: Any) -> Any:
+    """Answer `response`, or 503 where it became an error in a middleware since no primary answered."""
+    if unit.failure is None or unit.request is None or response.status_code < SERVER_ERROR:
+        return response
+    return unavailable.respond(unit.request, clusters.retry_after_seconds())
 
 
 def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:

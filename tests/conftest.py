@@ -10,6 +10,7 @@ import pytest
 from django.db import connections
 from django.test import RequestFactory
 
+from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place, entered
 
 OpenUnit = Callable[..., AbstractContextManager[UnitOfWork]]
@@ -31,7 +32,8 @@ def open_request() -> OpenUnit:
 
 @pytest.fixture
 def unmirrored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the router answer the replicas' own aliases, as in production."""
+    """Let the router answer the replicas' own aliases, as in production, but watch no node."""
+    monkeypatch.setattr(Monitor, "ensure", lambda self: None)
     for alias in ("replica_1", "replica_2"):
         monkeypatch.setitem(connections.settings[alias]["TEST"], "MIRROR", None)
 

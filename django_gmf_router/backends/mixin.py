@@ -1,27 +1,142 @@
-"""What does this package add to a PostgreSQL database backend?"""
+"""What does this package add to a PostgreSQL database backend? The connection edge; no policy.
+
+For the backend of another package, three lines:
+
+    class DatabaseWrapper(ReplicaConnectionMixin, base.DatabaseWrapper):
+        pass
+
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db import Error
+
 from django_gmf_router import clusters
+from django_gmf_router.backends.connecting import connect
+from django_gmf_router.backends.cursors import MovingCursor, moving
+from django_gmf_router.backends.failures import is_lost, is_movable, is_refused_write, is_standby
+from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS, read_only_options
+from django_gmf_router.replicas.sockets import is_gone
 
 
 class ReplicaConnectionMixin:
     """For the `DatabaseWrapper` of a PostgreSQL backend, before it among the bases.
 
-    An alias of a cluster connects within 2 seconds or fails, unless its OPTIONS say otherwise; a replica's session is
-    read-only from its first statement on.
+    A replica's alias connects elsewhere when its node is down, and its reads move with it. The primary's alias waits
+    for a primary; while there is none it serves the reads of requests that only read from a replica.
     """
 
     alias: str
+    connection: Any
+
+    node: str | None = None
+    """The node this connection is on: an alias, its own or where it moved to."""
+    generation = 0
+    """The node's generation when it connected."""
+    avoided: str | None = None
+    """The node that a read has just failed on."""
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Answer the driver's parameters as Django builds them, and these two."""
+        """Answer the driver's parameters as Django builds them, with a time-out; a replica's session is read-only."""
         params: dict[str, Any] = super().get_connection_params()  # type: ignore[misc]
         if clusters.of_alias(self.alias) is not None:
             params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
         if clusters.is_replica(self.alias):
             params["options"] = read_only_options(params.get("options"))
         return params
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Connect to this alias' node, or to the next that may serve it; see `backends.connecting`."""
+        cluster = clusters.of_alias(self.alias)
+        if cluster is None:
+            return super().get_new_connection(conn_params)  # type: ignore[misc]
+        self.node, connection = connect(self, cluster, conn_params, super().get_new_connection)  # type: ignore[misc]
+        self.generation = cluster.nodes.generation(self.node)
+        self.avoided = None
+        cluster.nodes.sockets.hold(self.node, connection)
+        return connection
+
+    def _close(self) -> None:
+        # A connection that moved does not belong to the pool of its alias.
+        if self.connection is not None and getattr(self.connection, "_pool", self) is None:
+            self.connection.close()
+        else:
+            super()._close()  # type: ignore[misc]
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Close the connection, outside transactions, if its server left, came back since, or is not its own node.
+
+        Django calls it at the start and at the end of each request. No query is made.
+        """
+        if self.connection is not None and not self.in_atomic_block and self._is_stale():  # type: ignore[attr-defined]
+            self.close()  # type: ignore[attr-defined]
+        else:
+            super().close_if_unusable_or_obsolete()  # type: ignore[misc]
+
+    def _is_stale(self) -> bool:
+        cluster = clusters.of_alias(self.alias)
+        if cluster is None or self.node is None:
+            return False
+        if self.generation != cluster.nodes.generation(self.node):
+            return True
+        # A primary that is back must take the next write, whether the monitor has seen it or not.
+        may_return = self.alias == cluster.config.primary or not cluster.nodes.is_down(self.alias)
+        return (self.node != self.alias and may_return) or is_gone(self.connection)
+
+    def make_cursor(self, cursor: Any) -> Any:
+        """Answer Django's cursor wrapper, whose reads move."""
+        return MovingCursor(cursor, self)
+
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        """Answer Django's cursor wrapper that logs queries, whose reads move."""
+        wrapped: Any = super().make_debug_cursor(cursor)  # type: ignore[misc]
+        kind: Any = type(wrapped)
+        return moving(kind)(cursor, self)
+
+    def _cursor(self, name: str | None = None) -> Any:
+        try:
+            cursor = super()._cursor(name)  # type: ignore[misc]
+        except Error as error:
+            if not self.move_after(error, None):
+                raise
+            cursor = super()._cursor(name)  # type: ignore[misc]
+        if name is not None:
+            cursor.gmf_name = name
+        return cursor
+
+    def _commit(self) -> None:
+        try:
+            super()._commit()  # type: ignore[misc]
+        except Error as error:
+            self.explain_failure(error)
+            raise
+
+    def move_after(self, error: Error, sql: Any) -> bool:
+        """Answer whether the statement that failed with `error` may be repeated, on another node that this connects to.
+
+        `sql` is None where only a cursor was wanted. Raises PrimaryUnavailable where a primary was needed.
+        """
+        cluster = clusters.of_alias(self.alias)
+        if cluster is None:
+            return False
+        if not is_movable(error, self.connection) or not clusters.may_move(self, sql):
+            self.explain_failure(error)
+            return False
+        self.avoided = self.node
+        cluster.nodes.moved(self.alias, self.node, error)
+        self.close()  # type: ignore[attr-defined]
+        self.ensure_connection()  # type: ignore[attr-defined]
+        return True
+
+    def explain_failure(self, error: Error) -> None:
+        """Raise PrimaryUnavailable if `error` of the primary's alias means that there is no primary behind it."""
+        if clusters.of_alias(self.alias) is None or clusters.is_replica(self.alias):
+            return
+        if is_refused_write(error) and is_standby(self.connection):
+            self.close()  # type: ignore[attr-defined]
+            raise PrimaryUnavailable(self.alias) from error
+        if is_lost(error, self.connection):
+            raise PrimaryUnavailable(self.alias) from error

@@ -2,35 +2,212 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
-from django.db import Error
+from django.db import Error as DjangoError
+from django.db import connections
 
 from django_gmf_router.decision import PRIMARY, REPLICA
+
+APPLICATION_NAME = "gmf_monitor"
+LEAST_CONNECT_SECONDS = 2  # libpq waits no shorter
+LONGEST_ERROR = 300
+REFUSED = ("connection refused", "no such file or directory", "the database system is ")
+LIBPQ_HINT = re.compile(r"\s*Is the server running .*?\?", re.DOTALL)
+TIMED_OUT = ("timeout expired", "timed out")
+
+IDENTITY = "SELECT system_identifier::text FROM pg_control_system()"
+# The fence keeps one answer of pg_is_in_recovery() for the whole row: a promotion may come in between.
+ROW = """
+SELECT r,
+       CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text,
+       CASE WHEN r THEN pg_last_wal_receive_lsn() END::text,
+       CASE WHEN r THEN NULL ELSE pg_current_wal_flush_lsn() END::text,
+       CASE WHEN r THEN NULL ELSE pg_walfile_name(pg_current_wal_insert_lsn()) END,
+       extract(epoch FROM pg_postmaster_start_time())::float8,
+       CASE WHEN r THEN extract(epoch FROM clock_timestamp() - coalesce(
+           pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END::float8
+FROM (SELECT pg_is_in_recovery() AS r OFFSET 0) AS node
+"""
+
+BLOCK_BYTES = 8192
+PAGE_HEADERS_BYTES = (24, 40)  # of a block, of a segment's first block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """The answer of a node: whether it is reachable, which role it has by its own word (None: not told), the error."""
+    """What one measurement said; what a node cannot tell is None.
+
+    role: by pg_is_in_recovery(); position: a replica's replay position, a primary's insert position; received: a
+    replica's; flushed: a primary's; started: of the server, wall-clock seconds; replay_age: seconds since the last
+    transaction that a replica replayed, or since its start if there was none, by the servers' clocks; error: one line
+    without a password.
+    """
 
     up: bool
     role: str | None = None
+    position: int | None = None
+    received: int | None = None
+    flushed: int | None = None
+    timeline: int | None = None
+    system_identifier: str | None = None
+    started: float | None = None
+    replay_age: float | None = None
     error: str | None = None
+    timed_out: bool = False
+    refused: bool = False
 
 
-def probe(connection: Any) -> Reading:
-    """Ask the server behind `connection`, a Django connection wrapper, which is opened if need be."""
-    try:
-        with connection.cursor() as cursor:
-            if connection.vendor != "postgresql":
+class Probe:
+    """One connection of its own to one alias; all but `abort` belongs to one thread.
+
+    It is made with the driver alone: neither a connection pool, nor a backend that connects elsewhere, nor the guard
+    takes part.
+    """
+
+    def __init__(self, alias: str, timeout_seconds: float = 2.0) -> None:
+        """Open nothing yet."""
+        self.alias = alias
+        self._connect_seconds = max(LEAST_CONNECT_SECONDS, ceil(timeout_seconds))
+        self._wrapper: Any = None
+        self._connection: Any = None
+        self._identifier: str | None = None
+        self._socket: socket.socket | None = None
+        self._aborted = False
+        # Between `abort` and `close`: a descriptor that was closed may be another's by then.
+        self._lock = threading.Lock()
+
+    def read(self) -> Reading:
+        """Measure once; connects if need be, and anew where the connection that was held is dead."""
+        self._aborted = False
+        if self._wrapper is None:
+            self._wrapper = connections.create_connection(self.alias)
+            self._wrapper.inc_thread_sharing()
+        if self._wrapper.vendor != "postgresql":
+            return self._select()
+        was_open = self._connection is not None
+        reading = self._ask()
+        return self._ask() if was_open and not reading.up and not self._aborted else reading
+
+    def abort(self) -> None:
+        """Let a read that is blocked in another thread fail at once."""
+        with self._lock:
+            self._aborted = True
+            if self._socket is not None:
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close what is open."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            duplicate, self._socket = self._socket, None
+            if duplicate is not None:
+                duplicate.close()
+        if connection is not None:
+            with suppress(self._wrapper.Database.Error):
+                connection.close()
+        elif self._wrapper is not None and self._wrapper.vendor != "postgresql":
+            self._wrapper.close()
+
+    def _ask(self) -> Reading:
+        try:
+            if self._connection is None:
+                self._connect()
+            with self._connection.cursor() as cursor:
+                cursor.execute(ROW)
+                return _reading(cursor.fetchone(), self._identifier)
+        except self._wrapper.Database.Error as error:
+            self.close()
+            return failed(error, self._wrapper.settings_dict)
+
+    def _connect(self) -> None:
+        driver = self._wrapper.Database
+        connection = driver.connect(**self._parameters())
+        with self._lock:
+            self._connection = connection
+            self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+            # Given up while it connected: nobody would come to free it again.
+            if self._aborted:
+                raise driver.OperationalError("The probe was given up while it connected.")
+        connection.autocommit = True
+        self._identifier = self._identify()
+
+    def _parameters(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = self._wrapper.get_connection_params()
+        given = int(parameters.get("connect_timeout") or 0)
+        seconds = min(given, self._connect_seconds) if given > 0 else self._connect_seconds
+        return {**parameters, "connect_timeout": seconds, "application_name": APPLICATION_NAME}
+
+    def _identify(self) -> str | None:
+        """Ask once for each connection; where the function is revoked nobody can tell."""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(IDENTITY)
+                identifier: str = cursor.fetchone()[0]
+                return identifier
+        except self._wrapper.Database.Error:
+            return None
+
+    def _select(self) -> Reading:
+        try:
+            with self._wrapper.cursor() as cursor:
                 cursor.execute("SELECT 1")
                 return Reading(up=True)
-            cursor.execute("SELECT pg_is_in_recovery()")
-            return Reading(up=True, role=REPLICA if cursor.fetchone()[0] else PRIMARY)
-    except Error as error:
-        return Reading(up=False, error=_first_line(error))
+        except DjangoError as error:
+            self.close()
+            return failed(error, self._wrapper.settings_dict)
 
 
-def _first_line(error: Error) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def failed(error: Exception, settings: dict[str, Any]) -> Reading:
+    """Answer the reading of a node that gave this error; `settings` is its entry of DATABASES."""
+    text = " ".join(LIBPQ_HINT.sub("", str(error)).split()) or type(error).__name__
+    for secret in {settings.get("PASSWORD"), settings.get("OPTIONS", {}).get("password")} - {None, ""}:
+        text = text.replace(str(secret), "***")
+    lower = text.lower()
+    return Reading(
+        up=False,
+        error=text[:LONGEST_ERROR],
+        timed_out=any(words in lower for words in TIMED_OUT),
+        refused=any(words in lower for words in REFUSED),
+    )
+
+
+def at_rest(position: int) -> int:
+    """Answer an insert position less the page header it points past, a place that no replica ever reports.
+
+    No record ends there: one that does not fit before a header and 16 bytes after it would be shorter than any is.
+    """
+    within = position % BLOCK_BYTES
+    return position - within if within in PAGE_HEADERS_BYTES else position
+
+
+def parse_position(text: str | None) -> int | None:
+    """Answer the number of a position as PostgreSQL prints it, X/Y."""
+    if text is None:
+        return None
+    high, _, low = text.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def _reading(row: tuple[Any, ...], identifier: str | None) -> Reading:
+    in_recovery, position, received, flushed, walfile, started, replay_age = row
+    number = parse_position(position)
+    return Reading(
+        up=True,
+        role=REPLICA if in_recovery else PRIMARY,
+        position=number if in_recovery or number is None else at_rest(number),
+        received=parse_position(received),
+        flushed=parse_position(flushed),
+        timeline=int(walfile[:8], 16) if walfile else None,
+        system_identifier=identifier,
+        started=started,
+        replay_age=replay_age,
+    )

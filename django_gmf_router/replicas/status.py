@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timezone
 
 from django_gmf_router.conf import ClusterConfig
-from django_gmf_router.decision import PRIMARY, REPLICA
-from django_gmf_router.replicas.probes import Reading, probe
+from django_gmf_router.decision import PRIMARY
+from django_gmf_router.replicas.crew import AnyProbe
+from django_gmf_router.replicas.health import NodeHealth, State
+from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.probes import Probe
 
 ALL_UP, DEGRADED, NO_PRIMARY = 0, 1, 2
+ROUNDS = 3  # where the primary is, whether the replicas come there, and since when they do not
+INTERVAL_SECONDS = 0.2
+GRACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
-    """One node: `share` is the part of the reads it is meant to serve, 0 to 1; `lag` is in seconds, None unknown."""
+    """One node.
+
+    lag: seconds, None unknown; position: as PostgreSQL prints it; since: ISO 8601, in UTC; share: the part of the reads
+    that goes to a replica now, 0 to 1.
+    """
 
     cluster: str
     alias: str
@@ -23,35 +34,80 @@ class NodeStatus:
     state: str
     lag: float | None = None
     position: str | None = None
+    since: str | None = None
     share: float | None = None
     error: str | None = None
 
 
-def statuses(config: ClusterConfig, connection: Callable[[str], Any]) -> Iterator[NodeStatus]:
-    """Probe the nodes of a cluster; `connection` answers the wrapper of an alias."""
-    total = sum(replica.weight for replica in config.replicas)
-    yield _status(config, PRIMARY, config.primary, probe(connection(config.primary)), None)
-    for replica in config.replicas:
-        yield _status(config, REPLICA, replica.alias, probe(connection(replica.alias)), replica.weight / total)
+def statuses(
+    configs: Iterable[ClusterConfig], probe_factory: Callable[[str, float], AnyProbe] = Probe
+) -> list[NodeStatus]:
+    """Watch the nodes of the clusters for a moment, at the same time; at most TIMEOUT and a second."""
+    with ExitStack() as stack:
+        watched = [(config, _watch(config, probe_factory)) for config in configs]
+        for _, monitor in watched:
+            stack.callback(monitor.stop)
+            monitor.ensure()
+        return [status for config, monitor in watched for status in _statuses(config, _settled(config, monitor))]
 
 
 def exit_code(nodes: list[NodeStatus]) -> int:
     """Answer 0 if all nodes are up, 1 if one is not, 2 if a primary is missing."""
-    down = [node for node in nodes if node.state != "up"]
-    if any(node.role == PRIMARY for node in down):
+    not_up = [node for node in nodes if node.state != State.UP]
+    if any(node.role == PRIMARY for node in not_up):
         return NO_PRIMARY
-    return DEGRADED if down else ALL_UP
+    return DEGRADED if not_up else ALL_UP
 
 
-def _status(config: ClusterConfig, role: str, alias: str, reading: Reading, share: float | None) -> NodeStatus:
-    error = reading.error
-    if reading.up and reading.role not in {None, role}:
-        error = f"The server says that it is a {reading.role}."
+def format_position(position: int) -> str:
+    """Print a position as PostgreSQL does, X/Y."""
+    return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
+
+
+def _watch(config: ClusterConfig, probe_factory: Callable[[str, float], AnyProbe]) -> Monitor:
+    return Monitor(
+        primary=config.primary,
+        replicas=config.replica_aliases,
+        interval_seconds=min(INTERVAL_SECONDS, config.health.interval),
+        timeout_seconds=config.health.timeout,
+        max_lag_seconds=config.health.max_lag,
+        probe_factory=probe_factory,
+        # The site's processes tell of changes; what is new to this one is no change.
+        announces=False,
+    )
+
+
+def _settled(config: ClusterConfig, monitor: Monitor) -> Mapping[str, NodeHealth]:
+    monitor.wait(ROUNDS, config.health.timeout + GRACE_SECONDS)
+    return monitor.snapshot
+
+
+def _statuses(config: ClusterConfig, nodes: Mapping[str, NodeHealth]) -> Iterator[NodeStatus]:
+    yield _status(config, nodes[config.primary], None)
+    weights = {replica.alias: replica.weight for replica in config.replicas}
+    serving = {alias: weight for alias, weight in weights.items() if nodes[alias].state == State.UP}
+    for alias in weights:
+        yield _status(config, nodes[alias], serving.get(alias, 0.0) / (sum(serving.values()) or 1.0))
+
+
+def _status(config: ClusterConfig, node: NodeHealth, share: float | None) -> NodeStatus:
     return NodeStatus(
         cluster=config.primary,
-        alias=alias,
-        role=role,
-        state="down" if error else "up",
+        alias=node.alias,
+        role=node.role,
+        state=node.state,
+        lag=None if node.lag is None else round(node.lag, 3),
+        position=None if node.position is None else format_position(node.position),
+        since=datetime.fromtimestamp(_since(node), tz=timezone.utc).isoformat(timespec="seconds"),
         share=share,
-        error=error,
+        error=node.error,
     )
+
+
+def _since(node: NodeHealth) -> float:
+    """Answer when it got into its state, as far as a process that has just begun can know."""
+    if node.state == State.UP and node.started is not None:
+        return node.started
+    if node.state == State.LAGGING and node.lag is not None:
+        return node.since - node.lag
+    return node.since

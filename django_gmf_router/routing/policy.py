@@ -45,6 +45,9 @@ class Pool(Protocol):
     def is_mirrored(self, alias: str) -> bool:
         """Answer whether this is a test run in which reads of the replica `alias` use the primary's connection."""
 
+    def primary_is_down(self) -> bool:
+        """Answer whether the primary is known to be down."""
+
 
 class Policy:
     """The rules of one cluster; `read` is the hot path."""
@@ -96,7 +99,10 @@ class Policy:
         """Answer the primary's alias, rule 2; None for an `instance` from outside the cluster."""
         if instance is not None and not self.owns(instance):
             return None
-        return self._on_primary(open_unit(), "primary_model", model)
+        unit = open_unit()
+        if self._pool.primary_is_down() and unit is not None and self.record(unit).verdict.role is REPLICA:
+            return self._on_replica(unit, "no_primary", model)
+        return self._on_primary(unit, "primary_model", model)
 
     def write(self, _model: Any, instance: Any) -> str | None:
         """Answer the alias that takes a write, the primary's; None for an `instance` from outside the cluster."""
@@ -114,6 +120,18 @@ class Policy:
         """Answer whether `instance` was loaded from or saved to the primary."""
         alias = instance._state.db
         return alias == self.primary and not isinstance(alias, MirroredAlias)
+
+    def only_reads(self) -> bool:
+        """Answer whether this is a request that the rules sent to replicas and that has written nothing so far.
+
+        While the primary is away a replica may serve even what such a request reads from the primary.
+        """
+        here = current_place.get()
+        unit = open_unit()
+        if unit is None or (here.blocks and here.blocks[-1].role is PRIMARY):
+            return False
+        record = self.record(unit)
+        return record.verdict.role is REPLICA and not record.wrote
 
     def record(self, unit: UnitOfWork) -> ClusterRecord:
         """Answer what `unit` remembers of this cluster; rules 4 to 6 are computed when it is first asked."""
@@ -188,9 +206,12 @@ class Policy:
     def _read_in_block(self, unit: UnitOfWork, block: OpenBlock, model: Any) -> str:
         if block.role is PRIMARY:
             return self._on_primary(unit, block.reason, model)
+        return self._on_replica(unit, block.reason, model)
+
+    def _on_replica(self, unit: UnitOfWork, reason: str, model: Any) -> str:
         record = self.record(unit)
         picked = record.decision or self._pick(record)
-        decision = Decision(role=picked.role, alias=picked.alias, reason=block.reason)
+        decision = Decision(role=picked.role, alias=picked.alias, reason=reason)
         self._decided(unit, decision if picked.role is REPLICA else picked, model)
         return record.answer
 

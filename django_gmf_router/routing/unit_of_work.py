@@ -56,7 +56,7 @@ class UnitOfWork:
     request, an attribute of a shared object does not.
     """
 
-    __slots__ = ("closed", "decision", "latest", "method", "path", "records", "request")
+    __slots__ = ("closed", "decision", "failure", "latest", "method", "moves", "path", "records", "request")
     blocks: tuple[OpenBlock, ...] = ()
 
     def __init__(self, request: HttpRequest | None = None) -> None:
@@ -67,6 +67,9 @@ class UnitOfWork:
         self.closed = False
         self.decision: Decision | None = None
         self.records: dict[str, ClusterRecord] = {}
+        # How often reads moved to another node, and the failure that made the response a 503.
+        self.moves = 0
+        self.failure: BaseException | None = None
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
         self.latest = NO_RECORD
 

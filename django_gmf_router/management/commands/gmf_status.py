@@ -1,4 +1,4 @@
-"""Show the nodes of every cluster: which answer, and in which role."""
+"""Show the nodes of every cluster: which are up, how far behind, and since when."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_gmf_router import clusters
 from django_gmf_router.replicas.status import NodeStatus, exit_code
 
-COLUMNS = ("alias", "role", "state", "lag", "position", "share", "error")
+COLUMNS = ("alias", "role", "state", "lag", "position", "since", "share", "error")
+FORMATS = {"share": "{:.0%}", "lag": "{:.1f}"}
 
 
 class Command(BaseCommand):
@@ -50,4 +51,4 @@ def _cell(node: NodeStatus, column: str) -> str:
     value = getattr(node, column)
     if value is None:
         return "-"
-    return f"{value:.0%}" if column == "share" else str(value)
+    return FORMATS.get(column, "{}").format(value)

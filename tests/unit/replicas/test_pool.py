@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 
 from django_gmf_router.conf import ReplicaConfig
 from django_gmf_router.replicas.balancers import WeightedRandom
+from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.pool import ReplicaPool
 
 
 def pool(**weights: float) -> ReplicaPool:
     points = itertools.cycle(number / 100 for number in range(100))
     replicas = [ReplicaConfig(alias=alias, weight=weight) for alias, weight in weights.items()]
-    return ReplicaPool(primary="default", replicas=replicas, balancer=WeightedRandom(points.__next__))
+    monitor = Monitor(primary="default", replicas=list(weights))
+    return ReplicaPool(primary="default", replicas=replicas, balancer=WeightedRandom(points.__next__), monitor=monitor)
 
 
+@pytest.mark.usefixtures("unmirrored")
 def test_replicas_are_picked_in_proportion_to_their_weights() -> None:
     weighted = pool(replica_1=3, replica_2=1)
     assert Counter(weighted.pick() for _ in range(100)) == {"replica_1": 75, "replica_2": 25}

@@ -1,0 +1,104 @@
+"""How does an alias get a connection when nodes fail?"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django_gmf_router.backends.failures import server_answered
+from django_gmf_router.clusters import Cluster
+from django_gmf_router.exceptions import PrimaryUnavailable
+from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
+from django_gmf_router.replicas.sockets import is_gone
+
+RETRY_SECONDS = 0.1
+Connect = Callable[[dict[str, Any]], Any]
+
+
+def connect(wrapper: Any, cluster: Cluster, params: dict[str, Any], own: Connect) -> tuple[str, Any]:
+    """Answer the node that `wrapper`, a Django connection wrapper, is connected to now, and the driver's connection.
+
+    `own` connects to the alias' own node. Nothing was sent yet: to try the next node is always safe. Raises
+    PrimaryUnavailable where a primary is needed and none answers within PRIMARY_WAIT, else the driver's last error.
+    """
+    attempt = Attempt(wrapper, cluster, params, own)
+    if wrapper.alias != cluster.config.primary:
+        return attempt.any_node()
+    return attempt.any_node() if cluster.policy.only_reads() else attempt.primary()
+
+
+class Attempt:
+    """One attempt to get a connection."""
+
+    def __init__(self, wrapper: Any, cluster: Cluster, params: dict[str, Any], own: Connect) -> None:
+        """Take what `connect` took."""
+        self._wrapper = wrapper
+        self._alias: str = wrapper.alias
+        self._cluster = cluster
+        self._params = params
+        self._own = own
+        self._limit_seconds = float(params.get("connect_timeout") or CONNECT_TIMEOUT_SECONDS)
+        self._timed_out = False
+
+    def any_node(self) -> tuple[str, Any]:
+        """Connect to the first node that answers; after one time-out only the last resort is tried."""
+        failure: Exception | None = None
+        nodes = list(self._cluster.nodes.to_try(self._alias, self._wrapper.avoided))
+        for node in nodes:
+            if (self._timed_out and node != nodes[-1]) or self._has_gone_down(node):
+                continue
+            try:
+                return node, self._connect(node)
+            except self._wrapper.Database.OperationalError as error:
+                failure = error
+        if self._alias == self._cluster.config.primary:
+            raise PrimaryUnavailable(self._alias) from failure
+        raise failure or self._wrapper.Database.OperationalError(f"No node of the alias {self._alias!r} is up.")
+
+    def primary(self) -> tuple[str, Any]:
+        """Connect to the primary, waiting for one as long as PRIMARY_WAIT says."""
+        deadline = time.monotonic() + self._cluster.config.primary_wait
+        while True:
+            try:
+                return self._alias, self._connect(self._alias)
+            except self._wrapper.Database.OperationalError as error:
+                if server_answered(error):
+                    raise
+                pause_seconds = random.uniform(RETRY_SECONDS / 2, RETRY_SECONDS)
+                if time.monotonic() + pause_seconds > deadline:
+                    raise PrimaryUnavailable(self._alias) from error
+            time.sleep(pause_seconds)
+
+    def _has_gone_down(self, node: str) -> bool:
+        # Another thread may have found out meanwhile; the primary is the last resort of replicas all the same.
+        return node not in {self._alias, self._cluster.config.primary} and self._cluster.nodes.is_down(node)
+
+    def _connect(self, node: str) -> Any:
+        began = time.monotonic()
+        try:
+            if node == self._alias:
+                return self._connect_to_own()
+            return self._wrapper.Database.connect(**self._cluster.nodes.read_only_params(node))
+        except self._wrapper.Database.OperationalError as error:
+            self._note(node, error, time.monotonic() - began)
+            raise
+
+    def _connect_to_own(self) -> Any:
+        pool = getattr(self._wrapper, "pool", None)
+        if pool:
+            pool.timeout = min(pool.timeout, self._limit_seconds)  # Half a minute by default.
+        connection = self._own(self._params)
+        while pool and is_gone(connection):
+            pool.putconn(connection)  # Opened before its server went; the pool throws it away.
+            connection = self._own(self._params)
+        return connection
+
+    def _note(self, node: str, error: Exception, seconds: float) -> None:
+        timed_out = seconds >= self._limit_seconds * 0.9
+        self._timed_out |= timed_out
+        # A pool that is exhausted says nothing about its node, nor does a server that answers.
+        if not server_answered(error) and not type(error).__name__.startswith("Pool"):
+            what = "the connection timed out" if timed_out else "the connection was refused"
+            self._cluster.nodes.failed(node, what, timed_out=timed_out)

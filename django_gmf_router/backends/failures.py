@@ -1,0 +1,49 @@
+"""What kind of failure is a database error? By SQLSTATE, as the PostgreSQL manual's appendix A lists them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import Error, InterfaceError, OperationalError
+
+from django_gmf_router.routing.guard import READ_ONLY_SQL_TRANSACTION, sqlstate
+
+# Shutdown by an administrator, crash of another process, not accepting connections.
+SERVER_GOES = {"57P01", "57P02", "57P03"}
+# Serialization failure: on a hot standby, a statement in the way of replay.
+RECOVERY_CONFLICT = "40001"
+
+
+def is_lost(error: Error, connection: Any) -> bool:
+    """Answer whether `error` means that `connection`, the driver's, is no more."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = sqlstate(error)
+    if state is not None:
+        return state.startswith("08") or state in SERVER_GOES
+    return connection is None or bool(connection.closed)
+
+
+def is_movable(error: Error, connection: Any) -> bool:
+    """Answer whether a read that failed so may succeed on another node."""
+    return is_lost(error, connection) or sqlstate(error) == RECOVERY_CONFLICT
+
+
+def is_standby(connection: Any) -> bool:
+    """Answer whether the server behind the driver's `connection` says that it is in recovery, without a query.
+
+    PostgreSQL 14 and later report `in_hot_standby`; an older one counts as a standby, since only the write asks.
+    """
+    info = getattr(connection, "info", None)
+    report = getattr(info, "parameter_status", None)
+    return bool(report is not None and report("in_hot_standby") in {"on", None, ""})
+
+
+def is_refused_write(error: BaseException) -> bool:
+    """Answer whether the server refused to write since its transaction is read-only."""
+    return sqlstate(error) == READ_ONLY_SQL_TRANSACTION
+
+
+def server_answered(error: BaseException) -> bool:
+    """Answer whether a failed attempt to connect was refused by the server itself, which then is no dead node."""
+    return "FATAL" in str(error)

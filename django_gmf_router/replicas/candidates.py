@@ -1,0 +1,34 @@
+"""To which nodes may an alias connect, in which order?"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+Is = Callable[[str], bool]
+
+
+def nodes_to_try(
+    alias: str, *, primary: str, replicas: Sequence[str], is_down: Is, serves: Is, avoid: str | None = None
+) -> Iterator[str]:
+    """Yield the nodes for a replica's alias: its own unless that is down, then other healthy ones, at last the primary.
+
+    `serves`: up, and within the lag limit. `avoid` is the node that a read has just failed on.
+    """
+    if alias != avoid and not is_down(alias):
+        yield alias
+    others = [replica for replica in replicas if replica not in {alias, avoid}]
+    random.shuffle(others)
+    yield from (replica for replica in others if serves(replica))
+    yield primary
+
+
+def nodes_for_reads_of_the_primary(
+    primary: str, *, replicas: Sequence[str], is_down: Is, avoid: str | None = None
+) -> Iterator[str]:
+    """Yield the nodes for reads of the primary's alias that a replica may serve while the primary is away."""
+    if primary != avoid and not is_down(primary):
+        yield primary
+    others = list(replicas)
+    random.shuffle(others)
+    yield from (replica for replica in others if not is_down(replica))

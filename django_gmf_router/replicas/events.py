@@ -1,0 +1,69 @@
+"""What do the logs and signals say of nodes? Changes of state, each once."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import Any
+
+from django_gmf_router import signals
+from django_gmf_router.replicas.health import NodeHealth, State
+
+LOGGER = logging.getLogger("django_gmf_router")
+NODE_DOWN, NODE_UP, NODE_LAGGING, MONITOR_ERROR = "node_down", "node_up", "node_lagging", "monitor_error"
+
+
+def announce(cluster: str, before: NodeHealth, after: NodeHealth, *, max_lag_seconds: float) -> None:
+    """Log and signal a change of state."""
+    if before.state == after.state:
+        return
+    _log(cluster, before, after, max_lag_seconds)
+    if before.is_down or after.is_down:
+        signal = signals.node_down if after.is_down else signals.node_up
+        signal.send_robust(sender=after.alias, cluster=cluster, health=after)
+
+
+class Surviving:
+    """A block whose exceptions are logged and end it, not its thread."""
+
+    def __init__(self, watched: str, doing: str) -> None:
+        """Take an alias and what is done, for the log."""
+        self._watched = watched
+        self._doing = doing
+        self.happened = False
+
+    def __enter__(self) -> Surviving:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self.happened = isinstance(error, Exception)
+        if self.happened:
+            monitor_error(self._watched, self._doing, error)
+        return self.happened
+
+
+def monitor_error(watched: str, doing: str, error: BaseException | None) -> None:
+    """Log what went wrong within the monitor itself."""
+    extra = {"event": MONITOR_ERROR, "alias": watched}
+    text = "The health monitor of %s failed while %s; it goes on."
+    LOGGER.error(text, watched, doing, exc_info=error, extra=extra)
+
+
+def _log(cluster: str, before: NodeHealth, after: NodeHealth, max_lag_seconds: float) -> None:
+    node = f"The {after.role} {after.alias}"
+    if after.state == State.DOWN:
+        LOGGER.warning("%s is down: %s", node, after.error, extra=_extra(NODE_DOWN, cluster, after))
+    elif after.state == State.LAGGING:
+        text = "%s lags by %.1f s, more than %g s: it gets no reads."
+        LOGGER.warning(text, node, after.lag, max_lag_seconds, extra=_extra(NODE_LAGGING, cluster, after))
+    else:
+        seconds = after.since - before.since
+        LOGGER.info(
+            "%s is up again; it was %s for %.1f s.", node, before.state, seconds, extra=_extra(NODE_UP, cluster, after)
+        )
+
+
+def _extra(event: str, cluster: str, health: NodeHealth) -> dict[str, Any]:
+    return {"event": event, "cluster": cluster, "alias": health.alias, "lag": health.lag, "error": health.error}

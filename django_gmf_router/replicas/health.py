@@ -1,0 +1,145 @@
+"""Is a node up, lagging or down, by what is remembered of its readings?
+
+No I/O and no clock: the monitor gives both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from django_gmf_router.decision import PRIMARY
+from django_gmf_router.replicas.probes import Reading
+
+FAILURES_TO_GO_DOWN = 2
+READINGS_TO_COME_BACK = 2
+DIVERGED = "It has diverged: its position is beyond the primary's."
+
+
+class State:
+    """The states of a node."""
+
+    UP: Final = "up"
+    LAGGING: Final = "lagging"
+    DOWN: Final = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The same moment in seconds of two clocks: one that never jumps, and the one people read."""
+
+    monotonic: float
+    wall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeHealth:
+    """What is known of a node.
+
+    role: the configured one; generation: raised whenever the node comes back, restarts or changes its role: what was
+    connected before is stale; position: as its last reading said, None while it does not answer; lag: seconds a replica
+    is behind, None unknown; error: why it is down, or what the last probe said; since: wall-clock seconds of the last
+    change of state; sampled_at: monotonic seconds of the last reading that was an answer.
+    """
+
+    alias: str
+    role: str
+    since: float
+    state: str = State.UP
+    generation: int = 0
+    position: int | None = None
+    lag: float | None = None
+    error: str | None = None
+    timeline: int | None = None
+    system_identifier: str | None = None
+    started: float | None = None
+    sampled_at: float | None = None
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it does not answer, or not in its role."""
+        return self.state == State.DOWN
+
+
+class Tracker:
+    """What is remembered of the readings of one node; one that was never probed counts as up."""
+
+    def __init__(self, health: NodeHealth, *, max_lag_seconds: float) -> None:
+        """Begin with what is known."""
+        self.health = health
+        self._max_lag = max_lag_seconds
+        self._good = 0
+        self._bad = 0
+        self._diverged = False
+        self._seen: Reading | None = None
+
+    def observe(self, reading: Reading, lag: float | None, now: Moment, *, diverged: bool = False) -> NodeHealth:
+        """Take a reading; `diverged`: an earlier one lies beyond the primary's position of later."""
+        before = self.health
+        restarted = self._restarted(reading)
+        went_back = self._went_back(reading)
+        if reading.up:
+            self._diverged = (diverged or self._diverged) and not (restarted or went_back)
+        error, at_once = self._fault(reading)
+        self._good, self._bad = (self._good + 1, 0) if error is None else (0, self._bad + 1)
+        state = self._next(lag) if error is None else self._failed(at_once)
+        is_down = state == State.DOWN
+        came_back = before.is_down and not is_down
+        self.health = replace(
+            before,
+            state=state,
+            since=before.since if state == before.state else now.wall,
+            generation=before.generation + (restarted or came_back),
+            # While it waits for its second good reading, it still says why.
+            error=error or (before.error if is_down else None),
+            lag=None if is_down else lag if reading.up else before.lag,
+            position=reading.position if reading.up else None if is_down else before.position,
+            timeline=reading.timeline or before.timeline,
+            system_identifier=reading.system_identifier or before.system_identifier,
+            started=reading.started or before.started,
+            sampled_at=now.monotonic if reading.up else before.sampled_at,
+        )
+        if reading.up:
+            self._seen = reading
+        return self.health
+
+    def fail(self, reason: str, now: Moment) -> NodeHealth:
+        """Take it that the node refused a connection, or answered not in time: it is down at once."""
+        self._good = 0
+        since = self.health.since if self.health.is_down else now.wall
+        self.health = replace(self.health, state=State.DOWN, since=since, error=reason, lag=None, position=None)
+        return self.health
+
+    def _restarted(self, reading: Reading) -> bool:
+        """Answer whether what was connected before is stale: another server, or one in another role."""
+        seen = self._seen
+        if seen is None or not reading.up:
+            return False
+        return (seen.started, seen.role) != (reading.started, reading.role)
+
+    def _went_back(self, reading: Reading) -> bool:
+        if self._seen is None or self._seen.position is None or reading.position is None:
+            return False
+        return reading.position < self._seen.position
+
+    def _fault(self, reading: Reading) -> tuple[str | None, bool]:
+        """Answer what is wrong, and whether once is enough."""
+        if not reading.up:
+            return reading.error or "It did not answer.", reading.timed_out or reading.refused
+        if reading.role not in {None, self.health.role}:
+            return f"The server says that it is a {reading.role}.", True
+        if self._diverged and self.health.role != PRIMARY:
+            return DIVERGED, True
+        return None, False
+
+    def _failed(self, at_once: bool) -> str:
+        return State.DOWN if at_once or self._bad >= FAILURES_TO_GO_DOWN else self.health.state
+
+    def _next(self, lag: float | None) -> str:
+        state = self.health.state
+        if state == State.DOWN and self._good < READINGS_TO_COME_BACK:
+            return State.DOWN
+        if not lag:
+            return State.UP
+        lagging = lag >= self._max_lag / 2 if state == State.LAGGING else lag > self._max_lag
+        return State.LAGGING if lagging else State.UP

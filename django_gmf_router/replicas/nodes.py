@@ -1,0 +1,69 @@
+"""What does the connection edge ask about the nodes of one cluster?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import connections
+
+from django_gmf_router.conf import ClusterConfig
+from django_gmf_router.replicas.candidates import nodes_for_reads_of_the_primary, nodes_to_try
+from django_gmf_router.replicas.health import State
+from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.sessions import read_only_options
+from django_gmf_router.replicas.sockets import NodeSockets
+
+logger = logging.getLogger("django_gmf_router")
+
+
+class Nodes:
+    """The nodes of one cluster: their health, the sockets that this process holds to them, how to connect to them."""
+
+    def __init__(self, config: ClusterConfig, monitor: Monitor, sockets: NodeSockets) -> None:
+        """Take what was configured, who watches, and what is held."""
+        self._config = config
+        self._monitor = monitor
+        self.sockets = sockets
+
+    def is_down(self, node: str) -> bool:
+        """Answer whether `node` is known to be down."""
+        return self._monitor.is_down(node)
+
+    def serves(self, node: str) -> bool:
+        """Answer whether `node` may serve reads: up, and within the lag limit."""
+        return self._monitor.health(node).state == State.UP
+
+    def generation(self, node: str) -> int:
+        """Answer a number that changes whenever `node` comes back or changes."""
+        return self._monitor.health(node).generation
+
+    def failed(self, node: str, error: str, *, timed_out: bool) -> None:
+        """Note that an attempt to connect to `node` was refused or timed out: it is down at once."""
+        self._monitor.report_failure(node, error, timed_out=timed_out)
+
+    def to_try(self, alias: str, avoid: str | None) -> Iterator[str]:
+        """Yield the nodes that `alias` may connect to, the best first; `avoid` is one that a read just failed on."""
+        primary, replicas = self._config.primary, self._config.replica_aliases
+        if alias == primary:
+            return nodes_for_reads_of_the_primary(primary, replicas=replicas, is_down=self.is_down, avoid=avoid)
+        return nodes_to_try(
+            alias, primary=primary, replicas=replicas, is_down=self.is_down, serves=self.serves, avoid=avoid
+        )
+
+    def read_only_params(self, node: str) -> dict[str, Any]:
+        """Answer the driver's parameters for a read-only connection to `node` on behalf of another alias."""
+        params: dict[str, Any] = connections.create_connection(node).get_connection_params()
+        params["options"] = read_only_options(params.get("options"))
+        return params
+
+    def moved(self, alias: str, node: str | None, error: Exception) -> None:
+        """Log that a read of `alias` that failed on `node` is tried once more elsewhere."""
+        logger.warning(
+            "A read of %s failed on %s and moves to another node: %s",
+            alias,
+            node,
+            type(error).__name__,
+            extra={"event": "retry", "alias": alias, "node": node},
+        )

@@ -1,0 +1,76 @@
+"""What do the readings of a cluster's nodes say together?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django_gmf_router.decision import PRIMARY, REPLICA
+from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker
+from django_gmf_router.replicas.lag import PrimaryTrail, has_diverged
+from django_gmf_router.replicas.probes import Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A reading, and between which monotonic seconds it was taken."""
+
+    alias: str
+    reading: Reading
+    started_at: float
+    finished_at: float
+
+
+class Observer:
+    """The trackers of one cluster's nodes, and where its primary was; its user sees to it that one thread is in it."""
+
+    def __init__(self, known: Mapping[str, NodeHealth], *, max_lag_seconds: float, settle_seconds: float) -> None:
+        """Begin with what is known of the nodes."""
+        self._trackers = {alias: Tracker(health, max_lag_seconds=max_lag_seconds) for alias, health in known.items()}
+        self._trail = PrimaryTrail(settle_seconds=settle_seconds)
+        self._primary: Answer | None = None
+        self._earlier: dict[str, Answer] = {}
+
+    def health(self, alias: str) -> NodeHealth:
+        """Answer what is known of a node."""
+        return self._trackers[alias].health
+
+    def observe(self, answer: Answer, wall: float) -> NodeHealth:
+        """Take what a node answered."""
+        tracker = self._trackers[answer.alias]
+        now = Moment(monotonic=answer.finished_at, wall=wall)
+        if tracker.health.role == PRIMARY:
+            return self._observe_primary(tracker, answer, now)
+        reading = answer.reading
+        lag = self._trail.lag(reading, answer.started_at) if reading.role == REPLICA else None
+        diverged = self._has_diverged(answer)
+        if reading.up:
+            self._earlier[answer.alias] = answer
+        return tracker.observe(reading, lag, now, diverged=diverged)
+
+    def fail(self, alias: str, reason: str, now: Moment) -> NodeHealth:
+        """Take it that a node refused a connection, or answered not in time."""
+        health = self._trackers[alias].fail(reason, now)
+        self._note_primary_away(health)
+        return health
+
+    def _observe_primary(self, tracker: Tracker, answer: Answer, now: Moment) -> NodeHealth:
+        health = tracker.observe(answer.reading, None, now)
+        if answer.reading.role == PRIMARY:
+            self._primary = answer
+            self._trail.sample(answer.reading, answer.finished_at)
+        self._note_primary_away(health)
+        return health
+
+    def _note_primary_away(self, health: NodeHealth) -> None:
+        if health.role == PRIMARY and health.is_down:
+            self._trail.lose()
+
+    def _has_diverged(self, answer: Answer) -> bool:
+        """Compare the replica's reading before this one with what the primary said after it."""
+        earlier, primary = self._earlier.get(answer.alias), self._primary
+        if earlier is None or primary is None or primary.started_at < earlier.finished_at:
+            return False
+        if earlier.reading.role != REPLICA or answer.reading.role != REPLICA:
+            return False
+        return has_diverged(earlier.reading, primary.reading)

@@ -1,0 +1,66 @@
+"""When is a node asked, and when is its answer late?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+JITTER = (0.9, 1.1)
+
+
+class Rounds:
+    """The times of the rounds; a node that has not answered yet is left out, and holds up no other.
+
+    Times are monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        aliases: Iterable[str],
+        *,
+        interval_seconds: float,
+        timeout_seconds: float,
+        jitter: Callable[[float, float], float],
+    ) -> None:
+        """Take the nodes; the first round is due at once."""
+        self._aliases = tuple(aliases)
+        self._interval = interval_seconds
+        self._timeout = timeout_seconds
+        self._jitter = jitter
+        self._next: float | None = None
+        self._busy: set[str] = set()
+        self._deadlines: dict[str, float] = {}
+
+    def begin(self, now: float) -> list[str]:
+        """Answer the nodes to be asked now, none before a round is due."""
+        if self._next is not None and now < self._next:
+            return []
+        self._next = now + self._interval * self._jitter(*JITTER)
+        asked = [alias for alias in self._aliases if alias not in self._busy]
+        self._busy.update(asked)
+        self._deadlines.update(dict.fromkeys(asked, now + self._timeout))
+        return asked
+
+    def answered(self, alias: str) -> bool:
+        """Note that a node can be asked again; answer whether it was in time."""
+        self._busy.discard(alias)
+        return self._deadlines.pop(alias, None) is not None
+
+    def is_busy(self, alias: str) -> bool:
+        """Answer whether a node was asked and has not answered, late or not."""
+        return alias in self._busy
+
+    def late(self, now: float) -> list[str]:
+        """Answer the nodes whose time is over, each once."""
+        late = [alias for alias, deadline in self._deadlines.items() if deadline <= now]
+        for alias in late:
+            del self._deadlines[alias]
+        return late
+
+    def wait_until(self) -> float:
+        """Answer when there is something to do without an answer."""
+        return min([self._next or 0.0, *self._deadlines.values()])
+
+    def stood_still(self, seconds: float) -> None:
+        """Give the nodes the time in which this process did not run: what was late then was not theirs."""
+        for alias in self._deadlines:
+            self._deadlines[alias] += seconds

@@ -1,0 +1,28 @@
+"""May a statement that failed with its node be repeated on another one?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django_gmf_router.routing.policy import Policy
+from django_gmf_router.routing.statements import classify
+from django_gmf_router.routing.unit_of_work import open_unit
+
+MOVES_OF_A_UNIT = 2
+
+
+def may_move(policy: Policy, wrapper: Any, sql: Any) -> bool:
+    """Answer whether, and count it: at most one move for a statement, two for a unit of work.
+
+    Never inside a transaction. On a replica's alias any statement may be repeated, since its session is read-only; on
+    the primary's only what is plainly a read, of a request that only reads. `sql` is None where a cursor is wanted.
+    """
+    if wrapper.in_atomic_block or not wrapper.autocommit:
+        return False
+    if wrapper.alias == policy.primary and not (policy.only_reads() and (sql is None or not classify(sql).writes)):
+        return False
+    unit = open_unit()
+    if unit is None:
+        return True
+    unit.moves += 1
+    return unit.moves <= MOVES_OF_A_UNIT

@@ -1,0 +1,65 @@
+"""What does a client get while no primary answers?"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.urls import get_callable, get_resolver, get_urlconf
+
+from django_gmf_router.exceptions import PrimaryUnavailable
+from django_gmf_router.routing.unit_of_work import open_unit
+
+logger = logging.getLogger("django_gmf_router")
+
+TEMPLATE = "gmf_router/503.html"
+
+
+def respond(request: HttpRequest, retry_after_seconds: float) -> HttpResponse:
+    """Answer 503 with Retry-After, by the `handler503` of the root URLconf or as HTML or JSON, as the client prefers.
+
+    RFC 9110, section 15.6.4. The template `gmf_router/503.html` can be overridden; it is rendered without the request,
+    since context processors may read the database.
+    """
+    handler = getattr(get_resolver(get_urlconf()).urlconf_module, "handler503", None)
+    response = get_callable(handler)(request) if handler else _default(request)
+    response.headers.setdefault("Retry-After", str(math.ceil(retry_after_seconds)))
+    return response
+
+
+def note_failure(**kwargs: Any) -> None:  # noqa: ARG001
+    """Keep on the unit of work that its request failed since no primary answered; receives `got_request_exception`.
+
+    What a middleware raises, a session that cannot be saved, becomes a 500 before the outermost one sees it.
+    """
+    unit = open_unit()
+    error = sys.exc_info()[1]
+    if unit is not None and isinstance(error, PrimaryUnavailable):
+        unit.failure = error
+
+
+def tolerate_unsaved(session: Any, only_reads: Callable[[], bool]) -> None:
+    """Let the session of a request that only reads stay unsaved, with a line in the log, while no primary answers."""
+    save = session.save
+
+    def tolerant_save(must_create: bool = False) -> None:
+        try:
+            save(must_create)
+        except PrimaryUnavailable as error:
+            if not only_reads():
+                raise
+            logger.warning("A session was not saved: %s", error, extra={"event": "session_not_saved"})
+
+    session.save = tolerant_save
+
+
+def _default(request: HttpRequest) -> HttpResponse:
+    if request.get_preferred_type(["text/html", "application/json"]) == "text/html":
+        return HttpResponse(render_to_string(TEMPLATE), status=503)
+    error = "No primary database answers: nothing can be written now. Try again in a moment."
+    return JsonResponse({"error": error}, status=503)

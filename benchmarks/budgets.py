@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GROUPS = ("decisions", "wsgi", "asgi", "patterns")
+GROUPS = ("decisions", "wsgi", "asgi", "patterns", "backend")
 RATIO = "times"
 OVER = "us over"
 
@@ -64,4 +64,11 @@ def _patterns() -> list[Row]:
     ]
 
 
-ROWS = (*_decisions(), *_requests(), *_patterns())
+def _backend() -> list[Row]:
+    return [
+        Row(group="backend", subject=alias, reference="stock", measure=OVER, limit=3.0)
+        for alias in ("a replica's", "the primary's")
+    ]
+
+
+ROWS = (*_decisions(), *_requests(), *_patterns(), *_backend())

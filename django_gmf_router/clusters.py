@@ -191,8 +191,10 @@ def sessions_in_database() -> bool:
 def tolerate_unsaved_session(request: HttpRequest) -> None:
     """Let the session of a request that only reads stay unsaved while no primary answers."""
     session = getattr(request, "session", None)
+    if session is None:
+        return
     cluster = of_app(SESSIONS)
-    if session is not None and cluster is not None:
+    if cluster is not None:
         unavailable.tolerate_unsaved(session, cluster.policy.only_reads)
 
 

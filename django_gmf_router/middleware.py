@@ -68,8 +68,8 @@ class RoutingMiddleware:
     def _process_view(self, request: HttpRequest, *args: Any) -> None:  # noqa: ARG002
         clusters.tolerate_unsaved_session(request)
 
-    async def _process_view_async(self, request: HttpRequest, *args: Any) -> None:
-        self._process_view(request, *args)
+    async def _process_view_async(self, request: HttpRequest, *args: Any) -> None:  # noqa: ARG002
+        clusters.tolerate_unsaved_session(request)
 
 
 def _begin(request: HttpRequest) -> tuple[UnitOfWork, Token[Place]]:
@@ -90,7 +90,7 @@ def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
     try:
         if response is not None:
             clusters.describe(unit, response)
-            streams = stream_within(response, lambda: entered(unit), unit.close)
+            streams = response.streaming and stream_within(response, lambda: entered(unit), unit.close)
     finally:
         if not streams:
             unit.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,9 @@ from django_gmf_router.replicas.sockets import NodeSockets
 logger = logging.getLogger("django_gmf_router")
 
 
+INTERVALS_TO_BE_OVERDUE = 1.5
+
+
 class Nodes:
     """The nodes of one cluster: their health, the sockets that this process holds to them, how to connect to them."""
 
@@ -25,6 +29,7 @@ class Nodes:
         """Take what was configured, who watches, and what is held."""
         self._config = config
         self._monitor = monitor
+        self._overdue_seconds = INTERVALS_TO_BE_OVERDUE * config.health.interval
         self.sockets = sockets
 
     def is_down(self, node: str) -> bool:
@@ -32,8 +37,14 @@ class Nodes:
         return self._monitor.is_down(node)
 
     def serves(self, node: str) -> bool:
-        """Answer whether `node` may serve reads: up, and within the lag limit."""
-        return self._monitor.health(node).state == State.UP
+        """Answer whether `node` may take a read that failed elsewhere: up, within the lag limit, and heard of lately.
+
+        What froze one node may have frozen the next, and its probe be about to time out too.
+        """
+        health = self._monitor.health(node)
+        if health.state != State.UP:
+            return False
+        return health.sampled_at is None or time.monotonic() - health.sampled_at < self._overdue_seconds
 
     def generation(self, node: str) -> int:
         """Answer a number that changes whenever `node` comes back or changes."""

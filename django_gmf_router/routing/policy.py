@@ -74,6 +74,7 @@ class Policy:
         self.connection = PrimaryConnection(primary, on_connection)
         self._for_instances = ClusterAlias(primary, aliases)
         self._mirrored = MirroredAlias(primary)
+        self._decisions: dict[tuple[str, str], Decision] = {}
         self.read = self._make_read()
         self._because = {reason: self._primary_decision(reason) for reason in PRIMARY_REASONS}
 
@@ -198,7 +199,7 @@ class Policy:
         if alias is None:
             decision, answer = self._because["no_replica"], self.primary
         else:
-            decision = Decision(role=REPLICA, alias=alias, reason=record.verdict.reason)
+            decision = self._replica_decision(alias, record.verdict.reason)
             answer = self._mirrored if self._pool.is_mirrored(alias) else alias
         record.pick(decision, answer)
         return decision
@@ -211,8 +212,8 @@ class Policy:
     def _on_replica(self, unit: UnitOfWork, reason: str, model: Any) -> str:
         record = self.record(unit)
         picked = record.decision or self._pick(record)
-        decision = Decision(role=picked.role, alias=picked.alias, reason=reason)
-        self._decided(unit, decision if picked.role is REPLICA else picked, model)
+        decision = self._replica_decision(picked.alias, reason) if picked.role is REPLICA else picked
+        self._decided(unit, decision, model)
         return record.answer
 
     def _on_primary(self, unit: UnitOfWork | None, reason: str, model: Any) -> str:
@@ -226,6 +227,13 @@ class Policy:
             unit.latest = NO_RECORD
         if changed and role_decided.receivers:
             role_decided.send(sender=self.primary, decision=decision, model=model)
+
+    def _replica_decision(self, alias: str, reason: str) -> Decision:
+        # Few and always the same: making one costs more than all the rest of a pick.
+        decision = self._decisions.get((alias, reason))
+        if decision is None:
+            decision = self._decisions[alias, reason] = Decision(role=REPLICA, alias=alias, reason=reason)
+        return decision
 
     def _primary_decision(self, reason: str) -> Decision:
         return Decision(role=PRIMARY, alias=self.primary, reason=reason)

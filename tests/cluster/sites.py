@@ -19,6 +19,7 @@ from django_gmf_router.testing import LocalCluster
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 20
+IDLE_SECONDS = "60"
 DRIVERS = ("psycopg", "psycopg2")
 SERVERS = ("gunicorn", "uvicorn")
 
@@ -89,9 +90,12 @@ def served(server: str, env: dict[str, str], workers: int = 2, threads: int = 4)
 def _commands(descriptor: int, workers: int, threads: int) -> dict[str, list[str]]:
     bind = f"fd://{descriptor}"
     gunicorn = ["gunicorn", "-b", bind, "-w", f"{workers}", "--threads", f"{threads}", "--log-level", "warning"]
-    gunicorn += ["--keep-alive", "60"]
+    # The client gives idle connections up after 5 s. With the same time-out, or a shorter one, the server could close
+    # a connection while a request is on its way.
+    gunicorn += ["--keep-alive", IDLE_SECONDS]
+    uvicorn = ["uvicorn", "--fd", f"{descriptor}", "--timeout-keep-alive", IDLE_SECONDS, "--log-level", "warning"]
     return {
         "gunicorn": [*gunicorn, "tests.cluster.served:wsgi"],
         "preload": [*gunicorn, "--preload", "tests.cluster.served:wsgi"],
-        "uvicorn": ["uvicorn", "--fd", f"{descriptor}", "--log-level", "warning", "tests.cluster.served:asgi"],
+        "uvicorn": [*uvicorn, "tests.cluster.served:asgi"],
     }

@@ -95,6 +95,7 @@ def test_a_decorated_view_renders_from_the_primary(client: httpx.Client) -> None
     assert client.get("/lazy").text == "use_primary"
 
 
+@pytest.mark.soak
 def test_mixed_requests_from_many_threads_never_reach_the_wrong_node(site: Site, ports: dict[str, set[int]]) -> None:
     mixed = random.Random(1).choices(EXPECTED, k=REQUESTS)
     local = threading.local()
@@ -108,6 +109,7 @@ def test_mixed_requests_from_many_threads_never_reach_the_wrong_node(site: Site,
         assert sum(1 for _ in pool.map(ask, mixed)) == REQUESTS
 
 
+@pytest.mark.soak
 def test_mixed_requests_from_many_tasks_never_reach_the_wrong_node(site: Site, ports: dict[str, set[int]]) -> None:
     mixed = itertools.cycle(random.Random(2).sample(EXPECTED, k=len(EXPECTED)))
     left = iter(range(REQUESTS))

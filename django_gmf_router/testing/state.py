@@ -87,7 +87,7 @@ def load(directory: Path) -> ClusterState | None:
         if data.pop("version") != VERSION:
             raise LocalClusterError(f"{path} is of another version of this package: remove it")
         return _parse(directory, data)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         message = f"{path} is not a cluster's state ({type(error).__name__}): remove it"

@@ -330,6 +330,15 @@ def test_nothing_is_left_when_the_block_fails(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+def test_up_and_down_may_be_called_again(temporary: Path) -> None:
+    cluster = LocalCluster(0).up(detached=True)
+    before = cluster.status()
+    assert cluster.up().status() == before
+    cluster.down()
+    cluster.down()
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_cluster_that_is_down_says_so(temporary: Path) -> None:
     cluster = LocalCluster(0)
     assert cluster.status() == []
@@ -428,6 +437,15 @@ def test_a_restart_by_another_process_is_noticed(tmp_path: Path) -> None:
     with LocalCluster(0, directory=tmp_path) as cluster:
         LocalCluster.attach(tmp_path).restart("primary")
         assert cluster.execute("primary", "SELECT 1") == [("1",)]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, inside: bool) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    directory = file / "cluster" if inside else file
+    with pytest.raises(LocalClusterError, match=f"cannot make {directory}: "):
+        LocalCluster(0, directory=directory).up()
 
 
 def test_an_empty_directory_holds_no_cluster(tmp_path: Path) -> None:

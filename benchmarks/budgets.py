@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GROUPS = ("decisions", "wsgi", "asgi", "patterns", "backend")
+GROUPS = ("decisions", "wsgi", "asgi", "patterns", "backend", "consistency")
 RATIO = "times"
 OVER = "us over"
 
@@ -71,4 +71,12 @@ def _backend() -> list[Row]:
     ]
 
 
-ROWS = (*_decisions(), *_requests(), *_patterns(), *_backend())
+def _consistency() -> list[Row]:
+    limits = {"sign and verify": 20.0, "verify": None, "refuse a forged one": None, "Django's Signer": None}
+    return [
+        Row(group="consistency", subject=subject, reference="nothing", measure=OVER, limit=limit)
+        for subject, limit in limits.items()
+    ]
+
+
+ROWS = (*_decisions(), *_requests(), *_patterns(), *_backend(), *_consistency())

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import get_callable, get_resolver, get_urlconf
@@ -50,10 +51,12 @@ def tolerate_unsaved(session: Any, only_reads: Callable[[], bool]) -> None:
     def tolerant_save(must_create: bool = False) -> None:
         try:
             save(must_create)
-        except PrimaryUnavailable as error:
-            if not only_reads():
+        except (PrimaryUnavailable, UpdateError) as error:
+            # Django's session store turns an error of the database into its UpdateError.
+            cause = error if isinstance(error, PrimaryUnavailable) else error.__context__
+            if not isinstance(cause, PrimaryUnavailable) or not only_reads():
                 raise
-            logger.warning("A session was not saved: %s", error, extra={"event": "session_not_saved"})
+            logger.warning("A session was not saved: %s", cause, extra={"event": "session_not_saved"})
 
     session.save = tolerant_save
 

@@ -85,10 +85,10 @@ class Crew:
         clock: Callable[[], float],
         pause_seconds: float,
         on_answer: Callable[[Answer], None],
-        on_late: Callable[[str], None],
+        on_late: Callable[[list[str]], None],
         on_end: Callable[[Crew], None],
     ) -> None:
-        """Take what the coordinating thread calls: for an answer, for a node that is late, when it ends."""
+        """Take what the coordinating thread calls: for an answer, for nodes that are late, when it ends."""
         self._cluster = cluster
         self._rounds = rounds
         self._make_probe = make_probe
@@ -135,8 +135,8 @@ class Crew:
         while not self._outbox.empty():
             self._take(self._outbox.get())
         now = self._clock()
-        for alias in self._rounds.late(now):
-            self._give_up(alias)
+        if late := self._rounds.late(now):
+            self._give_up(late)
         for alias in self._rounds.begin(now):
             self._worker(alias).ask()
         self._wait(self._rounds.wait_until())
@@ -152,9 +152,10 @@ class Crew:
         elif answer is not None and self._rounds.answered(answer.alias):
             self._guarded(self._on_answer, answer)
 
-    def _give_up(self, alias: str) -> None:
-        self._guarded(self._on_late, alias)
-        self._workers[alias].probe.abort()
+    def _give_up(self, late: list[str]) -> None:
+        self._guarded(self._on_late, late)
+        for alias in late:
+            self._workers[alias].probe.abort()
 
     def _guarded(self, function: Callable[[Any], None], argument: Any) -> None:
         """Call what may fail; the other nodes must have their turn all the same."""

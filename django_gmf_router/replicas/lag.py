@@ -9,9 +9,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
-from django_gmf_router.replicas.probes import BLOCK_BYTES, Reading
+from django_gmf_router.positions import BLOCK_BYTES
+from django_gmf_router.replicas.probes import Reading
 
 MOST_SAMPLES = 512
+FINENESS = 16  # two samples are at most an eighth of their age apart
 LONGEST_RECORD_BYTES = 32 * BLOCK_BYTES
 
 
@@ -65,8 +67,13 @@ class PrimaryTrail:
         return seconds
 
     def _thin_out(self) -> None:
-        older, recent = self._samples[: MOST_SAMPLES // 2], self._samples[MOST_SAMPLES // 2 :]
-        self._samples = older[::2] + recent
+        """Keep of the old samples so many that a lag is told too short by an eighth at most."""
+        now = self._samples[-1].at
+        kept = self._samples[:1]
+        for sample in self._samples[1:]:
+            if sample.at - kept[-1].at >= (now - sample.at) / FINENESS:
+                kept.append(sample)
+        self._samples = kept
 
 
 def reachable(primary: Reading) -> int | None:

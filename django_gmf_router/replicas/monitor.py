@@ -58,7 +58,7 @@ class Monitor:
         self._clock = clock
         self._wall = wall
         self._jitter = jitter
-        self._on_hang = on_hang
+        self._on_hang: Callable[[str], object] = on_hang or _nothing
         self._announces = announces
         self._callbacks: tuple[Change, ...] = ()
         roles = {primary: PRIMARY, **dict.fromkeys(replicas, REPLICA)}
@@ -174,11 +174,13 @@ class Monitor:
             after = self._publish(self._observer.observe(answer, self._wall()))
         self._tell(before, after)
 
-    def _late(self, alias: str) -> None:
-        self._fail(alias, f"It did not answer within {self._timeout:g} s.")
-        # First the state, then the rescue: what is freed must not come here again.
-        if self._on_hang is not None:
-            self._on_hang(alias)
+    def _late(self, late: list[str]) -> None:
+        # First all states, then the rescues: a read that is freed must not go on to another node that hangs.
+        for alias in late:
+            self._fail(alias, f"It did not answer within {self._timeout:g} s.")
+        for alias in late:
+            with events.Surviving(self.primary, "freeing what hangs"):
+                self._on_hang(alias)
 
     def _fail(self, alias: str, reason: str) -> None:
         now = Moment(monotonic=self._clock(), wall=self._wall())
@@ -209,6 +211,10 @@ class Monitor:
 
 _MONITORS: WeakSet[Monitor] = WeakSet()
 _INHERITED: list[Crew | None] = []
+
+
+def _nothing(_alias: str) -> None:
+    """Free nothing."""
 
 
 def _after_fork() -> None:

@@ -13,7 +13,9 @@ from typing import Any
 
 from django.db import Error as DjangoError
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_gmf_router import positions
 from django_gmf_router.decision import PRIMARY, REPLICA
 
 APPLICATION_NAME = "gmf_monitor"
@@ -36,9 +38,6 @@ SELECT r,
            pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END::float8
 FROM (SELECT pg_is_in_recovery() AS r OFFSET 0) AS node
 """
-
-BLOCK_BYTES = 8192
-PAGE_HEADERS_BYTES = (24, 40)  # of a block, of a segment's first block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +114,8 @@ class Probe:
             with suppress(self._wrapper.Database.Error):
                 connection.close()
         elif self._wrapper is not None and self._wrapper.vendor != "postgresql":
-            self._wrapper.close()
+            # SQLite's own `close` leaves a database in memory open; this connection is not the one that keeps it.
+            BaseDatabaseWrapper.close(self._wrapper)
 
     def _ask(self) -> Reading:
         try:
@@ -180,34 +180,21 @@ def failed(error: Exception, settings: dict[str, Any]) -> Reading:
     )
 
 
-def at_rest(position: int) -> int:
-    """Answer an insert position less the page header it points past, a place that no replica ever reports.
-
-    No record ends there: one that does not fit before a header and 16 bytes after it would be shorter than any is.
-    """
-    within = position % BLOCK_BYTES
-    return position - within if within in PAGE_HEADERS_BYTES else position
-
-
-def parse_position(text: str | None) -> int | None:
-    """Answer the number of a position as PostgreSQL prints it, X/Y."""
-    if text is None:
-        return None
-    high, _, low = text.partition("/")
-    return (int(high, 16) << 32) + int(low, 16)
-
-
 def _reading(row: tuple[Any, ...], identifier: str | None) -> Reading:
     in_recovery, position, received, flushed, walfile, started, replay_age = row
-    number = parse_position(position)
+    number = _number(position)
     return Reading(
         up=True,
         role=REPLICA if in_recovery else PRIMARY,
-        position=number if in_recovery or number is None else at_rest(number),
-        received=parse_position(received),
-        flushed=parse_position(flushed),
+        position=number if in_recovery or number is None else positions.at_rest(number),
+        received=_number(received),
+        flushed=_number(flushed),
         timeline=int(walfile[:8], 16) if walfile else None,
         system_identifier=identifier,
         started=started,
         replay_age=replay_age,
     )
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else positions.parse(text)

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.decision import PRIMARY
+from django_gmf_router.positions import format_position
 from django_gmf_router.replicas.crew import AnyProbe
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
@@ -57,11 +58,6 @@ def exit_code(nodes: list[NodeStatus]) -> int:
     if any(node.role == PRIMARY for node in not_up):
         return NO_PRIMARY
     return DEGRADED if not_up else ALL_UP
-
-
-def format_position(position: int) -> str:
-    """Print a position as PostgreSQL does, X/Y."""
-    return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
 
 
 def _watch(config: ClusterConfig, probe_factory: Callable[[str, float], AnyProbe]) -> Monitor:

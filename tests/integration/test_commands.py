@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from django_gmf_router import current_decision
 from django_gmf_router.exceptions import ReplicaMigrationRefused
+from django_gmf_router.replicas.probes import Probe, Reading
 from tests.library.models import Book
 
 WRONG = {"default": {"REPLICAS": ["nowhere"]}}
@@ -88,8 +89,9 @@ def test_status_shows_every_node_and_ends_with_0() -> None:
     ]
     assert {node["lag"] for node in nodes} == {None}
     header, *rows = run("gmf_status").splitlines()
-    assert header.split() == ["alias", "role", "state", "lag", "position", "share", "error"]
-    assert rows[1].split() == ["replica_1", "replica", "up", "-", "-", "50%", "-"]
+    assert header.split() == ["alias", "role", "state", "lag", "position", "since", "share", "error"]
+    alias, role, state, lag, position, _since, share, error = rows[1].split()
+    assert (alias, role, state, lag, position, share, error) == ("replica_1", "replica", "up", "-", "-", "50%", "-")
 
 
 @STATUS
@@ -97,12 +99,12 @@ def test_status_shows_every_node_and_ends_with_0() -> None:
 def test_status_ends_with_1_for_a_replica_and_2_for_the_primary(
     monkeypatch: pytest.MonkeyPatch, down: str, code: int
 ) -> None:
-    from django.db import OperationalError
+    read = Probe.read
 
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise OperationalError("connection refused\nsecond line")
+    def read_or_fail(probe: Probe) -> Reading:
+        return Reading(up=False, error="connection refused", refused=True) if probe.alias == down else read(probe)
 
-    monkeypatch.setattr(connections[down], "cursor", refuse)
+    monkeypatch.setattr(Probe, "read", read_or_fail)
     with pytest.raises(SystemExit) as exit_:
         run("gmf_status")
     assert exit_.value.code == code

@@ -1,0 +1,71 @@
+"""What do the chaos tests share?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from django_gmf_router.testing import LocalCluster
+from tests.chaos.runs import RUNS
+from tests.chaos.sites import COMBINATIONS, ChaosSite, chaos_site
+from tests.cluster.sites import environment, manage
+
+LIBRARY = """
+from django.db import transaction
+from tests.library.models import Author, Book, Note, Tag
+with transaction.atomic():
+    if not Note.objects.exists():
+        tags = [Tag.objects.get_or_create(name=f"tag {number}")[0] for number in range(3)]
+        for number in range(5):
+            author = Author.objects.create(name=f"author {number}")
+            book = Book.objects.create(title=f"book {number}", author=author)
+            book.tags.set(tags)
+            Note.objects.create(text=f"note {number}", about=author)
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder."""
+    for item in items:
+        if "/chaos/" in item.path.as_posix():
+            item.add_marker(pytest.mark.cluster)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures."""
+    if RUNS:
+        terminalreporter.section("what the faults did")
+        for run in RUNS:
+            terminalreporter.line(run.line())
+
+
+@pytest.fixture(scope="session")
+def library(_gmf_session_cluster: LocalCluster) -> LocalCluster:
+    """The cluster with the tables of the site and a few rows on every node."""
+    env = environment(_gmf_session_cluster)
+    for command in (["migrate", "--verbosity=0"], ["shell", "--verbosity=0", "-c", LIBRARY]):
+        done = manage(env, *command)
+        assert done.returncode == 0, done.stderr
+    _gmf_session_cluster.wait_for_replay()
+    return _gmf_session_cluster
+
+
+@pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
+def served_site(request: pytest.FixtureRequest, library: LocalCluster) -> Iterator[ChaosSite]:
+    """The site, served by a web server on a driver."""
+    with chaos_site(*request.param, library) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(gmf_cluster: LocalCluster, library: LocalCluster) -> LocalCluster:
+    """The cluster, whole at the start of every test."""
+    return gmf_cluster
+
+
+@pytest.fixture
+def site(served_site: ChaosSite, cluster: LocalCluster) -> ChaosSite:
+    """The site on the whole cluster."""
+    served_site.wait_until_whole()
+    return served_site

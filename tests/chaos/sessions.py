@@ -1,0 +1,88 @@
+"""How does a test end the sessions of a site on a server, or take all that a server has?"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import psycopg
+
+from django_gmf_router.testing import LocalCluster
+
+# A read is moved once: a session that was just opened for it is spared, else the test would ask for more than there is.
+SPARED = "backend_start > clock_timestamp() - interval '0.05 s'"
+OTHERS = "FROM pg_stat_activity WHERE usename = current_user AND backend_type = 'client backend' AND pid <> ALL(%s)"
+
+
+def terminate(cluster: LocalCluster, node: str, backend: int) -> None:
+    """End one session."""
+    assert cluster.execute(node, f"SELECT pg_terminate_backend({backend})") == [("t",)]
+
+
+class Terminator:
+    """Ends sessions of the site on some nodes, at random, the monitor's among them."""
+
+    def __init__(self, cluster: LocalCluster, nodes: list[str], chance: float) -> None:
+        self._stack = ExitStack()
+        self._chance = chance
+        self._connections = [
+            self._stack.enter_context(psycopg.connect(cluster.dsn(node), autocommit=True)) for node in nodes
+        ]
+        self.ended = 0
+
+    def strike(self) -> None:
+        """End each session with the chance given."""
+        connection = random.choice(self._connections)
+        own = [connection.info.backend_pid]
+        ended = connection.execute(
+            f"SELECT count(pg_terminate_backend(pid)) {OTHERS} AND NOT {SPARED} AND random() < %s", [own, self._chance]
+        ).fetchone()
+        assert ended is not None
+        self.ended += ended[0]
+
+    def __enter__(self) -> Terminator:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._stack.close()
+
+
+@contextmanager
+def exhausted(cluster: LocalCluster, node: str) -> Iterator[int]:
+    """Take all connections of a server, those that the site has too, and answer how many that is."""
+    with ExitStack() as stack:
+        mine: list[psycopg.Connection] = []
+
+        def fill() -> None:
+            while True:
+                try:
+                    connection = psycopg.connect(cluster.dsn(node), autocommit=True)
+                except psycopg.OperationalError as error:
+                    if "too many clients" in str(error) or "remaining connection slots" in str(error):
+                        return
+                    raise
+                mine.append(stack.enter_context(connection))
+
+        # What the site has or gets meanwhile falls to whoever comes first: until it is all ours.
+        fill()
+        while len(mine) < _slots(mine[0]):
+            mine[0].execute(f"SELECT pg_terminate_backend(pid) {OTHERS}", [_pids(mine)])
+            fill()
+        yield len(mine)
+
+
+def _slots(connection: psycopg.Connection) -> int:
+    """Answer how many connections a server has for roles that are nothing special."""
+    names = ["superuser_reserved_connections", "reserved_connections"]
+    row = connection.execute(
+        "SELECT sum(CASE name WHEN 'max_connections' THEN setting::int ELSE -setting::int END) FROM pg_settings"
+        " WHERE name = 'max_connections' OR name = ANY(%s)",
+        [names],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _pids(connections: list[psycopg.Connection]) -> list[int]:
+    return [connection.info.backend_pid for connection in connections]

@@ -1,0 +1,97 @@
+"""How old may what a reader sees be when a replica lags?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from django_gmf_router.testing import LocalCluster
+from tests.chaos.load import Answer
+from tests.chaos.runs import FAST_SECONDS, Run
+from tests.chaos.sites import INTERVAL, MAX_LAG, ChaosSite, once
+from tests.chaos.views import CLOCK
+from tests.chaos.waiting import until
+
+STALE_SECONDS = MAX_LAG + 2 * INTERVAL
+TICK_SECONDS = 0.05
+
+
+@contextmanager
+def clock(cluster: LocalCluster) -> Iterator[None]:
+    """Write the time to a row on the primary, again and again."""
+    stopped = threading.Event()
+    tell = f"UPDATE library_author SET name = '{CLOCK} ' || extract(epoch FROM clock_timestamp()) WHERE name LIKE %s"
+    with psycopg.connect(cluster.dsn("primary"), autocommit=True) as connection:
+        connection.execute("DELETE FROM library_author WHERE name LIKE %s", [f"{CLOCK} %"])
+        connection.execute("INSERT INTO library_author (name) VALUES (%s)", [f"{CLOCK} 0"])
+
+        def tick() -> None:
+            while not stopped.wait(TICK_SECONDS):
+                connection.execute(tell, [f"{CLOCK} %"])
+
+        thread = threading.Thread(target=tick)
+        thread.start()
+        try:
+            time.sleep(2 * TICK_SECONDS)
+            cluster.wait_for_replay()
+            yield
+        finally:
+            stopped.set()
+            thread.join()
+
+
+def oldest(answers: list[Answer]) -> float:
+    return max(answer.body["age"] for answer in answers)
+
+
+def test_nobody_reads_what_is_older_than_max_lag_and_two_intervals(site: ChaosSite, cluster: LocalCluster) -> None:
+    with clock(cluster), Run(site, "replay paused", paths=["/clock"], clients=6) as run:
+        run.strike(lambda: cluster.pause("replica_1"))
+        run.go_on(STALE_SECONDS + 3)
+        lagged = cluster.port("replica_1") in {answer.body["port"] for answer in run.begun_after(STALE_SECONDS)}
+        cluster.resume("replica_1")
+        run.serves_again(cluster.port("replica_1"), time.monotonic())
+    run.note(f"oldest {oldest(run.answers):.2f} s, without the fault {oldest(run.baseline):.2f} s")
+    run.check(FAST_SECONDS)
+    assert not lagged
+    assert oldest(run.answers) <= STALE_SECONDS, run.line()
+    assert "event=node_lagging" in run.log()
+
+
+@once
+def test_the_primary_serves_when_both_replicas_lag(site: ChaosSite, cluster: LocalCluster) -> None:
+    with clock(cluster), Run(site, "replay paused on both", paths=["/clock"], clients=6) as run:
+        run.strike(lambda: (cluster.pause("replica_1"), cluster.pause("replica_2")))
+        run.go_on(STALE_SECONDS + 2)
+    run.note(f"oldest {oldest(run.answers):.2f} s")
+    run.check(FAST_SECONDS)
+    assert {answer.body["port"] for answer in run.begun_after(STALE_SECONDS)} == {cluster.port("primary")}
+    assert oldest(run.answers) <= STALE_SECONDS, run.line()
+
+
+@once
+def test_a_replica_on_which_nothing_happens_does_not_lag(site: ChaosSite, cluster: LocalCluster) -> None:
+    cluster.pause("replica_1")
+    time.sleep(MAX_LAG + 3 * INTERVAL)
+    served = {site.ask("/page").body["port"] for _ in range(50)}
+    assert served == {cluster.port("replica_1"), cluster.port("replica_2")}
+
+
+@once
+def test_replicas_go_on_serving_when_the_primary_is_away_and_nobody_knows_their_lag(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    cluster.kill("primary")
+
+    def is_known() -> bool:
+        answers = site.each_worker("/monitor").values()
+        return {answer.body["nodes"]["default"] for answer in answers} == {"down"}
+
+    until(is_known, 10 * INTERVAL, "every worker knows that the primary is down")
+    time.sleep(MAX_LAG + 2 * INTERVAL)
+    served = {site.ask("/page").body["port"] for _ in range(50)}
+    assert served == {cluster.port("replica_1"), cluster.port("replica_2")}

@@ -1,0 +1,112 @@
+"""What do readers and writers notice while the primary is away, and when it comes back? The budgets, under load."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import pytest
+
+from django_gmf_router.testing import LocalCluster
+from tests.chaos.load import Client, Load
+from tests.chaos.runs import Run
+from tests.chaos.sites import INTERVAL, ChaosSite, once
+
+SLOWEST_SECONDS = 3.0
+WRITES_AT_RETURN = 16
+
+
+@pytest.fixture
+def logged_in(site: ChaosSite, cluster: LocalCluster) -> dict[str, str]:
+    """The headers of somebody whose session has reached the replicas."""
+    import http.client
+
+    connection = http.client.HTTPConnection(site.site.host, site.site.port, timeout=20)
+    connection.request("POST", "/log-in?name=somebody")
+    response = connection.getresponse()
+    response.read()
+    assert response.status == 200
+    cookies = [cookie.partition(";")[0] for cookie in response.headers.get_all("Set-Cookie", [])]
+    connection.close()
+    cluster.wait_for_replay()
+    return {"Cookie": "; ".join(cookies)}
+
+
+@contextmanager
+def readers(run: Run, path: str, headers: dict[str, str]) -> Iterator[None]:
+    """Two more clients of the run's load, with headers of their own."""
+    with Load(run.site.url, [path], clients=2, headers=headers, keep=run.load.answers.append):
+        yield
+
+
+def test_gets_go_on_and_writes_answer_503_while_the_primary_is_away(
+    site: ChaosSite, cluster: LocalCluster, logged_in: dict[str, str]
+) -> None:
+    run = Run(site, "primary killed", clients=4)
+    write = f"/change?name={quote(f'away {site.name}')}"
+    with run, readers(run, "/me", logged_in), readers(run, "/touch", logged_in):
+        time.sleep(0.2)
+        with Load(site.url, [write], clients=2, method="POST", pause_seconds=0.05) as writers:
+            writers.wait_for(4)
+            run.strike(lambda: cluster.kill("primary"))
+            run.go_on(3 * INTERVAL)
+        before = len(writers.answers)
+        cluster.restart("primary")
+        client = Client(site.url, method="POST")
+        returned = [client.ask(write) for _ in range(WRITES_AT_RETURN)]
+        client.close()
+    assert run.struck_at is not None
+    run.check(SLOWEST_SECONDS)
+    assert {answer.status for answer in writers.answers} == {200, 503}, writers.answers
+    refused = [answer for answer in writers.answers if answer.status == 503]
+    run.note(f"{len(refused)} of {before} writes refused, slowest {max(w.seconds for w in refused):.3f} s")
+    assert all(int(answer.retry_after or 0) >= 1 for answer in refused)
+    assert all(answer.status == 503 for answer in writers.answers if answer.began > run.struck_at + 0.5)
+    assert [answer.status for answer in returned] == [200] * WRITES_AT_RETURN, returned
+    assert {answer.body["port"] for answer in returned} == {cluster.port("primary")}
+    assert {a.body["user"] for a in run.load.answers if a.path in {"/me", "/touch"}} == {"somebody"}
+    assert "event=session_not_saved" in run.log()
+
+
+@once
+def test_each_write_that_was_answered_200_is_there_once_and_no_other(site: ChaosSite, cluster: LocalCluster) -> None:
+    name = f"once {site.name}"
+    with Load(site.url, [f"/change?name={quote(name)}"], clients=4, method="POST", pause_seconds=0.02) as writers:
+        writers.wait_for(50)
+        cluster.kill("primary")
+        writers.wait_for(len(writers.answers) + 20)
+        cluster.restart("primary")
+        writers.wait_for(len(writers.answers) + 50)
+    written = sum(not answer.is_failed for answer in writers.answers)
+    assert {answer.status for answer in writers.answers} == {200, 503}
+    ((count,),) = cluster.execute("primary", f"SELECT count(*) FROM library_author WHERE name = '{name}'")
+    # A write may be committed whose answer was lost with the primary: at most one for each client.
+    assert written <= int(count or 0) <= written + 4
+
+
+@once
+def test_a_frozen_primary_holds_no_get(site: ChaosSite, cluster: LocalCluster) -> None:
+    with Run(site, "primary frozen") as run:
+        run.strike(lambda: cluster.freeze("primary"))
+        run.go_on(3 * INTERVAL)
+        cluster.thaw("primary")
+    run.check(SLOWEST_SECONDS)
+
+
+def test_a_demoted_primary_takes_no_write_and_gets_go_on(site: ChaosSite, cluster: LocalCluster) -> None:
+    signal = cluster._node("primary").data / "standby.signal"
+    with Run(site, "primary demoted") as run:
+        signal.touch()
+        try:
+            run.strike(lambda: cluster.restart("primary"))
+            refused = [site.ask("/change?name=demoted", "POST") for _ in range(8)]
+            run.go_on(3 * INTERVAL)
+        finally:
+            signal.unlink()
+            cluster.restart("primary")
+        returned = site.ask("/change?name=demoted", "POST")
+    run.check(SLOWEST_SECONDS)
+    assert [(answer.status, answer.retry_after is not None) for answer in refused] == [(503, True)] * 8
+    assert returned.status == 200

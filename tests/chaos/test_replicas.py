@@ -1,0 +1,142 @@
+"""What do readers notice when replicas die, hang, come back or are promoted? The budgets, under load."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import quote
+
+from django_gmf_router.testing import LocalCluster
+from tests.chaos.runs import FAST_SECONDS, REQUESTS, RETURN_SECONDS, Run
+from tests.chaos.sessions import Terminator, exhausted
+from tests.chaos.sites import HANG_SECONDS, INTERVAL, ChaosSite
+from tests.chaos.waiting import until
+
+PRIMARY_SERVES_SECONDS = 3.0
+REPLICAS = ["replica_1", "replica_2"]
+TERMINATED = 30
+
+
+def served_since(run: Run, moment: float) -> set[int]:
+    """The ports of the servers of the requests that began after a moment."""
+    return {answer.body["port"] for answer in run.load.answers if answer.began > moment}
+
+
+def test_no_get_fails_when_a_replica_is_killed_and_it_serves_soon_after_its_restart(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    with Run(site, "replica killed") as run:
+        run.strike(lambda: cluster.kill("replica_1"))
+        run.go_on()
+        cluster.restart("replica_1")
+        back = run.serves_again(cluster.port("replica_1"), time.monotonic())
+    run.check(FAST_SECONDS)
+    assert back <= RETURN_SECONDS
+    assert "event=node_down" in run.log()
+    assert "event=node_up" in run.log()
+
+
+def test_no_get_fails_when_a_replica_is_restarted(site: ChaosSite, cluster: LocalCluster) -> None:
+    with Run(site, "replica restarted") as run:
+        run.strike(lambda: cluster.restart("replica_1"))
+        back = run.serves_again(cluster.port("replica_1"), time.monotonic())
+        run.go_on()
+    run.check(FAST_SECONDS)
+    assert back <= RETURN_SECONDS
+
+
+def test_no_get_fails_when_both_replicas_are_killed_since_the_primary_serves(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    with Run(site, "both replicas killed") as run:
+        run.strike(lambda: (cluster.kill("replica_1"), cluster.kill("replica_2")))
+        killed_at = time.monotonic()
+        run.go_on()
+    run.check(PRIMARY_SERVES_SECONDS)
+    assert served_since(run, killed_at) == {cluster.port("primary")}
+    assert {answer.body["reason"] for answer in run.begun_after(2 * INTERVAL)} == {"no_replica"}
+    assert "event=no_replica" in run.log()
+
+
+def test_a_frozen_replica_holds_only_what_it_was_reading_and_serves_soon_after_it_thaws(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    with Run(site, "replica frozen") as run:
+        run.strike(lambda: cluster.freeze("replica_1"))
+        run.go_on(HANG_SECONDS + 1)
+        cluster.thaw("replica_1")
+        back = run.serves_again(cluster.port("replica_1"), time.monotonic())
+    run.check(HANG_SECONDS)
+    run.check_fast_after(HANG_SECONDS)
+    assert back <= RETURN_SECONDS
+
+
+def test_both_replicas_frozen_hold_only_what_they_were_reading(site: ChaosSite, cluster: LocalCluster) -> None:
+    with Run(site, "both replicas frozen") as run:
+        run.strike(lambda: (cluster.freeze("replica_1"), cluster.freeze("replica_2")))
+        run.go_on(HANG_SECONDS + 1)
+    run.check(HANG_SECONDS)
+    run.check_fast_after(HANG_SECONDS)
+    assert {answer.body["port"] for answer in run.begun_after(HANG_SECONDS)} == {cluster.port("primary")}
+
+
+def test_no_get_fails_when_sessions_on_replicas_are_terminated_at_random(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    # Under uvicorn a session lives for one request: there are fewer that are old enough.
+    chance = 0.3 if site.server == "gunicorn" else 1.0
+    with Terminator(cluster, REPLICAS, chance) as terminator, Run(site, "backends terminated") as run:
+        run.strike(terminator.strike)
+        while len(run.load.answers) < REQUESTS or terminator.ended < TERMINATED:
+            terminator.strike()
+            time.sleep(0.15)
+        run.note(f"{terminator.ended} terminated")
+    run.check(FAST_SECONDS)
+
+
+def test_a_promoted_replica_serves_no_more_reads_and_is_never_written_to(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    name = f"to {site.name}"
+    with Run(site, "replica promoted") as run:
+        run.strike(lambda: cluster.promote("replica_1"))
+        promoted_at = time.monotonic()
+        run.go_on(2 * RETURN_SECONDS)
+        wrote = {site.ask(f"/change?name={quote(name)}", "POST").body["port"] for _ in range(20)}
+    run.check(FAST_SECONDS)
+    assert wrote == {cluster.port("primary")}
+    assert cluster.port("replica_1") not in served_since(run, promoted_at + RETURN_SECONDS)
+    assert cluster.execute("replica_1", f"SELECT count(*) FROM library_author WHERE name = '{name}'") == [("0",)]
+
+
+def test_no_get_fails_when_a_replica_has_no_connection_left(site: ChaosSite, cluster: LocalCluster) -> None:
+    with Run(site, "max_connections exhausted") as run:
+        run.strike(lambda: None)
+        with exhausted(cluster, "replica_1") as taken:
+            full_at = time.monotonic()
+            run.note(f"{taken} taken in {full_at - (run.struck_at or 0):.1f} s")
+            run.go_on(2 * RETURN_SECONDS)
+            empty_at = time.monotonic()
+        back = run.serves_again(cluster.port("replica_1"), empty_at)
+    run.check(FAST_SECONDS)
+    assert cluster.port("replica_1") not in {
+        answer.body["port"] for answer in run.load.answers if full_at < answer.began and answer.ended < empty_at
+    }
+    assert back <= RETURN_SECONDS
+
+
+def test_a_dead_monitor_is_replaced_and_frees_what_a_frozen_replica_holds(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    with Run(site, "monitor killed, replica frozen") as run:
+        dead = {pid: set(answer.body["threads"]) for pid, answer in site.each_worker("/kill-monitor").items()}
+        assert all(dead.values())
+
+        def are_replaced() -> bool:
+            living = {pid: set(answer.body["threads"]) for pid, answer in site.each_worker("/monitor").items()}
+            return all(living[pid] and not living[pid] & dead[pid] for pid in dead)
+
+        run.note(f"replaced after {until(are_replaced, 10 * INTERVAL, 'new threads watch the nodes'):.2f} s")
+        run.strike(lambda: cluster.freeze("replica_1"))
+        run.go_on(HANG_SECONDS + 1)
+    run.check(HANG_SECONDS)
+    run.check_fast_after(HANG_SECONDS)

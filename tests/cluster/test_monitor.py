@@ -1,0 +1,270 @@
+"""Does the monitor see what happens to real servers, in time, and nothing that does not happen?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from django_gmf_router.testing import LocalCluster
+from tests.cluster.sites import DRIVERS, ROOT, environment
+
+INTERVAL, TIMEOUT, MAX_LAG = 0.5, 1.0, 1.5
+SLACK = 1.0  # two noisy cores
+SCRIPT = f"""
+import json, sys, django
+django.setup()
+from dataclasses import asdict
+from django_gmf_router.replicas.monitor import Monitor
+changes, hung = [], []
+monitor = Monitor(primary="default", replicas=["replica_1", "replica_2"], interval_seconds={INTERVAL},
+                  timeout_seconds={TIMEOUT}, max_lag_seconds={MAX_LAG}, on_hang=hung.append)
+monitor.on_change(lambda before, after: changes.append([after.alias, before.state, after.state, after.since]))
+for line in sys.stdin:
+    if line == "ensure\\n":
+        monitor.ensure()
+    nodes = {{alias: asdict(health) for alias, health in monitor.snapshot.items()}}
+    print(json.dumps({{"nodes": nodes, "changes": changes, "hung": hung}}), flush=True)
+"""
+CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gmf_monitor'"
+
+
+class Watcher:
+    """A process that runs a monitor and is asked what that knows."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def say(self, line: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        found: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return found
+
+    def node(self, alias: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.say("look")["nodes"][alias]
+        return found
+
+    def states(self) -> dict[str, str]:
+        return {alias: node["state"] for alias, node in self.say("look")["nodes"].items()}
+
+    def until(self, alias: str, state: str, seconds: float = 15.0) -> float:
+        """Wait for the state of a node; answer since when it has it."""
+        deadline = time.monotonic() + seconds
+        while (node := self.node(alias))["state"] != state:
+            assert time.monotonic() < deadline, node
+            time.sleep(0.02)
+        return float(node["since"])
+
+    def lags(self, seconds: float) -> list[float | None]:
+        """Answer the lags of the replicas over some seconds."""
+        found, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            nodes = self.say("look")["nodes"]
+            found += [nodes[alias]["lag"] for alias in ("replica_1", "replica_2")]
+            time.sleep(0.05)
+        return found
+
+
+@contextmanager
+def watching(cluster: LocalCluster, driver: str = "psycopg", begin: bool = True) -> Iterator[Watcher]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        env=environment(cluster, driver),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    watcher = Watcher(process)
+    try:
+        if begin:
+            watcher.say("ensure")
+            settle(lambda: all(node["lag"] is not None for node in replicas(watcher)))
+        yield watcher
+    finally:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        code = process.wait(10)
+        process.stdout.close()
+    assert code == 0
+
+
+def replicas(watcher: Watcher) -> list[dict[str, Any]]:
+    nodes = watcher.say("look")["nodes"]
+    return [nodes["replica_1"], nodes["replica_2"]]
+
+
+def settle(reached: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def connections(cluster: LocalCluster) -> list[str | None]:
+    return [cluster.execute(node, CONNECTIONS)[0][0] for node in cluster.nodes]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_one_connection_to_each_node_none_before_the_first_use_and_none_left(
+    gmf_cluster: LocalCluster, driver: str
+) -> None:
+    with watching(gmf_cluster, driver, begin=False) as watcher:
+        watcher.say("look")
+        assert connections(gmf_cluster) == ["0", "0", "0"]
+        for _ in range(20):
+            watcher.say("ensure")
+        settle(lambda: connections(gmf_cluster) == ["1", "1", "1"])
+        time.sleep(3 * INTERVAL)
+        assert connections(gmf_cluster) == ["1", "1", "1"]
+    settle(lambda: connections(gmf_cluster) == ["0", "0", "0"])
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_connection_of_its_own_that_is_terminated_puts_no_node_down(gmf_cluster: LocalCluster, driver: str) -> None:
+    with watching(gmf_cluster, driver) as watcher:
+        for node in gmf_cluster.nodes:
+            gmf_cluster.execute(node, CONNECTIONS.replace("count(*)", "pg_terminate_backend(pid)"))
+        time.sleep(3 * INTERVAL)
+        assert watcher.say("look")["changes"] == []
+        assert connections(gmf_cluster) == ["1", "1", "1"]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_server_that_is_killed_is_down_within_an_interval_and_back_with_another_generation(
+    gmf_cluster: LocalCluster, driver: str
+) -> None:
+    with watching(gmf_cluster, driver) as watcher:
+        before = time.time()
+        gmf_cluster.kill("replica_1")
+        assert watcher.until("replica_1", "down") - before < INTERVAL * 1.1 + SLACK
+        assert watcher.states() == {"default": "up", "replica_1": "down", "replica_2": "up"}
+        assert "refused" in watcher.node("replica_1")["error"]
+        gmf_cluster.restart("replica_1")
+        after = time.time()
+        assert watcher.until("replica_1", "up") - after < 3 * INTERVAL + SLACK
+        assert watcher.node("replica_1")["generation"] >= 1
+        assert watcher.node("replica_2")["generation"] == 0
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_server_that_freezes_is_down_after_interval_and_time_out_and_holds_up_no_other(
+    gmf_cluster: LocalCluster, driver: str
+) -> None:
+    with watching(gmf_cluster, driver) as watcher:
+        before = time.time()
+        gmf_cluster.freeze("replica_1")
+        since = watcher.until("replica_1", "down")
+        assert since - before < INTERVAL * 1.1 + TIMEOUT + SLACK
+        assert watcher.say("look")["hung"][0] == "replica_1"
+        sampled = watcher.node("replica_2")["sampled_at"]
+        time.sleep(4 * INTERVAL)
+        assert watcher.node("replica_2")["sampled_at"] - sampled > 2 * INTERVAL
+        before = time.time()
+        gmf_cluster.kill("replica_2")
+        assert watcher.until("replica_2", "down") - before < INTERVAL * 1.1 + SLACK
+        gmf_cluster.thaw("replica_1")
+        watcher.until("replica_1", "up")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_paused_replay_lags_after_the_limit_and_no_more_when_it_goes_on(
+    gmf_cluster: LocalCluster, driver: str
+) -> None:
+    with watching(gmf_cluster, driver) as watcher:
+        gmf_cluster.pause("replica_1")
+        before = time.time()
+        gmf_cluster.execute("primary", "CREATE TABLE behind (id int); DROP TABLE behind")
+        since = watcher.until("replica_1", "lagging")
+        assert MAX_LAG - 0.1 < since - before < MAX_LAG + 2 * INTERVAL * 1.1 + SLACK
+        assert watcher.states() == {"default": "up", "replica_1": "lagging", "replica_2": "up"}
+        assert watcher.node("replica_1")["lag"] > MAX_LAG
+        gmf_cluster.resume("replica_1")
+        watcher.until("replica_1", "up")
+
+
+def test_a_replica_that_lags_serves_while_the_primary_is_away(gmf_cluster: LocalCluster) -> None:
+    with watching(gmf_cluster) as watcher:
+        gmf_cluster.pause("replica_1")
+        gmf_cluster.execute("primary", "CREATE TABLE behind (id int); DROP TABLE behind")
+        watcher.until("replica_1", "lagging")
+        gmf_cluster.kill("primary")
+        watcher.until("default", "down")
+        watcher.until("replica_1", "up")
+        assert [node["lag"] for node in replicas(watcher)] == [None, None]
+        gmf_cluster.restart("primary")
+        watcher.until("default", "up")
+        # By what it knew, and by the server's word: it begins where it was.
+        watcher.until("replica_1", "lagging")
+
+
+def test_a_restart_between_two_probes_raises_the_generation(gmf_cluster: LocalCluster) -> None:
+    with watching(gmf_cluster) as watcher:
+        gmf_cluster.restart("replica_2")
+        settle(lambda: watcher.node("replica_2")["generation"] > 0)
+        watcher.until("replica_2", "up")
+        assert watcher.node("default")["generation"] == 0
+
+
+def test_a_promoted_replica_is_down_and_says_why(gmf_cluster: LocalCluster) -> None:
+    with watching(gmf_cluster) as watcher:
+        gmf_cluster.promote("replica_1")
+        watcher.until("replica_1", "down")
+        node = watcher.node("replica_1")
+        assert node["error"] == "The server says that it is a primary."
+        assert node["generation"] == 1
+        assert watcher.node("replica_2")["state"] == "up"
+
+
+def test_nothing_lags_while_nobody_writes(gmf_cluster: LocalCluster) -> None:
+    with watching(gmf_cluster) as watcher:
+        assert max(watcher.lags(2.5)) < 0.3  # type: ignore[type-var, operator]
+        assert watcher.say("look")["changes"] == []
+
+
+@pytest.mark.parametrize("sql", ["SELECT pg_switch_wal()", "CHECKPOINT", "SELECT pg_switch_wal(); CHECKPOINT"])
+def test_nothing_lags_where_the_position_rests_at_the_start_of_a_segment(gmf_cluster: LocalCluster, sql: str) -> None:
+    with watching(gmf_cluster) as watcher:
+        gmf_cluster.execute("primary", f"CREATE TABLE gone (id int); DROP TABLE gone; {sql}")
+        # One that keeps up may be seen behind once.
+        time.sleep(2 * INTERVAL)
+        assert max(watcher.lags(2.5)) < 0.3  # type: ignore[type-var, operator]
+        assert watcher.say("look")["changes"] == []
+
+
+def test_nothing_lags_right_after_the_restart_of_an_idle_replica(gmf_cluster: LocalCluster) -> None:
+    gmf_cluster.execute("primary", "CREATE TABLE gone (id int); DROP TABLE gone")
+    gmf_cluster.wait_for_replay()
+    gmf_cluster.restart("replica_1")
+    with watching(gmf_cluster) as watcher:
+        assert max(watcher.lags(2.5)) < 0.3  # type: ignore[type-var, operator]
+
+
+@pytest.mark.parametrize("rows", [1, 300])
+def test_nothing_lags_while_a_transaction_that_wrote_waits(gmf_cluster: LocalCluster, rows: int) -> None:
+    """What it wrote is inserted in the log and not flushed, and nobody sends it."""
+    gmf_cluster.execute("primary", "DROP TABLE IF EXISTS waits; CREATE TABLE waits (id int, text text)")
+    gmf_cluster.wait_for_replay()
+    wait = f"INSERT INTO waits SELECT i, repeat('x', 100) FROM generate_series(1, {rows}) i"
+    # One statement: the insert first, then the wait.
+    sql = f"WITH done AS ({wait} RETURNING 1) SELECT count(*), pg_sleep(4) FROM done"
+    with watching(gmf_cluster) as watcher:
+        writer = threading.Thread(target=gmf_cluster.execute, args=("primary", sql))
+        writer.start()
+        time.sleep(2 * INTERVAL)
+        lags = watcher.lags(2.5)
+        assert writer.is_alive()
+        writer.join()
+        assert max(lags) < 0.3  # type: ignore[type-var, operator]
+        assert watcher.say("look")["changes"] == []

@@ -1,0 +1,542 @@
+"""Do the threads of the monitor see what happens to nodes, tell it once, and live as long as they must?"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from django_gmf_router.replicas.health import NodeHealth, State
+from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.signals import node_down, node_up
+
+ROOT = Path(__file__).resolve().parents[3]
+PRIMARY = Reading(up=True, role="primary", position=100, timeline=1, started=1.0)
+REPLICA = Reading(up=True, role="replica", position=100, started=1.0)
+FAILED = Reading(up=False, error="server closed the connection")
+REFUSED = Reading(up=False, error="connection refused", refused=True)
+LONG_SECONDS = 10.0  # by which a test fails, not which it waits
+
+
+class Fake:
+    """The servers and the probes of a test: what each alias answers now, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.readings: dict[str, Any] = {"default": PRIMARY, "replica_1": REPLICA, "replica_2": REPLICA}
+        self.asked: dict[str, int] = dict.fromkeys(self.readings, 0)
+        self.open: dict[str, int] = dict.fromkeys(self.readings, 0)
+        self.timeouts: set[float] = set()
+        self.freed = FAILED
+        self.hanging: dict[str, SimpleQueue[None]] = {alias: SimpleQueue() for alias in self.readings}
+
+    def probe(self, alias: str, timeout_seconds: float) -> FakeProbe:
+        self.timeouts.add(timeout_seconds)
+        self.open[alias] += 1
+        return FakeProbe(self, alias)
+
+
+class FakeProbe:
+    def __init__(self, fake: Fake, alias: str) -> None:
+        self.fake = fake
+        self.alias = alias
+        self.closed = False
+
+    def read(self) -> Reading:
+        self.fake.asked[self.alias] += 1
+        answer = self.fake.readings[self.alias]
+        if answer == "hang":
+            self.fake.hanging[self.alias].get(timeout=6 * LONG_SECONDS)
+            return self.fake.freed
+        if isinstance(answer, BaseException):
+            raise answer
+        assert isinstance(answer, Reading)
+        return answer
+
+    def abort(self) -> None:
+        self.fake.hanging[self.alias].put(None)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.fake.open[self.alias] -= 1
+
+
+@pytest.fixture
+def fake() -> Fake:
+    """The servers, all well."""
+    return Fake()
+
+
+@contextmanager
+def a_monitor(fake: Fake, **options: Any) -> Iterator[Monitor]:
+    options = {"interval_seconds": 0.001, "timeout_seconds": LONG_SECONDS, **options}
+    monitor = Monitor(primary="default", replicas=["replica_1", "replica_2"], probe_factory=fake.probe, **options)
+    try:
+        yield monitor
+    finally:
+        monitor.stop()
+
+
+def until(reached: Callable[[], bool]) -> None:
+    """Wait for what other threads do; a monitor's own Condition would not see the servers."""
+    deadline = time.monotonic() + LONG_SECONDS
+    ticks = threading.Event()
+    while not reached():
+        assert time.monotonic() < deadline
+        ticks.wait(0.001)
+
+
+def states(monitor: Monitor) -> list[str]:
+    return [health.state for health in monitor.snapshot.values()]
+
+
+def threads_of(monitor: Monitor) -> list[threading.Thread]:
+    assert monitor._crew is not None
+    return [monitor._crew.thread, *(worker.thread for worker in monitor._crew._workers.values())]
+
+
+# Start, read, end
+
+
+def test_nothing_runs_and_nothing_is_opened_before_the_first_ensure(fake: Fake) -> None:
+    before = threading.active_count()
+    with a_monitor(fake) as monitor:
+        assert threading.active_count() == before
+        assert states(monitor) == [State.UP] * 3
+        assert fake.open == dict.fromkeys(fake.open, 0)
+
+
+def test_each_node_is_probed_by_a_thread_and_a_connection_of_its_own(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        for _ in range(100):
+            monitor.ensure()
+        assert monitor.wait(3, LONG_SECONDS)
+        assert fake.open == dict.fromkeys(fake.open, 1)
+        names = sorted(thread.name for thread in threads_of(monitor))
+        assert names == ["gmf-monitor-default", "gmf-probe-default", "gmf-probe-replica_1", "gmf-probe-replica_2"]
+        assert all(thread.daemon for thread in threads_of(monitor))
+        assert fake.timeouts == {LONG_SECONDS}
+
+
+def test_threads_that_ensure_at_the_same_time_start_one_crew(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        barrier = threading.Barrier(8)
+
+        def ensure() -> None:
+            barrier.wait()
+            monitor.ensure()
+
+        callers = [threading.Thread(target=ensure) for _ in range(8)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert monitor.wait(2, LONG_SECONDS)
+        assert fake.open == dict.fromkeys(fake.open, 1)
+
+
+def test_stop_ends_the_threads_closes_the_probes_and_is_for_good(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        monitor.ensure()
+        assert monitor.wait(2, LONG_SECONDS)
+        threads = threads_of(monitor)
+        monitor.stop()
+        assert not any(thread.is_alive() for thread in threads)
+        assert fake.open == dict.fromkeys(fake.open, 0)
+        monitor.ensure()
+        assert not monitor._runs
+
+
+def test_stop_does_not_wait_for_a_probe_that_hangs(fake: Fake) -> None:
+    fake.readings["replica_1"] = "hang"
+    with a_monitor(fake) as monitor:
+        monitor.ensure()
+        until(lambda: fake.asked["replica_1"] == 1)
+        monitor.stop()
+        assert fake.open == dict.fromkeys(fake.open, 0)
+
+
+def test_a_snapshot_is_replaced_and_never_changed(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        before = monitor.snapshot
+        monitor.report_failure("replica_1", "refused")
+        assert before["replica_1"].state == State.UP
+        assert monitor.snapshot is not before
+        with pytest.raises(TypeError):
+            monitor.snapshot["replica_1"] = before["replica_1"]  # type: ignore[index]
+
+
+def test_a_request_goes_on_where_no_thread_can_be_had(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    now = [100.0]
+    with a_monitor(fake, interval_seconds=1.0, clock=lambda: now[0]) as monitor:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            monitor.ensure()
+            monitor.ensure()
+        assert [vars(record)["event"] for record in caplog.records] == ["monitor_error"]
+        now[0] = 101.0
+        monitor.ensure()
+        assert monitor._runs
+
+
+# What happens to nodes
+
+
+def test_a_node_that_refuses_is_down_and_comes_back(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        fake.readings["replica_1"] = REFUSED
+        monitor.ensure()
+        until(lambda: monitor.is_down("replica_1"))
+        assert monitor.health("replica_1").error == "connection refused"
+        assert not monitor.is_down("replica_2")
+        fake.readings["replica_1"] = REPLICA
+        until(lambda: not monitor.is_down("replica_1"))
+        assert monitor.health("replica_1").generation == 1
+
+
+def test_a_probe_that_hangs_puts_its_node_down_is_freed_and_holds_up_no_other(fake: Fake) -> None:
+    hung: list[tuple[str, bool]] = []
+    with a_monitor(
+        fake, timeout_seconds=0.05, on_hang=lambda alias: hung.append((alias, monitor.is_down(alias)))
+    ) as monitor:
+        fake.readings["replica_1"] = "hang"
+        monitor.ensure()
+        until(lambda: fake.asked["replica_2"] > 5)
+        assert fake.asked["replica_1"] == 1
+        until(lambda: fake.asked["replica_1"] > 1)
+        assert hung[0] == ("replica_1", True)
+        assert monitor.health("replica_1").error == "It did not answer within 0.05 s."
+        fake.readings["replica_1"] = REPLICA
+        fake.hanging["replica_1"].put(None)
+        until(lambda: not monitor.is_down("replica_1"))
+
+
+def test_nodes_that_hang_together_are_all_down_before_anything_is_freed(fake: Fake) -> None:
+    seen: list[list[str]] = []
+    with a_monitor(
+        fake,
+        interval_seconds=LONG_SECONDS,
+        timeout_seconds=0.02,
+        on_hang=lambda alias: seen.append(states(monitor)),
+    ) as monitor:
+        fake.readings["replica_1"] = fake.readings["replica_2"] = "hang"
+        monitor.ensure()
+        until(lambda: len(seen) == 2)
+        assert seen[0] == [State.UP, State.DOWN, State.DOWN]
+
+
+def test_what_a_hung_probe_says_at_last_does_not_count(fake: Fake) -> None:
+    fake.readings["replica_1"], fake.freed = "hang", REPLICA
+    with a_monitor(fake, interval_seconds=LONG_SECONDS, timeout_seconds=0.02) as monitor:
+        monitor.ensure()
+        until(lambda: monitor.is_down("replica_1"))
+        assert monitor._crew is not None
+        rounds = monitor._crew._rounds
+        until(lambda: not rounds.is_busy("replica_1"))
+        assert monitor.health("replica_1").sampled_at is None
+
+
+def test_a_replica_behind_lags_and_a_primary_that_is_away_makes_it_serve(fake: Fake) -> None:
+    with a_monitor(fake, max_lag_seconds=0.05) as monitor:
+        fake.readings["default"] = Reading(up=True, role="primary", position=200, timeline=1, started=1.0)
+        fake.readings["replica_2"] = Reading(up=True, role="replica", position=200, started=1.0)
+        monitor.ensure()
+        until(lambda: monitor.health("replica_1").state == State.LAGGING)
+        assert monitor.health("replica_2").lag == 0.0
+        fake.readings["default"] = REFUSED
+        until(lambda: monitor.health("replica_1").state == State.UP)
+        assert monitor.health("replica_1").lag is None
+        assert monitor.is_down("default")
+
+
+def test_a_replica_beyond_its_primary_has_diverged_until_it_restarts(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        fake.readings["replica_1"] = Reading(up=True, role="replica", position=101, started=1.0)
+        monitor.ensure()
+        until(lambda: monitor.is_down("replica_1"))
+        assert "diverged" in str(monitor.health("replica_1").error)
+        fake.readings["default"] = Reading(up=True, role="primary", position=300, timeline=1, started=1.0)
+        asked = fake.asked["replica_1"]
+        until(lambda: fake.asked["replica_1"] > asked + 5)
+        assert monitor.is_down("replica_1")
+        fake.readings["replica_1"] = Reading(up=True, role="replica", position=101, started=2.0)
+        until(lambda: not monitor.is_down("replica_1"))
+
+
+def test_a_promoted_replica_and_a_demoted_primary_are_down(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        fake.readings["default"], fake.readings["replica_1"] = REPLICA, PRIMARY
+        monitor.ensure()
+        until(lambda: monitor.is_down("default") and monitor.is_down("replica_1"))
+        assert monitor.health("default").error == "The server says that it is a replica."
+        assert monitor.health("replica_1").error == "The server says that it is a primary."
+
+
+# What is told
+
+
+@pytest.fixture
+def told() -> Iterator[list[tuple[Any, ...]]]:
+    """The signals that were sent: name, sender, cluster, state."""
+    found: list[tuple[Any, ...]] = []
+
+    def down(*, sender: str, cluster: str, health: NodeHealth, **kwargs: Any) -> None:
+        found.append(("node_down", sender, cluster, health.state))
+
+    def up(*, sender: str, cluster: str, health: NodeHealth, **kwargs: Any) -> None:
+        found.append(("node_up", sender, cluster, health.state))
+
+    node_down.connect(down)
+    node_up.connect(up)
+    yield found
+    node_down.disconnect(down)
+    node_up.disconnect(up)
+
+
+def test_a_failure_that_a_request_reports_is_told_once_however_many_report_it(
+    fake: Fake, told: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    changes: list[tuple[str, str]] = []
+    with a_monitor(fake) as monitor:
+        monitor.on_change(lambda before, after: changes.append((before.state, after.state)))
+        requests = [
+            threading.Thread(target=monitor.report_failure, args=("replica_1", "connection refused")) for _ in range(8)
+        ]
+        for request in requests:
+            request.start()
+        for request in requests:
+            request.join()
+        assert monitor.is_down("replica_1")
+    assert told == [("node_down", "replica_1", "default", "down")]
+    assert changes == [("up", "down")]
+    (record,) = caplog.records
+    assert record.getMessage() == "The replica replica_1 is down: connection refused"
+    assert (record.levelname, vars(record)["event"], vars(record)["cluster"]) == ("WARNING", "node_down", "default")
+
+
+def test_changes_are_logged_each_once_under_their_names(
+    fake: Fake, told: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    replicas = (REFUSED, Reading(up=True, role="replica", position=90, started=1.0), REPLICA)
+    with a_monitor(fake, max_lag_seconds=0.02) as monitor:
+        for reading, state in zip(replicas, (State.DOWN, State.LAGGING, State.UP), strict=True):
+            fake.readings["replica_1"] = reading
+            monitor.ensure()
+            until(lambda state=state: monitor.health("replica_1").state == state)  # type: ignore[misc]
+        asked = fake.asked["replica_1"]
+        until(lambda: fake.asked["replica_1"] > asked + 5)
+    events = [(record.levelname, vars(record)["event"]) for record in caplog.records]
+    # Back within the limit first, beyond it while it goes on lagging.
+    assert events in (
+        [("WARNING", "node_down"), ("INFO", "node_up"), ("WARNING", "node_lagging"), ("INFO", "node_up")],
+        [("WARNING", "node_down"), ("WARNING", "node_lagging"), ("INFO", "node_up")],
+    )
+    assert [name for name, *_ in told] == ["node_down", "node_up"]
+
+
+def test_a_restart_that_leaves_a_node_up_calls_back_and_is_not_told(
+    fake: Fake, told: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    generations: list[int] = []
+    with a_monitor(fake) as monitor:
+        monitor.on_change(lambda before, after: generations.append(after.generation))
+        monitor.ensure()
+        assert monitor.wait(1, LONG_SECONDS)
+        fake.readings["replica_1"] = Reading(up=True, role="replica", position=100, started=2.0)
+        until(lambda: generations == [1])
+    assert (told, caplog.records) == ([], [])
+
+
+def test_a_default_reason_is_given_where_a_request_knows_none(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        monitor.report_failure("replica_1", "")
+        assert monitor.health("replica_1").error == "It refused a connection."
+        monitor.report_failure("replica_2", "", timed_out=True)
+        assert monitor.health("replica_2").error == "It timed out."
+
+
+def test_one_that_does_not_announce_is_silent(fake: Fake, told: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+    with a_monitor(fake, announces=False) as monitor:
+        monitor.report_failure("replica_1", "refused")
+    assert (told, caplog.records) == ([], [])
+
+
+# What goes wrong in the monitor itself
+
+
+def test_an_exception_in_a_probe_is_logged_and_two_put_the_node_down(
+    fake: Fake, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.readings["replica_1"] = ZeroDivisionError("oops")
+    with a_monitor(fake) as monitor:
+        monitor.ensure()
+        until(lambda: monitor.is_down("replica_1"))
+        fake.readings["replica_1"] = REPLICA
+        until(lambda: not monitor.is_down("replica_1"))
+    assert "monitor_error" in {vars(record)["event"] for record in caplog.records}
+
+
+def test_an_exception_in_a_callback_or_a_rescue_ends_nothing(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*args: Any) -> None:
+        raise ZeroDivisionError
+
+    with a_monitor(fake, timeout_seconds=0.02, on_hang=fail) as monitor:
+        monitor.on_change(fail)
+        fake.readings["replica_1"] = fake.readings["replica_2"] = "hang"
+        monitor.ensure()
+        until(lambda: monitor.is_down("replica_1") and monitor.is_down("replica_2"))
+        fake.readings["replica_1"] = fake.readings["replica_2"] = REPLICA
+        until(lambda: not monitor.is_down("replica_1") and not monitor.is_down("replica_2"))
+        threads = threads_of(monitor)
+        assert all(thread.is_alive() for thread in threads)
+    assert "monitor_error" in {vars(record)["event"] for record in caplog.records}
+
+
+def test_an_exception_in_the_coordinator_is_logged_and_it_goes_on(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[float] = []
+
+    def jitter(low: float, high: float) -> float:
+        calls.append(low)
+        if len(calls) < 3:
+            raise ZeroDivisionError
+        return 1.0
+
+    with a_monitor(fake, jitter=jitter) as monitor:
+        monitor.ensure()
+        assert monitor.wait(2, LONG_SECONDS)
+    assert [vars(record)["event"] for record in caplog.records] == ["monitor_error"] * 2
+
+
+def kill(thread: threading.Thread) -> None:
+    """Raise SystemExit in a thread, which then ends without a word."""
+    assert thread.ident is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    thread.join(LONG_SECONDS)
+    assert not thread.is_alive()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_coordinator_that_was_killed_is_started_again_by_the_next_unit_of_work(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        monitor.ensure()
+        assert monitor.wait(2, LONG_SECONDS)
+        threads = threads_of(monitor)
+        kill(threads[0])
+        for thread in threads[1:]:
+            thread.join(LONG_SECONDS)
+        assert fake.open == dict.fromkeys(fake.open, 0)
+        fake.readings["replica_1"] = REFUSED
+        monitor.ensure()
+        until(lambda: monitor.is_down("replica_1"))
+        assert fake.open == dict.fromkeys(fake.open, 1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_probing_thread_that_was_killed_is_started_again_and_its_node_stays_up(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        monitor.ensure()
+        assert monitor.wait(2, LONG_SECONDS)
+        assert monitor._crew is not None
+        thread = monitor._crew._workers["replica_1"].thread
+        kill(thread)
+        asked = fake.asked["replica_1"]
+        until(lambda: fake.asked["replica_1"] > asked + 2)
+        assert not monitor.is_down("replica_1")
+        assert fake.open["replica_1"] == 1
+
+
+FORK = """
+import os, signal, sys, threading, time, warnings
+warnings.simplefilter("error")
+warnings.filterwarnings("ignore", category=DeprecationWarning)  # of os.fork in a process with threads: it is the test
+import django
+django.setup()
+from django_gmf_router.replicas.monitor import Monitor
+from tests.unit.replicas.test_monitor import Fake, REFUSED, REPLICA, until
+fake = Fake()
+monitor = Monitor(primary="default", replicas=["replica_1", "replica_2"], probe_factory=fake.probe,
+                  interval_seconds=0.001)
+monitor.report_failure("replica_2", "refused")
+if {running}:
+    monitor.ensure()
+    assert monitor.wait(3, 10)
+    until(lambda: not monitor.is_down("replica_2"))
+if {locked}:
+    inside, leave = threading.Event(), threading.Event()
+    def hold():
+        with monitor._lock:
+            inside.set(); leave.wait()
+    threading.Thread(target=hold, daemon=True).start()
+    inside.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    fake.open = dict.fromkeys(fake.open, 0)
+    assert threading.active_count() == 1
+    assert monitor.is_down("replica_2") is (not {running})
+    fake.readings["replica_1"] = REFUSED
+    monitor.ensure()
+    until(lambda: monitor.is_down("replica_1") and not monitor.is_down("replica_2"))
+    assert fake.open == dict.fromkeys(fake.open, 1), fake.open
+    monitor.stop()
+    os._exit(0)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+if {locked}:
+    leave.set()
+if {running}:
+    assert not monitor.is_down("replica_1")
+    fake.readings["replica_1"] = REFUSED
+    until(lambda: monitor.is_down("replica_1"))
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_forked_child_has_a_monitor_of_its_own_and_knows_what_its_parent_knew(running: bool, locked: bool) -> None:
+    script = FORK.format(running=running, locked=locked)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_process_that_ends_closes_the_connections_of_its_monitor_and_says_nothing() -> None:
+    begin = 'import atexit\natexit.register(lambda: print(sum(fake.open.values()), "left open"))\n'
+    end = "monitor.ensure()\nassert monitor.wait(3, 10)\nassert sum(fake.open.values()) == 3\n"
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", begin + FORK.partition("if {running}")[0] + end],
+        cwd=ROOT,
+        env={"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stdout == "0 left open\n"
+    assert done.stderr == "The replica replica_2 is down: refused\n"

@@ -1,0 +1,93 @@
+"""Are the readings of two nodes compared only where the order of time allows it?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from django_gmf_router.replicas.health import Moment, NodeHealth, State
+from django_gmf_router.replicas.observer import Answer, Observer
+from django_gmf_router.replicas.probes import Reading
+
+PRIMARY = Reading(up=True, role="primary", position=100, timeline=1, started=1.0)
+REPLICA = Reading(up=True, role="replica", position=100, started=1.0)
+AHEAD = replace(REPLICA, position=150)
+
+
+class Cluster:
+    """A primary and a replica, and an observer of them."""
+
+    def __init__(self) -> None:
+        known = {
+            alias: NodeHealth(alias=alias, role=role, since=0.0)
+            for alias, role in (("default", "primary"), ("replica_1", "replica"))
+        }
+        self.observer = Observer(known, max_lag_seconds=10.0, settle_seconds=0.5)
+
+    def primary(self, begin: float, end: float, reading: Reading = PRIMARY) -> NodeHealth:
+        return self.observer.observe(Answer(alias="default", reading=reading, started_at=begin, finished_at=end), 0.0)
+
+    def replica(self, begin: float, end: float, reading: Reading = REPLICA) -> NodeHealth:
+        return self.observer.observe(Answer(alias="replica_1", reading=reading, started_at=begin, finished_at=end), 0.0)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    """A primary and a replica that were never probed."""
+    return Cluster()
+
+
+def test_a_replica_ahead_of_a_position_read_before_or_at_the_same_time_has_not_diverged(cluster: Cluster) -> None:
+    cluster.primary(1.0, 1.1)
+    assert cluster.replica(2.0, 2.3, AHEAD).state == State.UP
+    cluster.primary(2.2, 2.4)
+    assert cluster.replica(3.0, 3.1, AHEAD).state == State.UP
+
+
+def test_a_replica_ahead_of_a_position_read_later_has_diverged(cluster: Cluster) -> None:
+    cluster.replica(2.0, 2.1, AHEAD)
+    cluster.primary(2.2, 2.3)
+    assert cluster.replica(3.0, 3.1, AHEAD).state == State.DOWN
+
+
+def test_a_replica_that_has_restarted_meanwhile_has_not_diverged(cluster: Cluster) -> None:
+    cluster.replica(2.0, 2.1, AHEAD)
+    cluster.primary(2.2, 2.3)
+    assert cluster.replica(3.0, 3.1, replace(REPLICA, started=2.0)).state == State.UP
+
+
+def test_a_promoted_replica_is_promoted_and_not_diverged(cluster: Cluster) -> None:
+    cluster.replica(2.0, 2.1, replace(AHEAD, role="primary"))
+    cluster.primary(2.2, 2.3)
+    health = cluster.replica(3.0, 3.1, replace(AHEAD, role="primary"))
+    assert health.error == "The server says that it is a primary."
+    cluster.replica(4.0, 4.1, replace(REPLICA, started=3.0))
+    assert cluster.replica(5.0, 5.1, replace(REPLICA, started=3.0)).state == State.UP
+
+
+def test_the_lag_counts_from_when_the_primary_had_answered_to_when_the_replica_was_asked(cluster: Cluster) -> None:
+    cluster.primary(1.0, 1.5, replace(PRIMARY, position=200))
+    assert cluster.replica(2.0, 2.9).lag == 0.5
+
+
+def test_the_lag_is_unknown_once_the_primary_is_down_not_at_its_first_failure(cluster: Cluster) -> None:
+    cluster.primary(1.0, 1.0, replace(PRIMARY, position=200))
+    failed = Reading(up=False, error="server closed the connection")
+    cluster.primary(2.0, 2.0, failed)
+    assert cluster.replica(2.0, 2.1).lag == 1.0
+    cluster.primary(3.0, 3.0, failed)
+    assert cluster.replica(3.0, 3.1).lag is None
+    cluster.primary(4.0, 4.0)
+    assert cluster.replica(4.0, 4.1).lag == 0.0
+
+
+def test_a_primary_that_a_request_could_not_reach_makes_the_lag_unknown(cluster: Cluster) -> None:
+    cluster.primary(1.0, 1.0)
+    cluster.observer.fail("default", "refused", Moment(monotonic=1.5, wall=0.0))
+    assert cluster.replica(2.0, 2.1).lag is None
+
+
+def test_a_demoted_primary_is_no_measure(cluster: Cluster) -> None:
+    cluster.primary(1.0, 1.0, replace(PRIMARY, role="replica", position=200))
+    assert cluster.replica(2.0, 2.1).lag is None

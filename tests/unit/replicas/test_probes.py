@@ -1,0 +1,270 @@
+"""Is a reading what the server said, without a password, and can a blocked read be freed?"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
+
+from django_gmf_router.replicas import probes
+from django_gmf_router.replicas.probes import Probe, Reading, failed
+
+MakeProbe = Callable[..., Probe]
+STARTED = 1_700_000_000.5
+PRIMARY_ROW = (False, "1/2000340", None, "1/2000300", "000000070000000100000002", STARTED, None)
+REPLICA_ROW = (True, "1/2000300", "1/2000340", None, None, STARTED, 3.5)
+
+
+class DriverError(Exception):
+    """The driver's error."""
+
+
+class Server:
+    """A driver and the server behind it, in place of psycopg; `answers` are rows or errors, one a statement."""
+
+    Error = DriverError
+    OperationalError = DriverError
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.connected: list[dict[str, Any]] = []
+        self.closed = 0
+        self.identity: Any = ("42",)
+
+    def connect(self, **parameters: Any) -> Server:
+        self.connected.append(parameters)
+        if self.answers and self.answers[0] == "no connection":
+            del self.answers[0]
+            raise DriverError("connection refused")
+        self.near, self.far = socket.socketpair()
+        return self
+
+    def fileno(self) -> int:
+        return self.near.fileno()
+
+    def cursor(self) -> Server:
+        return self
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        pass
+
+    def execute(self, sql: str) -> None:
+        self.row = self.identity if sql == probes.IDENTITY else self.answers.pop(0)
+        if self.row == "hang":
+            self.row = DriverError(f"the wire gave {self.near.recv(1)!r}")
+        if isinstance(self.row, Exception):
+            raise self.row
+
+    def fetchone(self) -> Any:
+        return self.row
+
+    def close(self) -> None:
+        self.closed += 1
+        self.near.close()
+        self.far.close()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Server:
+    """The server behind every alias, with the OPTIONS of the test."""
+    found = Server()
+    options = getattr(request, "param", {})
+
+    def create(alias: str) -> DatabaseWrapper:
+        settings = {**connections.settings["default"], "NAME": "n", "PASSWORD": "s3cret", "OPTIONS": options}
+        wrapper = DatabaseWrapper(settings, alias)
+        wrapper.Database = found
+        return wrapper
+
+    monkeypatch.setattr(connections, "create_connection", create)
+    return found
+
+
+@pytest.fixture
+def a_probe() -> Iterator[MakeProbe]:
+    """Make probes that are closed at the end."""
+    made: list[Probe] = []
+
+    def make(alias: str = "replica_1", *args: float) -> Probe:
+        made.append(Probe(alias, *args))
+        return made[-1]
+
+    yield make
+    for probe in made:
+        probe.close()
+
+
+def test_what_a_primary_says(server: Server, a_probe: MakeProbe) -> None:
+    server.answers = [PRIMARY_ROW]
+    assert a_probe("default").read() == Reading(
+        up=True,
+        role="primary",
+        position=0x1_0200_0340,
+        flushed=0x1_0200_0300,
+        timeline=7,
+        system_identifier="42",
+        started=STARTED,
+    )
+
+
+def test_what_a_replica_says(server: Server, a_probe: MakeProbe) -> None:
+    server.answers = [REPLICA_ROW]
+    assert a_probe().read() == Reading(
+        up=True,
+        role="replica",
+        position=0x1_0200_0300,
+        received=0x1_0200_0340,
+        system_identifier="42",
+        started=STARTED,
+        replay_age=3.5,
+    )
+
+
+def test_one_connection_is_held(server: Server, a_probe: MakeProbe) -> None:
+    server.answers = [REPLICA_ROW] * 3
+    probe = a_probe()
+    assert {probe.read().up for _ in range(3)} == {True}
+    assert (len(server.connected), server.closed) == (1, 0)
+    probe.close()
+    probe.close()
+    assert server.closed == 1
+
+
+def test_a_connection_that_died_is_made_anew_within_the_reading(server: Server, a_probe: MakeProbe) -> None:
+    server.answers = [REPLICA_ROW, DriverError("server closed the connection"), REPLICA_ROW]
+    probe = a_probe()
+    assert (probe.read().up, probe.read().up) == (True, True)
+    assert (len(server.connected), server.closed) == (2, 1)
+
+
+def test_a_server_that_was_killed_is_refused_at_the_next_reading(server: Server, a_probe: MakeProbe) -> None:
+    server.answers = [REPLICA_ROW, DriverError("server closed the connection"), "no connection"]
+    probe = a_probe()
+    assert probe.read().up
+    reading = probe.read()
+    assert (reading.up, reading.refused, reading.error) == (False, True, "connection refused")
+
+
+def test_a_new_connection_that_fails_is_not_tried_twice(server: Server, a_probe: MakeProbe) -> None:
+    server.answers = [DriverError("no"), REPLICA_ROW]
+    assert not a_probe().read().up
+    assert len(server.connected) == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "timeout", "seconds"),
+    [
+        ({}, 2.0, 2),
+        ({}, 0.5, 2),
+        ({}, 3.1, 4),
+        ({"connect_timeout": 1}, 2.0, 1),
+        ({"connect_timeout": 9}, 2.0, 2),
+        ({"connect_timeout": 0}, 2.0, 2),
+    ],
+    indirect=["server"],
+)
+def test_a_connection_is_waited_for_about_the_time_out(
+    server: Server, timeout: float, seconds: int, a_probe: MakeProbe
+) -> None:
+    server.answers = [REPLICA_ROW]
+    a_probe("replica_1", timeout).read()
+    assert server.connected[0]["connect_timeout"] == seconds
+    assert server.connected[0]["application_name"] == "gmf_monitor"
+
+
+def test_a_blocked_read_is_freed_and_not_tried_again(server: Server, a_probe: MakeProbe) -> None:
+    from threading import Timer
+
+    server.answers = [REPLICA_ROW, "hang", REPLICA_ROW]
+    probe = a_probe()
+    probe.read()
+    timer = Timer(0.05, probe.abort)
+    timer.start()
+    reading = probe.read()
+    timer.join()
+    assert (reading.up, reading.error) == (False, "the wire gave b''")
+    assert server.answers == [REPLICA_ROW]
+    assert probe.read().up
+
+
+def test_a_probe_given_up_while_it_connects_does_not_go_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch, a_probe: MakeProbe
+) -> None:
+    server.answers = [REPLICA_ROW]
+    probe = a_probe()
+    connect = server.connect
+    monkeypatch.setattr(server, "connect", lambda **parameters: (probe.abort(), connect(**parameters))[1])
+    assert probe.read().error == "The probe was given up while it connected."
+    assert server.closed == 1
+
+
+def test_a_server_that_does_not_tell_its_identity_is_up(server: Server, a_probe: MakeProbe) -> None:
+    server.identity = DriverError("permission denied for function pg_control_system")
+    server.answers = [REPLICA_ROW]
+    reading = a_probe().read()
+    assert (reading.up, reading.system_identifier) == (True, None)
+
+
+@pytest.mark.django_db(databases=["default", "replica_1"])
+def test_another_database_is_up_and_tells_nothing_more(a_probe: MakeProbe) -> None:
+    probe = a_probe()
+    assert probe.read() == Reading(up=True)
+    probe.close()
+    assert probe.read() == Reading(up=True)
+    probe.close()
+
+
+@pytest.mark.django_db(databases=["replica_1"])
+def test_another_database_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, a_probe: MakeProbe
+) -> None:
+    from django.db.backends.sqlite3.base import DatabaseWrapper as Sqlite
+
+    settings = {**connections.settings["default"], "NAME": str(tmp_path / "no" / "file")}
+    monkeypatch.setattr(connections, "create_connection", lambda alias: Sqlite(settings, alias))
+    assert a_probe().read() == Reading(up=False, error="unable to open database file")
+
+
+@pytest.mark.parametrize(
+    ("message", "timed_out", "refused"),
+    [
+        ('connection to server at "::1", port 1 failed: Connection refused', False, True),
+        ('connection to server on socket "/run/.s.PGSQL.5432" failed: No such file or directory', False, True),
+        ("FATAL:  the database system is starting up", False, True),
+        ("connection timeout expired", True, False),
+        ("could not receive data from server: Connection timed out", True, False),
+        ("FATAL:  sorry, too many clients already", False, False),
+        ('FATAL:  password authentication failed for user "gmf"', False, False),
+    ],
+)
+def test_what_an_error_means(message: str, timed_out: bool, refused: bool) -> None:
+    reading = failed(DriverError(message), {})
+    assert (reading.up, reading.timed_out, reading.refused) == (False, timed_out, refused)
+
+
+@pytest.mark.parametrize("settings", [{"PASSWORD": "s3cret"}, {"OPTIONS": {"password": "s3cret"}}])
+def test_an_error_is_one_line_without_the_password(settings: dict[str, Any]) -> None:
+    error = failed(
+        DriverError("bad:\n\tpassword=s3cret\n\tIs the server running on that host?\nmore" * 50), settings
+    ).error
+    assert error is not None
+    assert error.startswith("bad: password=*** more")
+    assert "s3cret" not in error
+    assert "\n" not in error
+    assert len(error) <= 300
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert failed(DriverError(""), {}).error == "DriverError"
+
+
+def test_a_primary_at_rest_is_where_replicas_come_to(server: Server, a_probe: MakeProbe) -> None:
+    server.answers = [(*PRIMARY_ROW[:1], "1/2000028", "1/2000000", *PRIMARY_ROW[3:])]
+    assert a_probe("default").read().position == 0x1_0200_0000

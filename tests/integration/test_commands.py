@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
@@ -126,6 +127,13 @@ def test_migrating_a_replica_is_refused_and_records_nothing() -> None:
 @pytest.mark.django_db(databases=["default", "replica_1", "replica_2", "other"])
 def test_makemigrations_is_not_disturbed_by_replicas() -> None:
     run("makemigrations", "--check", "--dry-run")
+
+
+def test_wrong_settings_are_reported_once_and_stop_no_other_check() -> None:
+    with override_settings(GMF_ROUTER=WRONG), pytest.raises(SystemCheckError) as caught:
+        run("check", "--database=default")
+    assert str(caught.value).count("(gmf_router.E") == 1
+    assert "identified 1 issue" in str(caught.value)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from django.urls import include, path, re_path, resolve, set_script_prefix
 from django_gmf_router.routing.advice import master_line, pattern_for, quoted
 from django_gmf_router.routing.unit_of_work import UnitOfWork
 
+# Before Python 3.11 a flag may stand anywhere in a pattern.
+NO_PATTERN = [("GET", "/SHOUT", r"(GET|HEAD) /SHOUT$")] if sys.version_info >= (3, 11) else []
+
 
 def view(request: Any, **kwargs: Any) -> HttpResponse:
     return HttpResponse()
@@ -22,6 +26,9 @@ urlpatterns = [
     path("s/<slug:ref>", view),
     path("a.b/<int:pk>/", include([path("<x>/e(dit)", view)])),
     re_path(r"^old/(?P<ref>\w+)$", view),
+    re_path(r"^(?i:any)/case$", view),
+    re_path(r"(?i)shout$", view),
+    re_path(r"page$", view),
     path("", view),
 ]
 
@@ -44,6 +51,10 @@ def unit_for(method: str, address: str) -> UnitOfWork:
         ("GET", "/a.b/7/c/e(dit)", r"(GET|HEAD) /a\.b/[0-9]+/[^/]+/e\(dit\)$"),
         ("GET", "/old/x.y", r"(GET|HEAD) /old/x\.y$"),
         ("GET", "/old/x", r"(GET|HEAD) /old/(?P<ref>\w+)$"),
+        ("GET", "/ANY/case", r"(GET|HEAD) /(?i:any)/case$"),
+        *NO_PATTERN,
+        # Django searches this route: it need not stand at the beginning.
+        ("GET", "/my/page", r"(GET|HEAD) /my/page$"),
         ("GET", "/nowhere/1+1", r"(GET|HEAD) /nowhere/1\+1$"),
         ("HEAD", "/", r"(GET|HEAD) /$"),
     ],

@@ -219,6 +219,19 @@ def test_a_decorated_view_keeps_its_choice_while_its_async_body_streams(open_req
         assert asyncio.run(read_all()) == [b"use_primary"]
 
 
+def test_a_block_that_was_opened_in_another_context_ends_without_a_trace(open_request: OpenUnit) -> None:
+    # As the event loop does with a generator that nobody has closed: it closes it in a context of its own.
+    def body() -> Iterator[str]:
+        with use_primary():
+            yield reason()
+
+    with open_request(), use_replica():
+        generator = body()
+        assert contextvars.copy_context().run(next, generator) == "use_primary"
+        generator.close()
+        assert reason() == "use_replica"
+
+
 def test_nothing_is_left_when_the_last_block_ends() -> None:
     with use_primary(), use_replica():
         pass

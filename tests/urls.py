@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -130,6 +131,12 @@ def books(request: HttpRequest) -> HttpResponse:
     return HttpResponse(count)
 
 
+def failed(request: HttpRequest) -> HttpResponse:
+    """Answer what went wrong, so that a failing test shows it."""
+    return HttpResponse(traceback.format_exc(), status=500, content_type="text/plain")
+
+
+handler500 = failed
 urlpatterns = [
     path("where", where),
     path("where-async", where_async),

@@ -1,0 +1,184 @@
+"""How does the text of a token come from a client and go back to it?"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from math import ceil
+from typing import ClassVar, Protocol
+
+from django.conf import settings
+from django.core.cache import DEFAULT_CACHE_ALIAS, caches
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control
+
+from django_gmf_router.conf import ConsistencyConfig
+from django_gmf_router.consistency import tokens
+
+LOGGER = logging.getLogger("django_gmf_router")
+
+
+class Store(Protocol):
+    """Where the token of a client is kept between its requests; what is read is as the client sent it, to be verified.
+
+    does_io: whether both methods may wait for another server, so that they belong in a thread under asyncio;
+    writes_late: whether `write` still reaches the client when the headers are sent, at the end of a streamed body.
+    """
+
+    does_io: ClassVar[bool]
+    writes_late: ClassVar[bool]
+
+    def read(self, request: HttpRequest) -> str | None:
+        """Answer the text that this client was given last, or whatever it sends in its place."""
+        ...
+
+    def write(self, request: HttpRequest, response: HttpResponseBase, text: str, max_age: float) -> None:
+        """Give the client a text to keep for `max_age` seconds; only for requests that wrote."""
+        ...
+
+
+class CookieStore:
+    """A cookie, for browsers.
+
+    It is set by responses to requests that wrote, and by no others: what a read renewed or deleted could be a newer
+    one, which another answer brought meanwhile.
+    """
+
+    does_io: ClassVar[bool] = False
+    writes_late: ClassVar[bool] = False
+
+    def __init__(self, name: str) -> None:
+        """Take the cookie's name."""
+        self._name = name
+
+    def read(self, request: HttpRequest) -> str | None:
+        """Answer the cookie's value; of two cookies of the name the last."""
+        return request.COOKIES.get(self._name)
+
+    def write(self, request: HttpRequest, response: HttpResponseBase, text: str, max_age: float) -> None:
+        """Set the cookie; it ends by itself."""
+        response.set_cookie(
+            self._name,
+            text,
+            max_age=ceil(max_age),
+            path="/",
+            secure=request.is_secure(),
+            httponly=True,
+            samesite="Lax",
+        )
+        _keep_private(response)
+
+
+class HeaderStore:
+    """A header of the response, which the client sends back as a header of its requests: for APIs and OGC clients."""
+
+    does_io: ClassVar[bool] = False
+    writes_late: ClassVar[bool] = False
+
+    def __init__(self, name: str) -> None:
+        """Take the header's name."""
+        self._name = name
+        self._key = f"HTTP_{name.upper().replace('-', '_')}"
+
+    def read(self, request: HttpRequest) -> str | None:
+        """Answer the header's value."""
+        return request.META.get(self._key)
+
+    def write(self, request: HttpRequest, response: HttpResponseBase, text: str, max_age: float) -> None:  # noqa: ARG002
+        """Add the header; how long the token counts stands in it."""
+        response.headers[self._name] = text
+        _keep_private(response)
+
+
+class CacheStore:
+    """Django's default cache, by the client's session or by the credentials of its Authorization header.
+
+    Neither the session nor the user is loaded for it, so it adds no `Vary: Cookie`: at the start of a request it looks
+    at the cookie and the header alone. A client that sends neither has no token.
+    """
+
+    does_io: ClassVar[bool] = True
+    writes_late: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        """Begin with a cache that works."""
+        self._fails = False
+
+    def read(self, request: HttpRequest) -> str | None:
+        """Answer what is kept for this client; None while the cache fails."""
+        keys = _keys(request)
+        return self._get(keys) if keys else None
+
+    def write(self, request: HttpRequest, response: HttpResponseBase, text: str, max_age: float) -> None:  # noqa: ARG002
+        """Keep the text, together with what another request of this client wrote meanwhile."""
+        keys = _keys(request)
+        if not keys:
+            return
+        text = _joined(self._get(keys), text, max_age)
+        try:
+            caches[DEFAULT_CACHE_ALIAS].set_many(dict.fromkeys(keys, text), timeout=ceil(max_age))
+        except Exception as error:  # noqa: BLE001  each cache has its own errors
+            self._note(error)
+
+    def _get(self, keys: list[str]) -> str | None:
+        try:
+            found = caches[DEFAULT_CACHE_ALIAS].get_many(keys)
+        except Exception as error:  # noqa: BLE001  each cache has its own errors
+            self._note(error)
+            return None
+        self._note(None)
+        return next((found[key] for key in keys if key in found), None)
+
+    def _note(self, error: Exception | None) -> None:
+        """Log a change: a cache that is down fails at every request."""
+        failed, self._fails = self._fails, error is not None
+        if self._fails and not failed:
+            LOGGER.error(
+                "The cache that keeps the tokens fails, clients may not see their own writes: %s",
+                error,
+                extra={"event": "consistency_store_down"},
+            )
+        elif failed and not self._fails:
+            LOGGER.info("The cache that keeps the tokens works again.", extra={"event": "consistency_store_up"})
+
+
+def store_for(config: ConsistencyConfig) -> Store:
+    """Answer the store that CONSISTENCY["STORE"] names."""
+    if config.store == "cookie":
+        return CookieStore(config.cookie_name)
+    return HeaderStore(config.header) if config.store == "header" else CacheStore()
+
+
+def _keep_private(response: HttpResponseBase) -> None:
+    """Forbid shared caches to keep a response with a token: it would be handed to others.
+
+    Neither Set-Cookie nor a header of ours does that by itself (RFC 9111, section 7.3). There is nothing to vary by: a
+    token chooses the server that is read, not what the page is.
+    """
+    patch_cache_control(response, private=True)
+
+
+def _keys(request: HttpRequest) -> list[str]:
+    """Answer the cache keys of a client; hashes, since what it sends may be long, strange, and a secret."""
+    identities = (_session_key(request), request.META.get("HTTP_AUTHORIZATION"))
+    return [
+        f"{prefix}:{hashlib.sha256(identity.encode(errors='replace')).hexdigest()}"
+        for prefix, identity in zip(("gmf_token:session", "gmf_token:credentials"), identities, strict=True)
+        if identity
+    ]
+
+
+def _session_key(request: HttpRequest) -> str | None:
+    """Answer the key of the session: after the request the one it goes on under, a login gives a new one."""
+    session = getattr(request, "session", None)
+    key: str | None = getattr(session, "session_key", None)
+    return key if session is not None else request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+
+
+def _joined(kept: str | None, text: str, max_age: float) -> str:
+    now = time.time()
+    theirs = tokens.loads(kept, max_age_seconds=max_age, now=now) if kept != text else None
+    ours = tokens.loads(text, max_age_seconds=max_age, now=now)
+    return tokens.dumps(theirs.merged(ours)) if theirs and ours else text

@@ -1,0 +1,122 @@
+"""What does a client carry so that it reads its own writes, and is what it brings really ours?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from django.core.signing import BadSignature
+
+from django_gmf_router.consistency.signer import signer
+from django_gmf_router.marks import Mark
+
+VERSION = 1
+LONGEST_TEXT = 1024
+CLOCK_TOLERANCE_SECONDS = 5.0
+"""How far the clocks of two web servers may differ: a redirect reaches the other one within a millisecond."""
+ANY_CLUSTER = ""
+"""The cluster of a mark that stands for those which found no room; no alias is empty."""
+
+# As what `quote` leaves, cookies and headers take it as it is (RFC 6265, cookie-octet; RFC 9110, field-vchar).
+_BETWEEN = "!"
+_FIELDS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What a client has written.
+
+    time: of its last write, in seconds of the wall clock; marks: how far it wrote, one for each cluster; version: that
+    of the text.
+    """
+
+    time: float
+    marks: tuple[Mark, ...] = ()
+    version: int = VERSION
+
+    def mark(self, cluster: str) -> Mark | None:
+        """Answer the mark of a cluster, by the alias of its primary; None: the client wrote nothing there."""
+        for mark in self.marks:
+            if mark.cluster in {cluster, ANY_CLUSTER}:
+                return mark
+        return None
+
+    def merged(self, other: Token) -> Token:
+        """Answer the token of a client that has written what both say, in whichever order.
+
+        Its time is the newer one, for all marks.
+        """
+        older, newer = sorted((self, other), key=lambda token: token.time)
+        seconds_between = newer.time - older.time
+        marks = {mark.cluster: mark for mark in older.marks}
+        for mark in newer.marks:
+            known = marks.get(mark.cluster)
+            certain = seconds_between > CLOCK_TOLERANCE_SECONDS
+            marks[mark.cluster] = mark if known is None else known.followed_by(mark, order_is_certain=certain)
+        return Token(time=newer.time, marks=tuple(marks.values()))
+
+
+def dumps(token: Token) -> str:
+    """Answer the signed text of a token: about 100 characters for one cluster, 1,024 at most.
+
+    Cookies and headers take all of them as they are. Where the marks of many clusters find no room, the text says of
+    every cluster that something was written, and of none where.
+    """
+    text = _signed(token)
+    if len(text) <= LONGEST_TEXT:
+        return text
+    anywhere = Mark(cluster=ANY_CLUSTER, system_identifier=None, timeline=None, position=None)
+    return _signed(Token(time=token.time, marks=(anywhere,)))
+
+
+def loads(text: object, *, max_age_seconds: float, now: float) -> Token | None:
+    """Answer the token of a text that a client sent; None unless this site signed it and it still counts. Never raises.
+
+    `now`: seconds of the wall clock. A token counts for `max_age_seconds` by the clock of the server that signed it,
+    but not if its time is more than CLOCK_TOLERANCE_SECONDS ahead of `now` (`max_age_seconds` if that is less).
+    """
+    # Before any work: what is longer than any of ours is not ours, whoever sent it.
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        return None
+    try:
+        token = _parsed(signer().unsign(text))
+    except (BadSignature, ValueError, OverflowError):
+        return None
+    age = now - token.time
+    return token if -min(CLOCK_TOLERANCE_SECONDS, max_age_seconds) <= age <= max_age_seconds else None
+
+
+def _signed(token: Token) -> str:
+    fields = [f"{token.version:x}", f"{round(token.time * 1000):x}"]
+    for mark in token.marks:
+        fields += (quote(mark.cluster, safe=""), quote(mark.system_identifier or "", safe=""))
+        fields += (_hex(mark.timeline), _hex(mark.position))
+    return signer().sign(_BETWEEN.join(fields))
+
+
+def _parsed(payload: str) -> Token:
+    """Raises ValueError for the payload of another version: the signature alone says nothing of it."""
+    version, time, *rest = payload.split(_BETWEEN)
+    if int(version, 16) != VERSION or len(rest) % _FIELDS:
+        raise ValueError(f"This is no token of version {VERSION}.")
+    return Token(time=int(time, 16) / 1000, marks=tuple(_marks(rest)))
+
+
+def _marks(fields: list[str]) -> Iterable[Mark]:
+    for start in range(0, len(fields), _FIELDS):
+        cluster, system_identifier, timeline, position = fields[start : start + _FIELDS]
+        yield Mark(
+            cluster=unquote(cluster),
+            system_identifier=unquote(system_identifier) or None,
+            timeline=_number(timeline),
+            position=_number(position),
+        )
+
+
+def _hex(number: int | None) -> str:
+    return "" if number is None else f"{number:x}"
+
+
+def _number(text: str) -> int | None:
+    return int(text, 16) if text else None

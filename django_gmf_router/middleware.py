@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Token
+from functools import partial
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -44,6 +45,8 @@ class RoutingMiddleware:
         response = None
         try:
             response = _respond(unit, self._get_response(request))
+            if unit.wrote:
+                clusters.remember(unit, request, response)
         finally:
             current_place.reset(token)
             _end(unit, response)
@@ -54,6 +57,9 @@ class RoutingMiddleware:
         response = None
         try:
             response = _respond(unit, await self._get_response(request))
+            if unit.wrote:
+                # In the thread that wrote, or as far as anybody can tell: its connection is open and knows.
+                await sync_to_async(clusters.remember)(unit, request, response)
         finally:
             current_place.reset(token)
             _end(unit, response)
@@ -90,7 +96,18 @@ def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
     try:
         if response is not None:
             clusters.describe(unit, response)
-            streams = response.streaming and stream_within(response, lambda: entered(unit), unit.close)
+            streams = response.streaming and stream_within(
+                response, lambda: entered(unit), partial(_end_of_body, unit, response)
+            )
     finally:
         if not streams:
             unit.close()
+
+
+def _end_of_body(unit: UnitOfWork, response: HttpResponseBase) -> None:
+    """Close `unit`, after what its body wrote is remembered where that is still possible."""
+    try:
+        if unit.request is not None and unit.wrote and clusters.remembers_late(unit):
+            clusters.remember(unit, unit.request, response)
+    finally:
+        unit.close()

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
-from django_gmf_router import current_decision, use_primary, use_replica
+from django_gmf_router import current_decision, read_after, use_primary, use_replica
 from django_gmf_router.routing.guard import sqlstate
 from tests.library.models import Author, Book
 
@@ -62,6 +62,53 @@ def write(request: HttpRequest, **kwargs: Any) -> JsonResponse:
     return JsonResponse({"looks": [before, look()]})
 
 
+@csrf_exempt
+def save(request: HttpRequest) -> HttpResponse:
+    """Write through the ORM, read nothing, and fail afterwards if asked to."""
+    Author.objects.create(name="saved")
+    if "fail" in request.GET:
+        raise RuntimeError("after a committed write")
+    return HttpResponse(status=201)
+
+
+@csrf_exempt
+async def save_async(request: HttpRequest) -> HttpResponse:
+    """Write from an async view."""
+    await Author.objects.acreate(name="saved")
+    return HttpResponse(status=201)
+
+
+@csrf_exempt
+@transaction.atomic
+def save_on_commit(request: HttpRequest) -> HttpResponse:
+    """Write once the transaction has been committed."""
+    transaction.on_commit(lambda: Author.objects.create(name="saved on commit"))
+    return HttpResponse(status=201)
+
+
+@csrf_exempt
+def only_read(request: HttpRequest) -> HttpResponse:
+    """Read through the ORM, whatever the method."""
+    return HttpResponse(Author.objects.count())
+
+
+def one_read(request: HttpRequest) -> JsonResponse:
+    """Read once."""
+    return JsonResponse(look())
+
+
+def eventual(request: HttpRequest) -> JsonResponse:
+    """Read once from any replica."""
+    with use_replica(level="eventual"):
+        return JsonResponse(look())
+
+
+def after(request: HttpRequest) -> JsonResponse:
+    """Read once, at least what a token says."""
+    with read_after(request.GET["token"]), use_replica():
+        return JsonResponse(look())
+
+
 def session(request: HttpRequest) -> JsonResponse:
     """Write nothing but the session, and look."""
     before = look()
@@ -73,6 +120,16 @@ def session(request: HttpRequest) -> JsonResponse:
 def stream(request: HttpRequest) -> StreamingHttpResponse:
     """Look while the body is made."""
     return StreamingHttpResponse(f"{look()['reason']} {look()['port']}\n" for _ in range(3))
+
+
+def stream_and_save(request: HttpRequest) -> StreamingHttpResponse:
+    """Write while the body is made."""
+
+    def body() -> Any:
+        Author.objects.create(name="streamed")
+        yield "saved"
+
+    return StreamingHttpResponse(body())
 
 
 async def stream_async(request: HttpRequest) -> StreamingHttpResponse:
@@ -148,8 +205,16 @@ urlpatterns = [
     path("write", write),
     re_path(r"^old/write/(?P<number>\d+)$", write),
     path("session", session),
+    path("save", save),
+    path("save-async", save_async),
+    path("save-on-commit", save_on_commit),
+    path("only-read", only_read),
+    path("one-read", one_read),
+    path("eventual", eventual),
+    path("after", after),
     path("stream", stream),
     path("stream-async", stream_async),
+    path("stream-and-save", stream_and_save),
     path("lazy", lazy),
     path("refused", refused),
     path("refused/<alias>", refused_using),

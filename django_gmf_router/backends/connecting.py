@@ -50,12 +50,23 @@ class Attempt:
             if (self._timed_out and node != nodes[-1]) or self._has_gone_down(node):
                 continue
             try:
-                return node, self._connect(node)
+                connection = self._connect(node)
             except self._wrapper.Database.OperationalError as error:
                 failure = error
+                continue
+            if self._sees_what_is_wanted(node, connection):
+                return node, connection
+            connection.close()
         if self._alias == self._cluster.config.primary:
             raise PrimaryUnavailable(self._alias) from failure
         raise failure or self._wrapper.Database.OperationalError(f"No node of the alias {self._alias!r} is up.")
+
+    def _sees_what_is_wanted(self, node: str, connection: Any) -> bool:
+        """Answer whether the client may read on `node`: its own was chosen with care, any other has to be asked."""
+        if node in {self._alias, self._cluster.config.primary}:
+            return True
+        wanted = self._cluster.policy.wanted()
+        return wanted is None or self._cluster.freshness.sees(connection, wanted.mark)
 
     def primary(self) -> tuple[str, Any]:
         """Connect to the primary, waiting for one as long as PRIMARY_WAIT says."""

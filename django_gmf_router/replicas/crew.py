@@ -26,6 +26,9 @@ class AnyProbe(Protocol):
     def abort(self) -> None:
         """Let a read that is blocked in another thread fail at once."""
 
+    def is_connected(self) -> bool:
+        """Answer, in any thread, whether the server has not closed its connection."""
+
     def close(self) -> None:
         """Close what is open."""
 
@@ -110,6 +113,11 @@ class Crew:
         """Let all threads close their probes and end."""
         self._ended.set()
         self._outbox.put(None)
+
+    def is_connected(self, alias: str) -> bool:
+        """Answer whether the connection of a node's probe is open."""
+        worker = self._workers.get(alias)
+        return worker is not None and worker.probe.is_connected()
 
     def join(self) -> None:
         """Wait for the threads, not for those that hang in a connection."""

@@ -81,6 +81,11 @@ class Monitor:
         """Answer whether a node is known to be down."""
         return self.snapshot[alias].state == State.DOWN
 
+    def is_connected(self, alias: str) -> bool:
+        """Answer whether the server that was asked last still runs: its connection is open, by one system call."""
+        crew = self._crew
+        return crew is not None and crew.is_connected(alias)
+
     def on_change(self, callback: Change) -> None:
         """Call back whenever a node's state or generation has changed."""
         self._callbacks = (*self._callbacks, callback)

@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_gmf_router import positions
 from django_gmf_router.decision import PRIMARY, REPLICA
+from django_gmf_router.replicas.sockets import is_gone
 
 APPLICATION_NAME = "gmf_monitor"
 LEAST_CONNECT_SECONDS = 2  # libpq waits no shorter
@@ -94,6 +95,11 @@ class Probe:
         was_open = self._connection is not None
         reading = self._ask()
         return self._ask() if was_open and not reading.up and not self._aborted else reading
+
+    def is_connected(self) -> bool:
+        """Answer, in any thread, whether the server has not closed this connection: one system call."""
+        with self._lock:
+            return self._socket is not None and not is_gone(self._socket)
 
     def abort(self) -> None:
         """Let a read that is blocked in another thread fail at once."""

@@ -10,35 +10,50 @@ from typing import Any, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from django_gmf_router.decision import PRIMARY, REPLICA
+from django_gmf_router.decision import PRIMARY, REPLICA, Decision
 from django_gmf_router.routing.lazy_response import keep_for_response
 from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, open_unit, place
 
+LEVELS = ("session", "eventual")
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 class OpenBlock:
     """One entering of a block; outside requests it carries a unit of work, so that its reads share one replica."""
 
-    __slots__ = ("block", "reason", "role", "unit")
+    __slots__ = ("block", "eventual", "picks", "reason", "role", "token", "unit")
 
     def __init__(self, block: Block, unit: UnitOfWork | None) -> None:
         """Enter `block`; `unit` is given where no other is open."""
         self.block = block
         self.role = block.role
         self.reason = block.reason
+        self.eventual = block.eventual
+        self.token = block.token
         self.unit = unit
+        # By policy the replica of this block, where it demands other data than the rest of the unit of work.
+        self.picks: dict[object, tuple[Decision, str]] = {}
+
+    @property
+    def demands(self) -> bool:
+        """Whether its reads may need another replica than the rest of the unit of work."""
+        return self.eventual or self.token is not None
 
 
 class Block:
-    """A context manager and decorator that fixes the role of the reads inside; it holds no state of its own."""
+    """A context manager and decorator that says of the reads inside where they go; it holds no state of its own."""
 
-    __slots__ = ("reason", "role")
+    __slots__ = ("eventual", "reason", "role", "token")
 
-    def __init__(self, role: str, reason: str) -> None:
-        """Fix `role` for `reason`."""
+    def __init__(self, role: str | None, reason: str, *, eventual: bool = False, token: Any = None) -> None:
+        """Fix `role` for `reason`, None leaves it to the rules; `token` must be seen by the reads inside.
+
+        `eventual`: what the client wrote in requests before need not be seen.
+        """
         self.role = role
         self.reason = reason
+        self.eventual = eventual
+        self.token = token
 
     def __enter__(self) -> None:
         here = current_place.get()
@@ -101,10 +116,16 @@ def use_primary(view: Callable[..., Any] | None = None) -> Any:
 
 
 @overload
-def use_replica() -> Block: ...
+def use_replica(*, level: str = "session") -> Block: ...
 @overload
 def use_replica(view: View) -> View: ...
-def use_replica(view: Callable[..., Any] | None = None) -> Any:
-    """Read from a replica inside this block, function or view, also after writes; see `use_primary`."""
-    block = Block(REPLICA, "use_replica")
+def use_replica(view: Callable[..., Any] | None = None, *, level: str = "session") -> Any:
+    """Read from a replica inside this block, function or view, also after writes; see `use_primary`.
+
+    `level`: "session", the replica has what the client wrote in earlier requests, or "eventual", any replica. Raises
+    ValueError for another level.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"use_replica(level={level!r}): choose one of {', '.join(map(repr, LEVELS))}.")
+    block = Block(REPLICA, "use_replica", eventual=level == "eventual")
     return block if view is None else block(view)

@@ -44,7 +44,7 @@ class WriteWatch:
     def saw(self, unit: UnitOfWork | None, sql: Any) -> None:
         """Note a statement that is about to run on the primary; raises UnexpectedWrite where that is refused."""
         statement = classify(sql)
-        if not statement.writes:
+        if not statement.writes and not (statement.by_hand and self._is_for_the_primary(unit)):
             return
         unit = unit or self._policy.open_outside()
         if unit is None:
@@ -56,6 +56,10 @@ class WriteWatch:
         if record.verdict.role is REPLICA and unit.method is not None and statement.verb in {*DML, "WITH"}:
             self._unexpected_write(unit, statement, label)
         record.write()
+
+    def _is_for_the_primary(self, unit: UnitOfWork | None) -> bool:
+        """Answer whether the rules sent `unit` to the primary: what it selects by hand may well write."""
+        return unit is not None and self._policy.record(unit).verdict.role is PRIMARY
 
     def _unexpected_write(self, unit: UnitOfWork, statement: Statement, label: str | None) -> None:
         blocks = current_place.get().blocks

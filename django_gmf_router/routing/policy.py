@@ -6,6 +6,7 @@ The order is that of the table in docs/explanation/how-a-query-finds-its-databas
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django_gmf_router.decision import PRIMARY, REPLICA, Decision
@@ -33,14 +34,26 @@ PRIMARY_REASONS = (
     "atomic",
     "instance",
     "no_replica",
+    "consistency",
 )
+
+
+Blocks = tuple[OpenBlock, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """What the choice of a replica depends on: what the client wants to read at least, and who it is, if known."""
+
+    wanted: Any = None
+    key: str | None = None
 
 
 class Pool(Protocol):
     """WHICH replica: asked once per unit of work."""
 
-    def pick(self) -> str | None:
-        """Answer a replica's alias, or None where the primary has to serve."""
+    def pick(self, wanted: Any, key: str | None) -> tuple[str | None, str]:
+        """Answer a replica's alias and "", or None and the reason why the primary has to serve."""
 
     def is_mirrored(self, alias: str) -> bool:
         """Answer whether this is a test run in which reads of the replica `alias` use the primary's connection."""
@@ -61,15 +74,20 @@ class Policy:
         pool: Pool,
         outside: str,
         on_connection: Callable[[Any], None],
+        client: Callable[[UnitOfWork, Blocks], Client],
+        strong: bool = False,
     ) -> None:
         """Take the aliases of the cluster, its rules over requests, its replicas, and the role outside requests.
 
-        `on_connection` is given each thread's connection wrapper of the primary.
+        `on_connection` is given each thread's connection wrapper of the primary; `client` answers for whom a unit of
+        work reads, inside which blocks; `strong` sends all reads to the primary.
         """
         self.primary = primary
         self.aliases = aliases
         self.chooser = chooser
         self._pool = pool
+        self._client = client
+        self._strong = strong
         self._outside = Verdict(role=outside, reason="outside_request")
         self.connection = PrimaryConnection(primary, on_connection)
         self._for_instances = ClusterAlias(primary, aliases)
@@ -102,7 +120,7 @@ class Policy:
             return None
         unit = open_unit()
         if self._pool.primary_is_down() and unit is not None and self.record(unit).verdict.role is REPLICA:
-            return self._on_replica(unit, "no_primary", model)
+            return self._on_replica(unit, current_place.get().blocks, "no_primary", model)
         return self._on_primary(unit, "primary_model", model)
 
     def write(self, _model: Any, instance: Any) -> str | None:
@@ -134,6 +152,12 @@ class Policy:
         record = self.record(unit)
         return record.verdict.role is REPLICA and not record.wrote
 
+    def wanted(self) -> Any:
+        """Answer what the client of this context wants to read at least; None: anything."""
+        here = current_place.get()
+        unit = open_unit() or next((block.unit for block in here.blocks if block.unit), None)
+        return None if unit is None else self._client(unit, here.blocks).wanted
+
     def record(self, unit: UnitOfWork) -> ClusterRecord:
         """Answer what `unit` remembers of this cluster; rules 4 to 6 are computed when it is first asked."""
         record = unit.records.get(self.primary)
@@ -160,13 +184,16 @@ class Policy:
             return None
         unit = open_unit()
         blocks = current_place.get().blocks
-        if blocks:
-            return self._read_in_block(unit or blocks[-1].unit or UnitOfWork(), blocks[-1], model)
+        for block in reversed(blocks):
+            if block.role is PRIMARY:
+                return self._on_primary(unit or block.unit, block.reason, model)
+            if block.role is REPLICA:
+                return self._on_replica(unit or block.unit or UnitOfWork(), blocks, block.reason, model)
         if unit is None and not is_historical(model):
             unit = self.open_outside()
         if unit is None:
             return self._on_primary(None, "outside_request", model)
-        return self._read_in(unit, model, instance)
+        return self._read_in(unit, blocks, model, instance)
 
     def open_outside(self) -> UnitOfWork | None:
         """Open a unit of work outside requests, for this thread or task; None where the primary is read there."""
@@ -176,7 +203,7 @@ class Policy:
         current_place.set(unit)
         return unit
 
-    def _read_in(self, unit: UnitOfWork, model: Any, instance: Any) -> str:
+    def _read_in(self, unit: UnitOfWork, blocks: Blocks, model: Any, instance: Any) -> str:
         """Apply rules 5 to 10."""
         record = self.record(unit)
         if record.verdict.role is PRIMARY:
@@ -188,33 +215,36 @@ class Policy:
         elif instance is not None and self._is_on_primary(instance):
             reason = "instance"
         else:
-            self._decided(unit, record.decision or self._pick(record), model)
-            unit.latest = record
-            return record.answer
+            return self._on_replica(unit, blocks, record.verdict.reason, model)
         return self._on_primary(unit, reason, model)
 
-    def _pick(self, record: ClusterRecord) -> Decision:
-        """Pick the one replica that serves this unit of work."""
-        alias = self._pool.pick()
-        if alias is None:
-            decision, answer = self._because["no_replica"], self.primary
-        else:
-            decision = self._replica_decision(alias, record.verdict.reason)
-            answer = self._mirrored if self._pool.is_mirrored(alias) else alias
-        record.pick(decision, answer)
-        return decision
-
-    def _read_in_block(self, unit: UnitOfWork, block: OpenBlock, model: Any) -> str:
-        if block.role is PRIMARY:
-            return self._on_primary(unit, block.reason, model)
-        return self._on_replica(unit, block.reason, model)
-
-    def _on_replica(self, unit: UnitOfWork, reason: str, model: Any) -> str:
+    def _on_replica(self, unit: UnitOfWork, blocks: Blocks, reason: str, model: Any) -> str:
         record = self.record(unit)
-        picked = record.decision or self._pick(record)
-        decision = self._replica_decision(picked.alias, reason) if picked.role is REPLICA else picked
+        # A block that asks for other data than the rest of the unit of work has a replica of its own.
+        demanding = next((block for block in reversed(blocks) if block.demands), None)
+        if demanding is not None:
+            if self not in demanding.picks:
+                demanding.picks[self] = self._choose(self._client(unit, blocks), reason)
+            decision, answer = demanding.picks[self]
+        else:
+            if record.decision is None:
+                record.pick(*self._choose(self._client(unit, blocks), record.verdict.reason))
+            decision, answer = record.decision or self._because["no_replica"], record.answer
+        if decision.role is REPLICA and decision.reason != reason:
+            decision = self._replica_decision(decision.alias, reason)
         self._decided(unit, decision, model)
-        return record.answer
+        if not blocks and decision is record.decision:
+            unit.latest = record
+        return answer
+
+    def _choose(self, client: Client, reason: str) -> tuple[Decision, str]:
+        """Answer the decision on a replica for `client`, and the alias whose connection serves it."""
+        if self._strong:
+            return self._because["consistency"], self.primary
+        alias, why_not = self._pool.pick(client.wanted, client.key)
+        if alias is None:
+            return self._because[why_not], self.primary
+        return self._replica_decision(alias, reason), self._mirrored if self._pool.is_mirrored(alias) else alias
 
     def _on_primary(self, unit: UnitOfWork | None, reason: str, model: Any) -> str:
         self._decided(unit, self._because[reason], model)

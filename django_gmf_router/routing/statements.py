@@ -17,6 +17,7 @@ _TRANSACTION = frozenset(["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"
 _SESSION = frozenset(["SET", "RESET", "PRAGMA"])
 _READS = frozenset(["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DECLARE", "FETCH", "CLOSE"])
 _MODIFIES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|INTO|TRUNCATE|nextval|setval)\b", re.IGNORECASE)
+_BY_THE_ORM = re.compile(r"""SELECT (?:DISTINCT )?(?:["`]|COUNT\(|\(?(?:1|%s)\)? AS ["`]a["`])""")
 _TABLE = re.compile(
     r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM(?:\s+ONLY)?|MERGE\s+INTO)\s+"
     r"""(?:["`\w]+\.)?(?:"([^"]+)"|`([^`]+)`|(\w+))""",
@@ -26,11 +27,15 @@ _TABLE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What the guard knows of a statement: its verb in capitals ("" unknown), whether it writes, its target table."""
+    """What the guard knows of a statement: its verb in capitals ("" unknown), whether it writes, its target table.
+
+    by_hand: a SELECT that does not look like the ORM's own: it may call a function that writes.
+    """
 
     verb: str
     writes: bool
     table: str | None
+    by_hand: bool = False
 
 
 def classify(sql: Any) -> Statement:
@@ -43,6 +48,6 @@ def _classify(sql: str) -> Statement:
     found = _VERB.match(sql)
     verb = found[1].upper() if found else ""
     if verb in _TRANSACTION | _SESSION or (verb in _READS and not _MODIFIES.search(sql)):
-        return Statement(verb=verb, writes=False, table=None)
+        return Statement(verb=verb, writes=False, table=None, by_hand=verb in _READS and not _BY_THE_ORM.match(sql))
     target = _TABLE.search(sql)
     return Statement(verb=verb, writes=True, table=target and (target[1] or target[2] or target[3]))

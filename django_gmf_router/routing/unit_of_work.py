@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django_gmf_router.decision import REPLICA, Decision
 from django_gmf_router.routing.db_chooser import WRITE_METHOD, Verdict
@@ -56,7 +56,7 @@ class UnitOfWork:
     request, an attribute of a shared object does not.
     """
 
-    __slots__ = ("closed", "decision", "failure", "latest", "method", "moves", "path", "records", "request")
+    __slots__ = ("closed", "decision", "failure", "latest", "method", "moves", "path", "records", "request", "tokens")
     blocks: tuple[OpenBlock, ...] = ()
 
     def __init__(self, request: HttpRequest | None = None) -> None:
@@ -69,9 +69,21 @@ class UnitOfWork:
         self.records: dict[str, ClusterRecord] = {}
         # How often reads moved to another node, and the failure that made the response a 503.
         self.moves = 0
+        # What the client brought, by where it is kept; filled when a replica is picked.
+        self.tokens: dict[Any, Any] = {}
         self.failure: BaseException | None = None
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
         self.latest = NO_RECORD
+
+    @property
+    def wrote(self) -> bool:
+        """Whether it has written to a primary."""
+        return any(record.wrote for record in self.records.values())
+
+    def has_written(self, cluster: str) -> bool:
+        """Answer whether it has written to the primary of `cluster`."""
+        record = self.records.get(cluster)
+        return record is not None and record.wrote
 
     @property
     def unit(self) -> UnitOfWork:

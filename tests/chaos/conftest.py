@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from tests.chaos.runs import RUNS
+from tests.chaos.runs import NOTES, RUNS
 from tests.chaos.sites import COMBINATIONS, ChaosSite, chaos_site
 from tests.cluster.sites import environment, manage
 
@@ -34,10 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    if RUNS:
+    lines = [*(run.line() for run in RUNS), *NOTES]
+    if lines:
         terminalreporter.section("what the faults did")
-        for run in RUNS:
-            terminalreporter.line(run.line())
+    for line in lines:
+        terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

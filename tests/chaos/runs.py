@@ -17,6 +17,8 @@ FAST_SECONDS = 1.0
 RETURN_SECONDS = 3 * INTERVAL
 RUNS: list[Run] = []
 """All runs, whose figures are printed at the end."""
+NOTES: list[str] = []
+"""What else is printed then."""
 
 
 class Run:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
+from django.db import connections
 
 from django_gmf_router.routing.unit_of_work import NOWHERE, current_place
 
@@ -15,12 +17,19 @@ _asgi = get_asgi_application()
 
 
 def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Serve a request; the header X-Left says whether the worker's context was as empty after it as before."""
+    """Serve a request, and add headers.
+
+    X-Left: whether the worker's context was as empty after it as before; X-Queries: how many statements each alias ran.
+    """
     before = current_place.get() is NOWHERE
+    for connection in connections.all():
+        connection.force_debug_cursor = True
 
     def start(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
         left = before and current_place.get() is NOWHERE
-        return start_response(status, [*headers, ("X-Left", "nothing" if left else "something")], *args)
+        queries = {connection.alias: len(connection.queries_log) for connection in connections.all()}
+        more = [("X-Left", "nothing" if left else "something"), ("X-Queries", json.dumps(queries))]
+        return start_response(status, [*headers, *more], *args)
 
     return _wsgi(environ, start)
 

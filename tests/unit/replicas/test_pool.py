@@ -7,12 +7,14 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import utils as test_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
 from django_gmf_router.conf import ReplicaConfig
 from django_gmf_router.replicas.balancers import WeightedRandom
+from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.pool import ReplicaPool
 
@@ -21,17 +23,25 @@ def pool(**weights: float) -> ReplicaPool:
     points = itertools.cycle(number / 100 for number in range(100))
     replicas = [ReplicaConfig(alias=alias, weight=weight) for alias, weight in weights.items()]
     monitor = Monitor(primary="default", replicas=list(weights))
-    return ReplicaPool(primary="default", replicas=replicas, balancer=WeightedRandom(points.__next__), monitor=monitor)
+    freshness = Freshness(primary="default", monitor=monitor, connection=connections.__getitem__, balanced=set())
+    return ReplicaPool(
+        primary="default",
+        replicas=replicas,
+        balancer=WeightedRandom(points.__next__),
+        monitor=monitor,
+        freshness=freshness,
+        window_seconds=5,
+    )
 
 
 @pytest.mark.usefixtures("unmirrored")
 def test_replicas_are_picked_in_proportion_to_their_weights() -> None:
     weighted = pool(replica_1=3, replica_2=1)
-    assert Counter(weighted.pick() for _ in range(100)) == {"replica_1": 75, "replica_2": 25}
+    assert Counter(weighted.pick()[0] for _ in range(100)) == {"replica_1": 75, "replica_2": 25}
 
 
 def test_no_replica_is_none() -> None:
-    assert pool().pick() is None
+    assert pool().pick() == (None, "no_replica")
 
 
 @given(st.lists(st.floats(0.001, 1000), min_size=1, max_size=5), st.floats(0, 1, exclude_max=True))

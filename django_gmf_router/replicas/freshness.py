@@ -1,0 +1,94 @@
+"""Has a node replayed what a client wrote?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import Error
+
+from django_gmf_router import positions
+from django_gmf_router.marks import Mark
+from django_gmf_router.replicas.health import State
+from django_gmf_router.replicas.monitor import Monitor
+
+REPLAYED = "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text"
+
+
+class Freshness:
+    """What is known of the positions of the nodes of one cluster, and how to ask for what is not."""
+
+    def __init__(self, *, primary: str, monitor: Monitor, connection: Callable[[str], Any], balanced: set[str]) -> None:
+        """Take who watches, what answers the wrapper of an alias, and the aliases that are more than one server."""
+        self._primary = primary
+        self._monitor = monitor
+        self._connection = connection
+        self._balanced = balanced
+        # By alias the generation of the node and the largest position that it was seen to have replayed.
+        self._replayed: dict[str, tuple[int, int]] = {}
+
+    def is_of_this_history(self, mark: Mark) -> bool:
+        """Answer whether the primary of now goes on where the one that `mark` names stood.
+
+        After a promotion the same position may hold other data: then, and while no primary is known, nobody can tell.
+        """
+        primary = self._monitor.health(self._primary)
+        if primary.state != State.UP or primary.timeline is None or mark.timeline != primary.timeline:
+            return False
+        return None in {mark.system_identifier, primary.system_identifier} or (
+            mark.system_identifier == primary.system_identifier
+        )
+
+    def is_known_to_have(self, alias: str, position: int) -> bool:
+        """Answer whether the connection of `alias` is known to see `position`, at no cost: positions only grow.
+
+        Not where an alias is several servers, nor where this thread's connection has moved, nor where the server was
+        started anew since it was asked: after a crash it may replay what it had replayed before once more.
+        """
+        if alias in self._balanced or not self._is_at_home(alias):
+            return False
+        health = self._monitor.health(alias)
+        known = health.position or 0
+        generation, replayed = self._replayed.get(alias, (health.generation, 0))
+        if generation == health.generation:
+            known = max(known, replayed)
+        return known >= position and self._monitor.is_connected(alias)
+
+    def has(self, alias: str, position: int) -> bool:
+        """Ask on the connection in use whether it sees `position`: one query, on the replica.
+
+        False where it cannot be asked: in an event loop's thread, or as the node fails.
+        """
+        try:
+            with self._connection(alias).cursor() as cursor:
+                cursor.execute(REPLAYED)
+                return self._note(alias, *cursor.fetchone()) >= position
+        except (Error, SynchronousOnlyOperation):
+            return False
+
+    def sees(self, connection: Any, mark: Mark) -> bool:
+        """Ask on a driver's new connection to a replica whether it sees what `mark` says."""
+        if mark.position is None or not self.is_of_this_history(mark):
+            return False
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(REPLAYED)
+            in_recovery, replayed = cursor.fetchone()
+        return bool(in_recovery and replayed) and positions.parse(replayed) >= mark.position
+
+    def _note(self, alias: str, in_recovery: bool, replayed: str | None) -> int:
+        wrapper = self._connection(alias)
+        if not in_recovery:
+            # A read that moved to the primary sees all; a replica that was promoted is on a timeline of its own.
+            return positions.LARGEST if getattr(wrapper, "node", alias) == self._primary else 0
+        position = positions.parse(replayed) if replayed else 0
+        if self._is_at_home(alias):
+            generation = self._monitor.health(alias).generation
+            known = self._replayed.get(alias, (generation, 0))
+            self._replayed[alias] = (generation, max(position, known[1] if known[0] == generation else 0))
+        return position
+
+    def _is_at_home(self, alias: str) -> bool:
+        wrapper = self._connection(alias)
+        return wrapper.connection is None or getattr(wrapper, "node", alias) in {alias, None}

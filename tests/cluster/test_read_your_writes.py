@@ -1,0 +1,209 @@
+"""Does a client read what it wrote, whatever the replicas have replayed, and at which price?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from django_gmf_router.testing import LocalCluster
+from tests.cluster.sites import DRIVERS, SERVERS, Site, environment, manage, served
+
+HEALTH = {"INTERVAL": 0.2, "TIMEOUT": 2.0, "MAX_LAG": 60.0}
+PAIRS = list(zip(SERVERS, DRIVERS, strict=True))
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def lagging_site(request: pytest.FixtureRequest, migrated: LocalCluster) -> Iterator[Site]:
+    """The site, whose replicas may lag for a minute before anybody minds."""
+    server, driver = request.param
+    with served(server, environment(migrated, driver, {"HEALTH": HEALTH}), workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def counted_site(migrated: LocalCluster) -> Iterator[Site]:
+    """The site under one worker of one thread, which counts its statements."""
+    with served("gunicorn", environment(migrated, router={"HEALTH": HEALTH}), workers=1, threads=1) as running:
+        yield running
+
+
+def client_of(site: Site, **kwargs: Any) -> httpx.Client:
+    return httpx.Client(base_url=site.url, timeout=30, **kwargs)
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.05)
+
+
+def paused(cluster: LocalCluster) -> None:
+    for node in ("replica_1", "replica_2"):
+        cluster.pause(node)
+
+
+def queries(response: httpx.Response) -> dict[str, int]:
+    found = json.loads(response.headers["X-Queries"])
+    return {alias: number for alias, number in found.items() if number}
+
+
+@pytest.mark.parametrize("path", ["/save", "/save-async", "/save-on-commit", "/save?fail"])
+def test_a_client_that_wrote_reads_the_primary_until_a_replica_has_it(
+    gmf_cluster: LocalCluster, lagging_site: Site, path: str
+) -> None:
+    with client_of(lagging_site) as writer, client_of(lagging_site) as reader:
+        until(lambda: writer.get("/one-read").json()["role"] == "replica")
+        paused(gmf_cluster)
+        assert writer.post(path).status_code in {201, 500}
+        for _ in range(3):
+            assert writer.get("/one-read").json()["reason"] == "consistency"
+        assert reader.get("/one-read").json()["reason"] == "read_method"
+        gmf_cluster.resume("replica_1")
+        gmf_cluster.wait_for_replay("replica_1")
+        until(lambda: writer.get("/one-read").json()["role"] == "replica")
+        assert {writer.get("/one-read").json()["alias"] for _ in range(10)} <= {"replica_1", "default"}
+
+
+def test_the_token_is_a_cookie_that_only_writes_set(lagging_site: Site) -> None:
+    with client_of(lagging_site) as client:
+        assert "Set-Cookie" not in client.get("/one-read").headers
+        assert "Set-Cookie" not in client.post("/only-read").headers
+        cookie = client.post("/save").headers["Set-Cookie"]
+        assert cookie.startswith("gmf_token=")
+        for attribute in ("HttpOnly", "SameSite=Lax", "Max-Age=60", "Path=/"):
+            assert attribute in cookie
+        assert "Set-Cookie" not in client.get("/one-read").headers
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["forged", "1!", "1!1a206a68d2e!default!7!1!ffffffff:AAAA", "x" * 8000, "ÿ", ""],
+    ids=["forged", "truncated", "bad signature", "8 KB", "not ascii", "empty"],
+)
+def test_a_token_that_is_not_ours_is_no_error_and_pins_nobody(lagging_site: Site, token: str) -> None:
+    response = httpx.get(f"{lagging_site.url}/one-read", headers={"Cookie": f"gmf_token={token}".encode()}, timeout=30)
+    assert response.status_code == 200
+    assert response.json()["reason"] == "read_method"
+
+
+def test_the_price_in_queries(gmf_cluster: LocalCluster, counted_site: Site) -> None:
+    with client_of(counted_site) as client:
+        until(lambda: client.get("/one-read").json()["role"] == "replica")
+        for _ in range(10):  # each replica's connection makes its first statements
+            client.get("/one-read")
+        assert sum(queries(client.get("/one-read")).values()) == 1
+        assert queries(client.post("/save")) == {"default": 2}
+        gmf_cluster.wait_for_replay()
+        first = client.get("/one-read")
+        assert first.json()["role"] == "replica"
+        assert sum(queries(first).values()) <= 2
+        assert "default" not in queries(first)
+
+        def costs_nothing() -> bool:
+            return sum(queries(client.get("/one-read")).values()) == 1
+
+        until(costs_nothing)
+        for _ in range(10):
+            assert costs_nothing()
+
+
+def test_an_eventual_read_takes_any_replica_and_read_after_a_fresh_one(
+    gmf_cluster: LocalCluster, lagging_site: Site
+) -> None:
+    with client_of(lagging_site) as writer, client_of(lagging_site) as worker:
+        until(lambda: writer.get("/one-read").json()["role"] == "replica")
+        paused(gmf_cluster)
+        writer.post("/save")
+        assert writer.get("/eventual").json()["role"] == "replica"
+        token = writer.cookies["gmf_token"].strip('"')
+        assert worker.get("/after", params={"token": token}).json()["reason"] == "consistency"
+        assert worker.get("/after", params={"token": "forged"}).json()["role"] in {"primary", "replica"}
+        gmf_cluster.resume("replica_2")
+        gmf_cluster.wait_for_replay("replica_2")
+        until(lambda: worker.get("/after", params={"token": token}).json()["alias"] == "replica_2")
+
+
+@pytest.mark.parametrize("store", ["header", "cache"])
+def test_other_stores_keep_the_promise_too(gmf_cluster: LocalCluster, migrated: Any, store: str) -> None:
+    router = {"HEALTH": HEALTH, "CONSISTENCY": {"STORE": store}}
+    with served("gunicorn", environment(gmf_cluster, router=router), workers=1) as site, client_of(site) as client:
+        until(lambda: client.get("/one-read").json()["role"] == "replica")
+        paused(gmf_cluster)
+        client.headers["Authorization"] = "Bearer a-client"
+        answer = client.post("/save")
+        assert "Set-Cookie" not in answer.headers
+        if store == "header":
+            client.headers["GMF-Consistency-Token"] = answer.headers["GMF-Consistency-Token"]
+        assert client.get("/one-read").json()["reason"] == "consistency"
+        assert httpx.get(f"{site.url}/one-read", timeout=30).json()["reason"] == "read_method"
+
+
+@pytest.mark.parametrize(("level", "reason"), [("eventual", "read_method"), ("strong", "consistency")])
+def test_the_other_levels(gmf_cluster: LocalCluster, migrated: Any, level: str, reason: str) -> None:
+    router = {"HEALTH": HEALTH, "CONSISTENCY": {"LEVEL": level}}
+    with served("gunicorn", environment(gmf_cluster, router=router), workers=1) as site, client_of(site) as client:
+        answer = client.post("/save")
+        assert "Set-Cookie" not in answer.headers
+        assert client.get("/one-read").json()["reason"] == reason
+
+
+def test_a_stable_balancer_gives_a_session_the_same_replica_while_it_is_up(
+    gmf_cluster: LocalCluster, migrated: Any
+) -> None:
+    router = {"HEALTH": HEALTH, "BALANCER": "stable"}
+    with served("gunicorn", environment(gmf_cluster, router=router)) as site:
+        seen = set()
+        for number in range(12):
+            with client_of(site, cookies={"sessionid": f"session-{number}"}) as client:
+                (alias,) = {client.get("/one-read").json()["alias"] for _ in range(5)}
+                seen.add(alias)
+        assert seen == {"replica_1", "replica_2"}
+
+
+def test_no_token_is_served_by_a_stray_replica_that_is_ahead_on_the_old_timeline(
+    gmf_cluster: LocalCluster, migrated: Any
+) -> None:
+    env = environment(gmf_cluster, router={"HEALTH": HEALTH})
+    databases = json.loads(env["GMF_TEST_DATABASES"])
+    gmf_cluster.pause("replica_2")
+    with served("gunicorn", env, workers=1) as site, client_of(site) as client:
+        until(lambda: client.get("/one-read").json()["role"] == "replica")
+        client.post("/save")
+        gmf_cluster.wait_for_replay("replica_1")
+        token = client.cookies["gmf_token"]
+    # replica_2, behind, becomes the primary; replica_1 has what the token says, of a history that was given up.
+    gmf_cluster.kill("primary")
+    gmf_cluster.resume("replica_2")
+    gmf_cluster.promote("replica_2")
+    databases["default"] = {**databases["replica_2"], "OPTIONS": {}}
+    del databases["replica_2"]
+    env = {**env, "GMF_TEST_DATABASES": json.dumps(databases)}
+    env["GMF_TEST_ROUTER"] = json.dumps({"HEALTH": HEALTH, "REPLICAS": ["replica_1"]})
+    with served("gunicorn", env, workers=1) as site, client_of(site, cookies={"gmf_token": token}) as client:
+        until(lambda: httpx.get(f"{site.url}/one-read", timeout=30).status_code == 200)
+        for _ in range(20):
+            assert client.get("/one-read").json()["reason"] in {"consistency", "no_replica"}
+
+
+def test_a_script_tells_a_worker_what_to_wait_for(gmf_cluster: LocalCluster, migrated: Any) -> None:
+    env = environment(gmf_cluster, router={"HEALTH": HEALTH})
+    script = (
+        "from django_gmf_router import consistency_token, read_after, use_replica, current_decision\n"
+        "from tests.library.models import Author\n"
+        "Author.objects.create(name='by a script')\n"
+        "token = consistency_token()\n"
+        "with use_replica():\n    Author.objects.count()\n    print(current_decision().reason)\n"
+        "with read_after(token), use_replica():\n    Author.objects.count()\n    print(current_decision().reason)\n"
+        "with read_after('expired'), use_replica(level='eventual'):\n    pass\n"
+        "with read_after('expired'):\n    Author.objects.count()\n    print(current_decision().reason)\n"
+    )
+    paused(gmf_cluster)
+    done = manage(env, "shell", "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-3:] == ["use_replica", "consistency", "consistency"]

@@ -1,0 +1,199 @@
+"""Is a replica taken to have a position only where that is sure?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from django_gmf_router import positions
+from django_gmf_router.conf import ReplicaConfig
+from django_gmf_router.marks import Mark
+from django_gmf_router.replicas.balancers import Stable, WeightedRandom
+from django_gmf_router.replicas.freshness import Freshness
+from django_gmf_router.replicas.health import State
+from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.pool import ReplicaPool, Wanted
+
+MARK = Mark(cluster="default", system_identifier="7", timeline=3, position=100)
+REPLICAS = ("replica_1", "replica_2")
+
+
+class Server:
+    """A connection wrapper whose server answers one row, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.connection: Any = object()
+        self.node: str | None = None
+        self.row: tuple[bool, str | None] = (True, "0/0")
+        self.asked = 0
+
+    def cursor(self) -> Any:
+        self.asked += 1
+        return self
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        return None
+
+    def execute(self, sql: str) -> None:
+        assert "pg_last_wal_replay_lsn" in sql
+
+    def fetchone(self) -> Any:
+        return self.row
+
+
+class Site:
+    """A cluster of which everything is known that a test says."""
+
+    def __init__(self, balanced: set[str] | None = None) -> None:
+        self.monitor = Monitor(primary="default", replicas=REPLICAS)
+        self.connected = set(REPLICAS)
+        self.monitor.is_connected = lambda alias: alias in self.connected  # type: ignore[method-assign]
+        self.monitor.ensure = lambda: None  # type: ignore[method-assign]
+        self.servers = {alias: Server() for alias in REPLICAS}
+        self.freshness = Freshness(
+            primary="default", monitor=self.monitor, connection=self.servers.__getitem__, balanced=balanced or set()
+        )
+        self.knows("default", timeline=3, system_identifier="7")
+
+    def knows(self, alias: str, **changes: Any) -> None:
+        known = {**self.monitor.snapshot, alias: replace(self.monitor.health(alias), **changes)}
+        self.monitor.snapshot = MappingProxyType(known)
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def test_a_position_that_the_monitor_saw_costs_no_question(site: Site) -> None:
+    site.knows("replica_1", position=100)
+    site.knows("replica_2", position=99)
+    assert site.freshness.is_known_to_have("replica_1", 100)
+    assert not site.freshness.is_known_to_have("replica_2", 100)
+    assert [server.asked for server in site.servers.values()] == [0, 0]
+
+
+def test_what_was_asked_once_is_remembered(site: Site) -> None:
+    site.servers["replica_1"].row = (True, positions.format_position(150))
+    assert site.freshness.has("replica_1", 100)
+    assert site.freshness.is_known_to_have("replica_1", 150)
+    assert not site.freshness.is_known_to_have("replica_1", 151)
+
+
+def test_what_was_asked_before_the_server_came_back_is_forgotten(site: Site) -> None:
+    site.servers["replica_1"].row = (True, positions.format_position(150))
+    site.freshness.has("replica_1", 100)
+    site.knows("replica_1", generation=1)
+    assert not site.freshness.is_known_to_have("replica_1", 100)
+
+
+def test_what_is_known_does_not_count_when_the_server_went_away_since(site: Site) -> None:
+    site.knows("replica_1", position=100)
+    site.connected.clear()
+    assert not site.freshness.is_known_to_have("replica_1", 100)
+
+
+def test_a_connection_that_moved_is_asked(site: Site) -> None:
+    site.knows("replica_1", position=100)
+    site.servers["replica_1"].node = "replica_2"
+    assert not site.freshness.is_known_to_have("replica_1", 100)
+    site.servers["replica_1"].row = (True, positions.format_position(150))
+    assert site.freshness.has("replica_1", 100)
+    site.servers["replica_1"].node = None
+    assert not site.freshness.is_known_to_have("replica_1", 150)
+
+
+def test_a_balanced_alias_is_asked_each_time() -> None:
+    site = Site(balanced={"replica_1"})
+    site.knows("replica_1", position=100)
+    assert not site.freshness.is_known_to_have("replica_1", 100)
+
+
+def test_a_replica_that_was_promoted_has_nothing_and_the_primary_all(site: Site) -> None:
+    site.servers["replica_1"].row = (False, None)
+    assert not site.freshness.has("replica_1", 100)
+    site.servers["replica_1"].node = "default"
+    assert site.freshness.has("replica_1", 100)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"timeline": 4},
+        {"timeline": None},
+        {"system_identifier": "8"},
+        {"state": State.DOWN},
+    ],
+)
+def test_a_mark_of_another_history_is_served_by_the_primary(site: Site, changes: dict[str, Any]) -> None:
+    site.knows("replica_1", position=1000)
+    assert site.freshness.is_of_this_history(MARK)
+    site.knows("default", **changes)
+    assert not site.freshness.is_of_this_history(MARK)
+
+
+def pool(site: Site, now: float = 0.0) -> ReplicaPool:
+    replicas = [ReplicaConfig(alias=alias) for alias in REPLICAS]
+    return ReplicaPool(
+        primary="default",
+        replicas=replicas,
+        balancer=WeightedRandom(lambda: 0.0),
+        monitor=site.monitor,
+        freshness=site.freshness,
+        window_seconds=5,
+        clock=lambda: now,
+    )
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_the_pool_prefers_who_is_known_to_have_it_then_asks_then_leaves_it_to_the_primary(site: Site) -> None:
+    wanted = Wanted(mark=MARK, time=0.0)
+    assert pool(site).pick(wanted) == (None, "consistency")
+    site.servers["replica_1"].row = (True, positions.format_position(100))
+    assert pool(site).pick(wanted) == ("replica_1", "")
+    fresh = Site()
+    fresh.knows("replica_2", position=100)
+    assert pool(fresh).pick(wanted) == ("replica_2", "")
+    assert fresh.servers["replica_1"].asked == 0
+
+
+@pytest.mark.usefixtures("unmirrored")
+@pytest.mark.parametrize(("now", "expected"), [(4.9, (None, "consistency")), (5.1, ("replica_1", ""))])
+def test_a_write_without_a_position_counts_for_the_window(site: Site, now: float, expected: tuple[Any, str]) -> None:
+    wanted = Wanted(mark=replace(MARK, position=None), time=0.0)
+    assert pool(site, now).pick(wanted) == expected
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_replicas_that_are_down_or_lag_are_not_picked(site: Site) -> None:
+    site.knows("replica_1", state=State.DOWN)
+    assert pool(site).pick() == ("replica_2", "")
+    site.knows("replica_2", state=State.LAGGING)
+    assert pool(site).pick() == (None, "no_replica")
+
+
+def test_a_stable_balancer_moves_only_the_clients_of_the_replica_that_went() -> None:
+    stable = Stable(WeightedRandom(lambda: 0.0))
+    three = [("replica_1", 1.0), ("replica_2", 1.0), ("replica_3", 2.0)]
+    before = {f"client {number}": stable.pick(three, f"client {number}") for number in range(400)}
+    after = {key: stable.pick(three[:2], key) for key in before}
+    assert {alias: list(before.values()).count(alias) > 60 for alias, _ in three} == dict.fromkeys(dict(three), True)
+    assert list(before.values()).count("replica_3") > 140
+    assert all(after[key] == alias for key, alias in before.items() if alias != "replica_3")
+    assert stable.pick(three) == "replica_1"
+
+
+def test_a_read_is_asked_of_nobody_in_an_event_loop(site: Site) -> None:
+    from django.core.exceptions import SynchronousOnlyOperation
+
+    def refuse(alias: str) -> Any:
+        return SimpleNamespace(cursor=lambda: (_ for _ in ()).throw(SynchronousOnlyOperation()), connection=object())
+
+    freshness = Freshness(primary="default", monitor=site.monitor, connection=refuse, balanced=set())
+    assert not freshness.has("replica_1", 100)

@@ -35,7 +35,7 @@ from django_gmf_router.routing import guard, moves, outside
 from django_gmf_router.routing.db_chooser import DbChooser
 from django_gmf_router.routing.explain import Explanation, rules_that_hold
 from django_gmf_router.routing.guard import WriteWatch
-from django_gmf_router.routing.policy import Blocks, Client, Policy
+from django_gmf_router.routing.policy import ANYBODY, Blocks, Client, Policy
 from django_gmf_router.routing.primary_models import is_primary_model, labels_by_table
 from django_gmf_router.routing.unit_of_work import UnitOfWork
 
@@ -148,7 +148,8 @@ def _client(config: ClusterConfig, keeper: Keeper, unit: UnitOfWork, blocks: Blo
     tokens = [block.token for block in blocks if block.token is not None]
     if config.consistency.level == "session" and not any(block.eventual for block in blocks):
         tokens.append(token_of(unit, keeper))
-    return Client(wanted=_wanted(config.primary, tokens), key=_key(config, unit))
+    wanted, key = _wanted(config.primary, tokens), _key(config, unit)
+    return ANYBODY if wanted is None and key is None else Client(wanted=wanted, key=key)
 
 
 def _wanted(primary: str, tokens: Iterable[Token | None]) -> Wanted | None:
@@ -173,6 +174,8 @@ def token_of(unit: UnitOfWork, keeper: Keeper) -> Token | None:
     """Answer the token that the client of `unit` brought; verified once."""
     if unit.request is None:
         return None
+    if unit.tokens is None:
+        unit.tokens = {}
     if keeper not in unit.tokens:
         unit.tokens[keeper] = keeper.token_of(unit.request)
     found: Token | None = unit.tokens[keeper]

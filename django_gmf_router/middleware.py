@@ -45,7 +45,7 @@ class RoutingMiddleware:
         response = None
         try:
             response = _respond(unit, self._get_response(request))
-            if unit.wrote:
+            if unit.records and unit.wrote:
                 clusters.remember(unit, request, response)
         finally:
             current_place.reset(token)
@@ -57,7 +57,7 @@ class RoutingMiddleware:
         response = None
         try:
             response = _respond(unit, await self._get_response(request))
-            if unit.wrote:
+            if unit.records and unit.wrote:
                 # In the thread that wrote, or as far as anybody can tell: its connection is open and knows.
                 await sync_to_async(clusters.remember)(unit, request, response)
         finally:

@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import hypothesis
 import pytest
 from django.db import connections
 from django.test import RequestFactory
 
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place, entered
+
+# How long a test takes is the benchmarks' business, and this machine may be busy.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 OpenUnit = Callable[..., AbstractContextManager[UnitOfWork]]
 

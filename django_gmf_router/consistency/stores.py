@@ -55,7 +55,9 @@ class CookieStore:
 
     def read(self, request: HttpRequest) -> str | None:
         """Answer the cookie's value; of two cookies of the name the last."""
-        return request.COOKIES.get(self._name)
+        # Parsing the cookies costs more than all else here, and few requests have this one.
+        sent = request.META.get("HTTP_COOKIE")
+        return request.COOKIES.get(self._name) if sent is None or self._name in sent else None
 
     def write(self, request: HttpRequest, response: HttpResponseBase, text: str, max_age: float) -> None:
         """Set the cookie; it ends by itself."""

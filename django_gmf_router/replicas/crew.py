@@ -33,8 +33,8 @@ class AnyProbe(Protocol):
         """Close what is open."""
 
 
-Outbox = SimpleQueue["Answer | str | None"]
-"""Answers; the alias of a node whose thread gave none; None to wake the reader."""
+Outbox = SimpleQueue["Answer | Worker | None"]
+"""Answers; a worker that has ended; None to wake the reader."""
 
 
 class Worker:
@@ -43,7 +43,7 @@ class Worker:
     def __init__(self, alias: str, probe: AnyProbe, outbox: Outbox, clock: Callable[[], float]) -> None:
         """Start the thread."""
         self.probe = probe
-        self._alias = alias
+        self.alias = alias
         self._outbox = outbox
         self._clock = clock
         self._inbox: SimpleQueue[bool] = SimpleQueue()
@@ -63,17 +63,19 @@ class Worker:
             while self._inbox.get():
                 self._outbox.put(self._measure())
         finally:
-            self._outbox.put(self._alias)
-            self.probe.close()
+            try:
+                self.probe.close()
+            finally:
+                self._outbox.put(self)
 
     def _measure(self) -> Answer:
         started_at = self._clock()
         reading = PROBE_FAILED
-        with events.Surviving(self._alias, "probing"):
+        with events.Surviving(self.alias, "probing"):
             reading = self.probe.read()
         if reading is PROBE_FAILED:
             self.probe.close()
-        return Answer(alias=self._alias, reading=reading, started_at=started_at, finished_at=self._clock())
+        return Answer(alias=self.alias, reading=reading, started_at=started_at, finished_at=self._clock())
 
 
 class Crew:
@@ -122,9 +124,13 @@ class Crew:
     def join(self) -> None:
         """Wait for the threads, not for those that hang in a connection."""
         deadline = self._clock() + JOIN_SECONDS
-        for thread in (self.thread, *(worker.thread for worker in self._workers.values())):
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - self._clock()))
+        self._join(self.thread, deadline)
+        for worker in list(self._workers.values()):
+            self._join(worker.thread, deadline)
+
+    def _join(self, thread: threading.Thread, deadline: float) -> None:
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - self._clock()))
 
     def _run(self) -> None:
         try:
@@ -154,9 +160,11 @@ class Crew:
             self._take(self._outbox.get(timeout=max(0.0, until - self._clock())))
         self._rounds.stood_still(max(0.0, self._clock() - until))
 
-    def _take(self, answer: Answer | str | None) -> None:
-        if isinstance(answer, str):
-            self._rounds.answered(answer)
+    def _take(self, answer: Answer | Worker | None) -> None:
+        if isinstance(answer, Worker):
+            # Its thread may still be seen alive: it must not be asked again.
+            self._workers.pop(answer.alias, None)
+            self._rounds.answered(answer.alias)
         elif answer is not None and self._rounds.answered(answer.alias):
             self._guarded(self._on_answer, answer)
 
@@ -172,7 +180,7 @@ class Crew:
 
     def _worker(self, alias: str) -> Worker:
         worker = self._workers.get(alias)
-        if worker is None or not worker.thread.is_alive():
+        if worker is None:
             worker = Worker(alias, self._make_probe(alias), self._outbox, self._clock)
             self._workers[alias] = worker
         return worker

@@ -49,6 +49,9 @@ class Client:
     key: str | None = None
 
 
+ANYBODY = Client()
+
+
 class Pool(Protocol):
     """WHICH replica: asked once per unit of work."""
 

@@ -70,7 +70,7 @@ class UnitOfWork:
         # How often reads moved to another node, and the failure that made the response a 503.
         self.moves = 0
         # What the client brought, by where it is kept; filled when a replica is picked.
-        self.tokens: dict[Any, Any] = {}
+        self.tokens: dict[Any, Any] | None = None
         self.failure: BaseException | None = None
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
         self.latest = NO_RECORD

@@ -78,8 +78,10 @@ def test_the_lag_is_unknown_once_the_primary_is_down_not_at_its_first_failure(cl
     assert cluster.replica(2.0, 2.1).lag == 1.0
     cluster.primary(3.0, 3.0, failed)
     assert cluster.replica(3.0, 3.1).lag is None
-    cluster.primary(4.0, 4.0)
-    assert cluster.replica(4.0, 4.1).lag == 0.0
+    cluster.primary(4.0, 4.0, replace(PRIMARY, position=200))
+    assert cluster.replica(4.0, 4.1).lag is None
+    cluster.primary(5.0, 5.0, replace(PRIMARY, position=200))
+    assert cluster.replica(5.0, 5.1).lag == 4.0
 
 
 def test_a_primary_that_a_request_could_not_reach_makes_the_lag_unknown(cluster: Cluster) -> None:

@@ -41,6 +41,7 @@ class Server:
             del self.answers[0]
             raise DriverError("connection refused")
         self.near, self.far = socket.socketpair()
+        self.near.settimeout(10)  # by which a test fails
         return self
 
     def fileno(self) -> int:

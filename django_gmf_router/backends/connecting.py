@@ -101,9 +101,12 @@ class Attempt:
         if pool:
             pool.timeout = min(pool.timeout, self._limit_seconds)  # Half a minute by default.
         connection = self._own(self._params)
-        while pool and is_gone(connection):
-            pool.putconn(connection)  # Opened before its server went; the pool throws it away.
-            connection = self._own(self._params)
+        if pool and is_gone(connection):
+            # Opened before its server went, which libpq has not noticed: the pool throws away only what is closed. It
+            # would wait for a new one; whether there is a server is told at once without it.
+            connection.close()
+            pool.putconn(connection)
+            connection = self._wrapper.Database.connect(**self._params)
         return connection
 
     def _note(self, node: str, error: Exception, seconds: float) -> None:

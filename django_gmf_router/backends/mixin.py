@@ -57,6 +57,10 @@ class ReplicaConnectionMixin:
         self.generation = cluster.nodes.generation(self.node)
         self.avoided = None
         cluster.nodes.sockets.hold(self.node, connection)
+        if getattr(self, "pool", None) and connection._pool is None:  # noqa: SLF001  as Django asks it in _close()
+            # What a pool does with each of its own: time zone and role.
+            self._configure_connection(connection)  # type: ignore[attr-defined]
+            connection.commit()
         return connection
 
     def _close(self) -> None:

@@ -29,7 +29,8 @@ class NodeSockets:
         """Hold nothing yet."""
         self._sockets: dict[str, set[socket.socket]] = {}
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        # Re-entered where the garbage collector, which any allocation may start, ends a connection meanwhile.
+        self._lock = threading.RLock()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
@@ -64,7 +65,7 @@ class NodeSockets:
 
     def _forget(self) -> None:
         # After a fork the sockets are the parent's: shutting them here would end its connections.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for held in self._sockets.values():
             for duplicate in held:
                 duplicate.detach()

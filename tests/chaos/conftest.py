@@ -8,9 +8,10 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.runs import NOTES, RUNS
-from tests.chaos.sites import COMBINATIONS, ChaosSite, chaos_site
+from tests.chaos.sites import COMBINATIONS, IS_SOAK, ChaosSite, chaos_site
 from tests.cluster.sites import environment, manage
 
+collect_ignore = [] if IS_SOAK else ["test_soak.py"]
 LIBRARY = """
 from django.db import transaction
 from tests.library.models import Author, Book, Note, Tag

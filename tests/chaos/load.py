@@ -24,6 +24,7 @@ REQUESTS_PER_CONNECTION = 40
 class Answer:
     """One request: when it began (monotonic seconds), how long it took, and what came back."""
 
+    client: int
     path: str
     began: float
     seconds: float
@@ -48,8 +49,11 @@ class Answer:
 class Client:
     """One connection to the site, opened anew when it broke or was used enough."""
 
-    def __init__(self, url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, *, number: int = 0, method: str = "GET", headers: Mapping[str, str] | None = None
+    ) -> None:
         parts = urlsplit(url)
+        self._number = number
         self._address = (str(parts.hostname), parts.port)
         self._method = method
         self._headers = dict(headers or {})
@@ -63,8 +67,11 @@ class Client:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             seconds = time.monotonic() - began
-            return Answer(path=path, began=began, seconds=seconds, status=None, body={}, error=repr(error))
+            return Answer(
+                client=self._number, path=path, began=began, seconds=seconds, status=None, body={}, error=repr(error)
+            )
         return Answer(
+            client=self._number,
             path=path,
             began=began,
             seconds=time.monotonic() - began,
@@ -109,7 +116,7 @@ class Load:
         self._paths = list(paths)
         self._pause_seconds = pause_seconds
         self._stopped = threading.Event()
-        self._clients = [Client(url, method=method, headers=headers) for _ in range(clients)]
+        self._clients = [Client(url, number=number, method=method, headers=headers) for number in range(clients)]
         self._threads = [
             threading.Thread(target=self._run, args=(client, number), name=f"client-{number}", daemon=True)
             for number, client in enumerate(self._clients)
@@ -118,6 +125,16 @@ class Load:
     def wait_for(self, count: int, timeout_seconds: float = 60) -> None:
         """Wait until so many requests were answered."""
         until(lambda: len(self.answers) >= count, timeout_seconds, lambda: f"{count} requests: {len(self.answers)}")
+
+    def wait_for_each_client(self, timeout_seconds: float = 60) -> None:
+        """Wait until the requests that are in flight now have ended."""
+        now, seen, missing = time.monotonic(), len(self.answers), set(range(len(self._clients)))
+
+        def have_ended() -> bool:
+            missing.difference_update(answer.client for answer in self.answers[seen:] if answer.ended > now)
+            return not missing
+
+        until(have_ended, timeout_seconds, lambda: f"requests of the clients {missing} end")
 
     def __enter__(self) -> Load:
         for thread in self._threads:

@@ -115,7 +115,7 @@ class Run:
     def check(self, slowest_seconds: float) -> None:
         """Assert what holds of every fault: enough requests, none failed, none slower than the budget."""
         assert len(self.load.answers) >= REQUESTS
-        assert not self.failed, f"{self.line()}\n{listed(self.failed)}\n{self.log()[-6000:]}"
+        assert not self.failed, f"{self.line()}\n{listed(self.failed)}\n{self.site.errors()}"
         slow = [answer for answer in self.answers if answer.seconds > slowest_seconds]
         assert not slow, f"{self.line()}\n{listed(slow)}"
 

@@ -49,11 +49,15 @@ class ChaosSite:
 
     @property
     def pages(self) -> list[str]:
-        """What the load asks for."""
-        return ["/page"] if self.server == "gunicorn" else ["/page", "/page-async"]
+        """What the load asks for, each in its turn."""
+        return ["/page"] if self.server == "gunicorn" else ["/page", "/page-async", "/page-async"]
 
     def log(self) -> str:
         return self.site.log.read_text(errors="replace")
+
+    def errors(self) -> str:
+        """Answer what was logged of the requests that failed."""
+        return "\n".join(f"ERROR{entry[:6000]}" for entry in self.log().split("\nERROR")[1:6])
 
     def ask(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
         """Ask once, on a connection of its own."""

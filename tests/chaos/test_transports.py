@@ -18,12 +18,12 @@ from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
 from tests.chaos.proxy import Proxy
 from tests.chaos.runs import FAST_SECONDS, RETURN_SECONDS, Run
-from tests.chaos.sites import HANG_SECONDS, ChaosSite, chaos_site
+from tests.chaos.sites import HANG_SECONDS, IS_SOAK, ChaosSite, chaos_site
 from tests.chaos.test_moves import at_gates
-from tests.cluster.sites import DRIVERS
+from tests.cluster.sites import DRIVERS, SERVERS
 
 REPLICAS = ("replica_1", "replica_2")
-# Several drivers give a connection to a pool; psycopg 3's is Django's.
+# Django's pools need psycopg 3.
 POOL = {"pool": {"min_size": 1, "max_size": 8}}
 
 
@@ -79,7 +79,7 @@ def test_a_read_that_hangs_is_freed_and_moves(
     assert 0.5 < seconds <= HANG_SECONDS
 
 
-@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+@pytest.mark.parametrize("server", SERVERS if IS_SOAK else ["uvicorn"])
 def test_a_pool_outlives_a_replica_that_is_killed_and_one_that_hangs(
     library: LocalCluster, cluster: LocalCluster, server: str
 ) -> None:

@@ -31,8 +31,9 @@ class Plan:
 
     sites: host and port of each web server; clients: whose registers they write, each the register of its own number;
     shared: those of them that write and read over several connections with one cookie jar; registers: all there are;
-    operations: of all clients of the process together; reads: of a client after a write, at most; pauses: the longest
-    seconds between two of them; others: the share of reads that go to the registers of others.
+    operations: of all clients of the process together; reads: of a client after a write, at most; pause_seconds: the
+    longest time between two of them; redirect_seconds: how long a redirect is on its way to the client and back;
+    others: the share of reads that go to the registers of others.
     """
 
     sites: list[tuple[str, int]]
@@ -44,6 +45,7 @@ class Plan:
     connections: int = 4
     reads: int = 4
     pause_seconds: float = 0.0
+    redirect_seconds: float = 0.0
     others: float = 0.2
 
     def text(self) -> str:
@@ -97,8 +99,10 @@ class Connection:
 
     def run(self, budget: Iterator[int]) -> None:
         """Write, follow the redirect, read on; until the budget is spent."""
+        time.sleep(self._random.uniform(0, self._plan.pause_seconds))
         while next(budget, None) is not None:
             self._write(next(self._values))
+            time.sleep(self._plan.redirect_seconds)
             for number in range(self._random.randint(1, self._plan.reads)):
                 if next(budget, None) is None:
                     return

@@ -1,4 +1,4 @@
-"""How do the replicas come to lag during a run? Replay is paused and resumed at random, and one is restarted."""
+"""How do the replicas come to lag during a run? Replay is paused and resumed at random, and one crashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django_gmf_router.testing import LocalCluster
 REPLICAS = ("replica_1", "replica_2")
 PAUSED_SECONDS = (0.02, 1.5)
 BETWEEN_SECONDS = (0.0, 0.3)
-RESTARTS_AFTER = 4
+PAUSES_TO_A_CRASH = 4
 
 
 class Disturbance:
@@ -25,7 +25,7 @@ class Disturbance:
         self._thread = threading.Thread(target=self._disturb)
         self.error: BaseException | None = None
         self.pauses = 0
-        self.restarts = 0
+        self.crashes = 0
 
     def __enter__(self) -> Disturbance:
         self._thread.start()
@@ -44,11 +44,16 @@ class Disturbance:
         try:
             while not self._over.is_set():
                 self._pause()
-                if self.pauses == RESTARTS_AFTER:
-                    self._cluster.restart(self._random.choice(REPLICAS))
-                    self.restarts += 1
+                if self.pauses % PAUSES_TO_A_CRASH == 0:
+                    self._crash(self._random.choice(REPLICAS))
         except BaseException as error:  # noqa: BLE001  it is raised where the block ends
             self.error = error
+
+    def _crash(self, replica: str) -> None:
+        """End a replica as in a crash, so that it replays again what it had replayed, and start it."""
+        self._cluster.kill(replica)
+        self._cluster.restart(replica)
+        self.crashes += 1
 
     def _pause(self) -> None:
         """Pause one replica or both for a while."""

@@ -32,12 +32,12 @@ def test_no_client_ever_reads_less_than_it_wrote(
     with sites(cluster, {"CONSISTENCY": {"STORE": store}}) as running, Disturbance(cluster, seed) as disturbance:
         # A cache keeps no two tokens of one client that writes twice at the same moment; see the explanation.
         found = run(cluster, running, operations=operations, seed=seed, shares_jars=store != "cache")
-    figures.append(found.report(f"session, {store}, {disturbance.pauses} pauses, {disturbance.restarts} restarts"))
+    figures.append(found.report(f"session, {store}, {disturbance.pauses} pauses, {disturbance.crashes} crashes"))
     history = found.history
     assert [str(violation) for violation in history.violations()] == []
     assert history.inventions() == []
     assert history.failures() == []
-    assert disturbance.restarts == 1
+    assert disturbance.crashes > 0
     # It would be no proof if the replicas had not lagged, or had not served.
     assert history.stale_reads_of_others()[0] > 0
     assert found.reads[0] > operations / 20
@@ -51,6 +51,6 @@ def test_the_checker_finds_violations_where_nothing_is_promised(
         Disturbance(cluster, seed) as disturbance,
     ):
         found = run(cluster, running, operations=TEETH_OPERATIONS, seed=seed)
-    figures.append(found.report(f"eventual, {disturbance.pauses} pauses, {disturbance.restarts} restarts"))
+    figures.append(found.report(f"eventual, {disturbance.pauses} pauses, {disturbance.crashes} crashes"))
     assert len(found.history.violations()) > TEETH_OPERATIONS / 50
     assert found.history.inventions() == []

@@ -13,6 +13,11 @@ UNIT = "django_gmf_router/routing/unit_of_work.py"
 CLUSTERS = "django_gmf_router/clusters.py"
 PRIMARY_MODELS = "django_gmf_router/routing/primary_models.py"
 
+POOL = "django_gmf_router/replicas/pool.py"
+FRESHNESS = "django_gmf_router/replicas/freshness.py"
+MOVES = "django_gmf_router/routing/moves.py"
+SOCKETS = "django_gmf_router/replicas/sockets.py"
+
 T_POLICY = "tests/unit/routing/test_policy.py"
 T_BLOCKS = "tests/unit/routing/test_blocks.py"
 T_REQUESTS = "tests/integration/test_requests.py"
@@ -20,6 +25,9 @@ T_RELATIONS = "tests/integration/test_relations.py"
 T_TRANSACTIONS = "tests/integration/test_transactions.py"
 T_WRITES = "tests/integration/test_writes.py"
 T_SITE = "tests/integration/test_site_tests.py"
+T_FRESHNESS = "tests/unit/replicas/test_freshness.py"
+T_CONSISTENCY = "tests/integration/test_consistency.py"
+T_MOVES = "tests/unit/routing/test_moves.py"
 T_COMMANDS = "tests/integration/test_commands.py"
 
 
@@ -360,5 +368,168 @@ MUTATIONS = [
         '            raise UnexpectedWrite(f"{what}. Add {line}")',
         "            pass",
         f"{T_WRITES}::test_a_refused_write_is_refused_before_it_is_done",
+    ),
+    # Read your writes
+    _m(
+        "B: who wrote is not served by a replica that lacks it",
+        POOL,
+        "        return alias if self._freshness.has(alias, position) else None",
+        "        return alias",
+        f"{T_FRESHNESS} -k prefers",
+    ),
+    _m(
+        "B: a replica that is known to have it is not asked",
+        POOL,
+        "        if known:\n",
+        "        if False:\n",
+        f"{T_FRESHNESS} -k prefers",
+    ),
+    _m(
+        "B: a token of another history goes to the primary",
+        POOL,
+        "if position is None or not self._freshness.is_of_this_history(mark):",
+        "if position is None:",
+        "tests/unit/replicas/test_freshness.py -k another_history_is_not_picked",
+    ),
+    _m(
+        "B: what was known before a restart is forgotten",
+        FRESHNESS,
+        "        if generation == health.generation:\n",
+        "        if True:\n",
+        f"{T_FRESHNESS} -k forgotten",
+    ),
+    _m(
+        "B: what was known before the server went away does not count",
+        FRESHNESS,
+        " and self._monitor.is_connected(alias)",
+        "",
+        f"{T_FRESHNESS} -k went_away",
+    ),
+    _m(
+        "B: a connection that moved is asked",
+        FRESHNESS,
+        "alias in self._balanced or not self._is_at_home(alias)",
+        "alias in self._balanced",
+        f"{T_FRESHNESS} -k moved",
+    ),
+    _m(
+        "B: a balanced alias is asked each time",
+        FRESHNESS,
+        "alias in self._balanced or not",
+        "not",
+        f"{T_FRESHNESS} -k balanced",
+    ),
+    _m(
+        "B: a promoted replica has no position of the primary's",
+        FRESHNESS,
+        'positions.LARGEST if getattr(wrapper, "node", alias) == self._primary else 0',
+        "positions.LARGEST",
+        f"{T_FRESHNESS} -k promoted",
+    ),
+    _m(
+        "B: a write gives a token",
+        "django_gmf_router/middleware.py",
+        "                clusters.remember(unit, request, response)\n        finally",
+        "                pass\n        finally",
+        f"{T_CONSISTENCY} -k gives_a_token",
+    ),
+    _m(
+        "B: an async view's write gives a token",
+        "django_gmf_router/middleware.py",
+        "await sync_to_async(clusters.remember)(unit, request, response)",
+        "pass",
+        f"{T_CONSISTENCY} -k async_view",
+    ),
+    _m(
+        "B: a write without a position counts for the window",
+        POOL,
+        "self._clock() - wanted.time > self._window",
+        "True",
+        f"{T_FRESHNESS} -k window",
+    ),
+    _m(
+        "B: read_after with a token that is not ours reads the primary",
+        "django_gmf_router/reading.py",
+        'Block(PRIMARY, "consistency") if parsed is None',
+        'Block(None, "read_after") if parsed is None',
+        f"{T_CONSISTENCY} -k not_ours",
+    ),
+    _m(
+        "B: what is selected by hand for the primary counts as a write",
+        GUARD,
+        " and not (statement.by_hand and self._is_for_the_primary(unit))",
+        "",
+        f"{T_CONSISTENCY} -k by_hand",
+    ),
+    # A dying node
+    _m(
+        "C: replicas that are down or lag are not picked",
+        POOL,
+        " if snapshot[pair[0]].state == State.UP)",
+        ")",
+        f"{T_FRESHNESS} -k down_or_lag",
+    ),
+    _m(
+        "C: nothing moves inside a transaction",
+        MOVES,
+        "    if wrapper.in_atomic_block or not wrapper.autocommit:\n        return False\n",
+        "",
+        f"{T_MOVES} -k transaction",
+    ),
+    _m(
+        "C: a unit of work moves twice at most",
+        MOVES,
+        "    return unit.moves <= MOVES_OF_A_UNIT",
+        "    return True",
+        f"{T_MOVES} -k twice",
+    ),
+    _m(
+        "C: a write never moves",
+        MOVES,
+        "(sql is None or not classify(sql).writes)",
+        "True",
+        f"{T_MOVES} -k write",
+    ),
+    _m(
+        "C: a read of the primary moves only in a request that only reads",
+        MOVES,
+        "policy.only_reads() and (",
+        "True and (",
+        f"{T_MOVES} -k only_reads",
+    ),
+    _m(
+        "C: a view without a primary answers 503",
+        "django_gmf_router/middleware.py",
+        "        if isinstance(exception, PrimaryUnavailable):",
+        "        if False:",
+        "tests/integration/test_unavailable.py -k 503",
+    ),
+    _m(
+        "C: an unsaved session does not fail a GET",
+        "django_gmf_router/unavailable.py",
+        "    session.save = tolerant_save",
+        "    pass",
+        "tests/integration/test_unavailable.py -k served",
+    ),
+    _m(
+        "C: an unsaved session fails a POST",
+        "django_gmf_router/unavailable.py",
+        " or not only_reads():",
+        ":",
+        "tests/integration/test_unavailable.py -k a_post_whose",
+    ),
+    _m(
+        "C: a hung read is set free",
+        SOCKETS,
+        "                    duplicate.shutdown(socket.SHUT_RDWR)",
+        "                    pass",
+        "tests/unit/replicas/test_sockets.py -k hangs",
+    ),
+    _m(
+        "C: a closed server is seen behind unread words",
+        SOCKETS,
+        'getattr(select, "POLLRDHUP", 0) | ',
+        "",
+        "tests/unit/replicas/test_sockets.py -k last_words or unread",
     ),
 ]

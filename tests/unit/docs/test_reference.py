@@ -9,18 +9,22 @@ from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage
+from django.dispatch import Signal
 from django.test import override_settings
 
 import django_gmf_router
-from django_gmf_router import checks, conf, testing, validation
+from django_gmf_router import checks, conf, exceptions, signals, testing, unavailable, validation
 from django_gmf_router import env as gmf_env
 from django_gmf_router.management.commands import gmf_cluster
+from django_gmf_router.replicas import events
+from django_gmf_router.routing import blocks as blocks_of_routing
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
 SETTINGS = "docs/reference/settings.md"
 CHECKS = "docs/reference/checks.md"
 PYTHON = "docs/reference/python.md"
 COMMANDS = "docs/reference/commands.md"
+SIGNALS = "docs/reference/signals-and-logs.md"
 PACKAGE = ROOT / "django_gmf_router"
 POSTGRESQL = {"ENGINE": "django.db.backends.postgresql"}
 
@@ -62,11 +66,14 @@ def test_the_choices_of_a_setting_are_listed(key: str, choices: tuple[str, ...])
     assert [choice for choice in choices if f'`"{choice}"`' not in text] == []
 
 
-@pytest.mark.parametrize("key", ["CONSISTENCY", "HEALTH", "PRIMARY_WAIT", "SCHEMAS"])
-def test_a_setting_that_nothing_reads_is_said_to_have_no_effect(key: str) -> None:
+def test_just_the_settings_that_nothing_reads_are_said_to_have_no_effect() -> None:
     code = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "conf.py")
-    assert not re.search(rf"config\.{key.lower()}\b", code)
-    assert "**No effect yet**" in section(SETTINGS, f"### `{key}`")
+    fields = {"DB_CHOOSER": "master"}
+    unread = {
+        key for key in validation.CLUSTER_KEYS if not re.search(rf"config\.{fields.get(key, key.lower())}\b", code)
+    }
+    said = {key for key in validation.CLUSTER_KEYS if "no effect" in section(SETTINGS, f"### `{key}`").lower()}
+    assert unread == said == {"SCHEMAS"}
 
 
 # Checks
@@ -155,10 +162,33 @@ def test_every_check_has_an_example() -> None:
 # Names
 
 
+def test_the_levels_of_use_replica_are_in_the_python_reference() -> None:
+    assert [level for level in blocks_of_routing.LEVELS if f'use_replica(level="{level}")' not in text_of(PYTHON)] == []
+
+
 @pytest.mark.parametrize("module", [django_gmf_router, gmf_env, testing])
 def test_every_public_name_is_in_the_python_reference(module: Any) -> None:
     page = text_of(PYTHON)
     assert [name for name in module.__all__ if not re.search(rf"`{name}\b", page)] == []
+
+
+@pytest.mark.parametrize("module", [exceptions, signals])
+def test_every_exception_and_signal_is_in_the_python_reference(module: Any) -> None:
+    page = text_of(PYTHON)
+    own = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, Signal) or getattr(value, "__module__", None) == module.__name__
+    ]
+    assert own
+    assert [name for name in own if f"`{name}`" not in page] == []
+
+
+def test_the_template_and_the_handler_of_503s_are_in_the_python_reference() -> None:
+    page = text_of(PYTHON)
+    assert f"`{unavailable.TEMPLATE}`" in page
+    assert "handler503" in page
+    assert '"handler503"' in (PACKAGE / "unavailable.py").read_text()
 
 
 def test_every_method_of_local_cluster_is_in_the_python_reference() -> None:
@@ -185,6 +215,34 @@ def test_every_command_has_a_section() -> None:
 def test_every_verb_of_gmf_cluster_is_documented() -> None:
     text = section(COMMANDS, "## `gmf_cluster`")
     assert [verb for verb in ("up", "down", "status", *gmf_cluster.NODE_VERBS) if f"`{verb}`" not in text] == []
+
+
+# Signals and logs
+
+
+def events_in_the_code() -> set[str]:
+    """Every name that stands after "event", and the constants of the module in which one is computed."""
+    named = {value for name, value in vars(events).items() if name.isupper() and isinstance(value, str)}
+    return named.union(*(re.findall(r'"event": "(\w+)"', path.read_text()) for path in PACKAGE.rglob("*.py")))
+
+
+def test_every_event_of_the_log_is_documented_and_no_other_is() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", section(SIGNALS, "## Log events"), re.MULTILINE)
+    assert sorted(rows) == sorted(events_in_the_code())
+
+
+def test_events_are_spelled_out_but_for_the_module_that_is_searched_otherwise() -> None:
+    computed = (path for path in PACKAGE.rglob("*.py") if re.search(r'"event": [^"]', path.read_text()))
+    assert [path.name for path in computed] == ["events.py"]
+
+
+def test_every_signal_is_documented() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", section(SIGNALS, "## Signals"), re.MULTILINE)
+    found = [name for name, value in vars(signals).items() if isinstance(value, Signal)]
+    assert sorted(set(rows) & set(found)) == sorted(found)
+
+
+# Names of Django
 
 
 def test_the_private_names_that_the_linter_lets_pass_are_explained() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from django_gmf_router.replicas import pool
 from django_gmf_router.routing import blocks, db_chooser, explain, policy
 from tests.unit.docs.pages import ROOT, prose, rules, text_of
 
 EXPLANATION = "docs/explanation/how-a-query-finds-its-database.md"
 IN_ORDER = [
-    (2, ["primary_model"]),
+    (2, ["primary_model", "no_primary"]),
     (3, ["use_primary", "use_replica"]),
     (4, ["outside_request"]),
     (5, ["master_override"]),
@@ -21,7 +23,8 @@ IN_ORDER = [
     (9, ["instance"]),
     (10, ["slave_override", "read_method"]),
 ]
-LATER = {"maintenance", "consistency", "no_primary"}
+AFTER_THE_RULES = ["no_replica", "consistency"]
+LATER = {"maintenance"}
 
 
 @pytest.mark.parametrize("page", ["README.md", EXPLANATION])
@@ -29,15 +32,27 @@ def test_the_table_of_rules_is_the_policy_in_order(page: str) -> None:
     assert rules(page) == IN_ORDER
 
 
+@pytest.mark.parametrize("page", ["README.md", EXPLANATION])
+def test_the_reasons_of_the_replica_pool_follow_the_rules(page: str) -> None:
+    rows = re.findall(r"^\| - \|.*\| primary \| `(\w+)` \|$", text_of(page), re.MULTILINE)
+    assert rows == AFTER_THE_RULES
+
+
 def test_the_tables_name_every_reason_that_the_code_gives() -> None:
     given = {*policy.PRIMARY_REASONS, blocks.use_replica().reason}
     given |= {verdict.reason for verdict in vars(db_chooser).values() if isinstance(verdict, db_chooser.Verdict)}
-    assert {reason for _, reasons in IN_ORDER for reason in reasons} == given - {"no_replica"}
+    given |= set(re.findall(r'_on_replica\(.*"(\w+)"', Path(policy.__file__).read_text()))
+    assert {reason for _, reasons in IN_ORDER for reason in reasons} == given - set(AFTER_THE_RULES)
+
+
+def test_the_replica_pool_gives_the_reasons_that_follow_the_rules() -> None:
+    found = re.findall(r'None, "(\w+)"', Path(pool.__file__).read_text())
+    assert sorted(found) == sorted(AFTER_THE_RULES)
 
 
 def test_a_reason_outside_the_table_is_explained() -> None:
     page = prose(EXPLANATION)
-    assert [reason for reason in (*LATER, "no_replica") if f"`{reason}`" not in page] == []
+    assert [reason for reason in LATER if f"`{reason}`" not in page] == []
 
 
 def test_a_reason_that_is_said_to_come_later_is_not_in_the_code() -> None:

@@ -164,6 +164,14 @@ def test_the_pool_prefers_who_is_known_to_have_it_then_asks_then_leaves_it_to_th
 
 
 @pytest.mark.usefixtures("unmirrored")
+def test_a_replica_for_a_mark_of_another_history_is_not_picked(site: Site) -> None:
+    site.knows("replica_1", position=1000)
+    assert pool(site).pick(Wanted(mark=MARK, time=0.0)) == ("replica_1", "")
+    site.knows("default", timeline=4)
+    assert pool(site).pick(Wanted(mark=MARK, time=0.0)) == (None, "consistency")
+
+
+@pytest.mark.usefixtures("unmirrored")
 @pytest.mark.parametrize(("now", "expected"), [(4.9, (None, "consistency")), (5.1, ("replica_1", ""))])
 def test_a_write_without_a_position_counts_for_the_window(site: Site, now: float, expected: tuple[Any, str]) -> None:
     wanted = Wanted(mark=replace(MARK, position=None), time=0.0)

@@ -1,0 +1,52 @@
+"""Are nodes tried in an order that nobody regrets?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django_gmf_router.replicas.candidates import nodes_for_reads_of_the_primary, nodes_to_try
+
+REPLICAS = ("replica_1", "replica_2", "replica_3")
+
+
+def tried(alias: str, *, down: tuple[str, ...] = (), lagging: tuple[str, ...] = (), **kwargs: Any) -> list[str]:
+    return list(
+        nodes_to_try(
+            alias,
+            primary="default",
+            replicas=REPLICAS,
+            is_down=lambda node: node in down,
+            serves=lambda node: node not in {*down, *lagging},
+            **kwargs,
+        )
+    )
+
+
+def test_its_own_node_first_then_the_others_at_last_the_primary() -> None:
+    first, *others, last = tried("replica_2")
+    assert (first, set(others), last) == ("replica_2", {"replica_1", "replica_3"}, "default")
+
+
+def test_nodes_that_are_down_or_lag_are_left_out() -> None:
+    assert tried("replica_1", down=("replica_1",), lagging=("replica_2",)) == ["replica_3", "default"]
+    assert tried("replica_1", down=REPLICAS) == ["default"]
+
+
+def test_the_node_that_just_failed_is_left_out() -> None:
+    assert "replica_1" not in tried("replica_1", avoid="replica_1")
+    assert "replica_2" not in tried("replica_1", avoid="replica_2")
+
+
+def test_the_others_are_in_random_order() -> None:
+    assert len({tuple(tried("replica_1")) for _ in range(100)}) == 2
+
+
+def test_reads_of_the_primary_go_to_replicas_that_are_up_while_it_is_away() -> None:
+    def found(down: tuple[str, ...] = (), avoid: str | None = None) -> list[str]:
+        return list(
+            nodes_for_reads_of_the_primary("default", replicas=REPLICAS, is_down=lambda node: node in down, avoid=avoid)
+        )
+
+    assert found()[0] == "default"
+    assert set(found(down=("default", "replica_1"))) == {"replica_2", "replica_3"}
+    assert "default" not in found(avoid="default")

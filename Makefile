@@ -5,11 +5,12 @@ PORT ?= 8000
 
 # What a target needs, by the name of its stamp: $(VENV)/.installed-<name>
 EXTRAS_demo := psycopg,env,cli,test
+WITHOUT_FAULTS := --ignore tests/chaos --ignore tests/consistency
 EXTRAS_dev := psycopg,psycopg2,env,cli,test,dev,docs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick suites lint format teeth bench docs tox soak clean
+.PHONY: help demo test quick faults suites lint format teeth bench docs tox soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -19,13 +20,16 @@ demo: $(VENV)/.installed-demo ## Run the demo site on a local cluster (PORT=8000
 
 test: $(VENV)/.installed-dev ## Set up everything and run all tests, with branch coverage
 	@$(VENV)/bin/python -m coverage erase
-	@$(VENV)/bin/python -m coverage run -m pytest $(ARGS)
+	@$(VENV)/bin/python -m coverage run -m pytest $(WITHOUT_FAULTS) $(ARGS)
 	@$(VENV)/bin/python -m coverage combine --quiet
 	@$(VENV)/bin/python -m coverage report --include 'tests/*'
 	@$(VENV)/bin/python -m coverage report --include 'django_gmf_router/*' --fail-under 95
 
 quick: $(VENV)/.installed-dev ## Run the tests that need no cluster
 	@$(VENV)/bin/python -m pytest -m "not cluster" $(ARGS)
+
+faults: $(VENV)/.installed-dev ## Kill, freeze and cut off nodes under load; check what clients read meanwhile
+	@$(VENV)/bin/python -m pytest tests/chaos tests/consistency $(ARGS)
 
 suites: $(VENV)/.installed-dev ## Run Django's own test suites with and without this package
 	@$(VENV)/bin/python -m tests.django_suites

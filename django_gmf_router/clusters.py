@@ -32,6 +32,7 @@ from django_gmf_router.replicas.pool import ReplicaPool, Wanted
 from django_gmf_router.replicas.sockets import NodeSockets
 from django_gmf_router.replicas.status import NodeStatus, statuses
 from django_gmf_router.routing import guard, moves, outside
+from django_gmf_router.routing.blocks import is_eventual
 from django_gmf_router.routing.db_chooser import DbChooser
 from django_gmf_router.routing.explain import Explanation, rules_that_hold
 from django_gmf_router.routing.guard import WriteWatch
@@ -146,7 +147,7 @@ def _build(config: ClusterConfig) -> Cluster:
 def _client(config: ClusterConfig, keeper: Keeper, unit: UnitOfWork, blocks: Blocks) -> Client:
     """Answer for whom a replica is picked: what this client must be able to read, and who it is."""
     tokens = [block.token for block in blocks if block.token is not None]
-    if config.consistency.level == "session" and not any(block.eventual for block in blocks):
+    if config.consistency.level == "session" and not is_eventual(blocks):
         tokens.append(token_of(unit, keeper))
     wanted, key = _wanted(config.primary, tokens), _key(config, unit)
     return ANYBODY if wanted is None and key is None else Client(wanted=wanted, key=key)

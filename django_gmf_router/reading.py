@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django_gmf_router import clusters
-from django_gmf_router.decision import PRIMARY
 from django_gmf_router.routing.blocks import Block
 from django_gmf_router.routing.unit_of_work import open_unit
 
@@ -25,4 +24,4 @@ def read_after(token: str | None) -> Block:
     if token is None:
         return Block(None, "read_after")
     parsed = clusters.parse_token(token)
-    return Block(PRIMARY, "consistency") if parsed is None else Block(None, "read_after", token=parsed)
+    return Block(None, "read_after", token=parsed, unmet=parsed is None)

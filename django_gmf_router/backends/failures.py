@@ -45,5 +45,9 @@ def is_refused_write(error: BaseException) -> bool:
 
 
 def server_answered(error: BaseException) -> bool:
-    """Answer whether a failed attempt to connect was refused by the server itself, which then is no dead node."""
-    return "FATAL" in str(error)
+    """Answer whether a failed attempt to connect was refused by a server that runs: too many clients, no such role.
+
+    One that is starting up or shutting down says "the database system is ...": it cannot be had, as if it were dead.
+    """
+    text = str(error)
+    return "FATAL" in text and "the database system is" not in text

@@ -21,7 +21,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 class OpenBlock:
     """One entering of a block; outside requests it carries a unit of work, so that its reads share one replica."""
 
-    __slots__ = ("block", "eventual", "picks", "reason", "role", "token", "unit")
+    __slots__ = ("block", "eventual", "picks", "reason", "role", "token", "unit", "unmet")
 
     def __init__(self, block: Block, unit: UnitOfWork | None) -> None:
         """Enter `block`; `unit` is given where no other is open."""
@@ -30,30 +30,40 @@ class OpenBlock:
         self.reason = block.reason
         self.eventual = block.eventual
         self.token = block.token
+        self.unmet = block.unmet
         self.unit = unit
         # By policy the replica of this block, where it demands other data than the rest of the unit of work.
         self.picks: dict[object, tuple[Decision, str]] = {}
 
-    @property
-    def demands(self) -> bool:
-        """Whether its reads may need another replica than the rest of the unit of work."""
-        return self.eventual or self.token is not None
+
+def innermost_role(blocks: tuple[OpenBlock, ...]) -> str | None:
+    """Answer the role that the innermost block with one gives."""
+    return next((block.role for block in reversed(blocks) if block.role is not None), None)
+
+
+def is_eventual(blocks: tuple[OpenBlock, ...]) -> bool:
+    """Answer whether the innermost block with a role says that any replica will do."""
+    return next((block.eventual for block in reversed(blocks) if block.role is not None), False)
 
 
 class Block:
     """A context manager and decorator that says of the reads inside where they go; it holds no state of its own."""
 
-    __slots__ = ("eventual", "reason", "role", "token")
+    __slots__ = ("eventual", "reason", "role", "token", "unmet")
 
-    def __init__(self, role: str | None, reason: str, *, eventual: bool = False, token: Any = None) -> None:
+    def __init__(
+        self, role: str | None, reason: str, *, eventual: bool = False, token: Any = None, unmet: bool = False
+    ) -> None:
         """Fix `role` for `reason`, None leaves it to the rules; `token` must be seen by the reads inside.
 
-        `eventual`: what the client wrote in requests before need not be seen.
+        `eventual`: what the client wrote in requests before need not be seen; `unmet`: what must be seen nobody knows,
+        only the primary is sure to have it.
         """
         self.role = role
         self.reason = reason
         self.eventual = eventual
         self.token = token
+        self.unmet = unmet
 
     def __enter__(self) -> None:
         here = current_place.get()

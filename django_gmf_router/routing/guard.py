@@ -15,6 +15,7 @@ from django.db import InternalError
 from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.exceptions import UnexpectedWrite
 from django_gmf_router.routing import advice
+from django_gmf_router.routing.blocks import innermost_role
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.statements import Statement, classify
 from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, open_unit
@@ -62,8 +63,7 @@ class WriteWatch:
         return unit is not None and self._policy.record(unit).verdict.role is PRIMARY
 
     def _unexpected_write(self, unit: UnitOfWork, statement: Statement, label: str | None) -> None:
-        blocks = current_place.get().blocks
-        if self._unexpected == "allow" or (blocks and blocks[-1].role is PRIMARY):
+        if self._unexpected == "allow" or innermost_role(current_place.get().blocks) is PRIMARY:
             return
         line = advice.master_line(self._policy.primary, unit)
         wrote = _what(statement, label)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from django_gmf_router.decision import PRIMARY, REPLICA, Decision
 from django_gmf_router.routing.aliases import ClusterAlias, MirroredAlias
-from django_gmf_router.routing.blocks import OpenBlock
+from django_gmf_router.routing.blocks import OpenBlock, innermost_role, is_eventual
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
 from django_gmf_router.routing.outside import is_historical, is_migrating
 from django_gmf_router.routing.transactions import PrimaryConnection, counts
@@ -148,9 +148,8 @@ class Policy:
 
         While the primary is away a replica may serve even what such a request reads from the primary.
         """
-        here = current_place.get()
         unit = open_unit()
-        if unit is None or (here.blocks and here.blocks[-1].role is PRIMARY):
+        if unit is None or self._strong or innermost_role(current_place.get().blocks) is PRIMARY:
             return False
         record = self.record(unit)
         return record.verdict.role is REPLICA and not record.wrote
@@ -187,6 +186,8 @@ class Policy:
             return None
         unit = open_unit()
         blocks = current_place.get().blocks
+        if any(block.unmet for block in blocks):
+            return self._on_primary(unit or blocks[-1].unit, "consistency", model)
         for block in reversed(blocks):
             if block.role is PRIMARY:
                 return self._on_primary(unit or block.unit, block.reason, model)
@@ -224,11 +225,11 @@ class Policy:
     def _on_replica(self, unit: UnitOfWork, blocks: Blocks, reason: str, model: Any) -> str:
         record = self.record(unit)
         # A block that asks for other data than the rest of the unit of work has a replica of its own.
-        demanding = next((block for block in reversed(blocks) if block.demands), None)
-        if demanding is not None:
-            if self not in demanding.picks:
-                demanding.picks[self] = self._choose(self._client(unit, blocks), reason)
-            decision, answer = demanding.picks[self]
+        if is_eventual(blocks) or any(block.token is not None for block in blocks):
+            innermost = blocks[-1]
+            if self not in innermost.picks:
+                innermost.picks[self] = self._choose(self._client(unit, blocks), reason)
+            decision, answer = innermost.picks[self]
         else:
             if record.decision is None:
                 record.pick(*self._choose(self._client(unit, blocks), record.verdict.reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ def test_gets_go_on_and_writes_answer_503_while_the_primary_is_away(
     assert {answer.body["port"] for answer in returned} == {cluster.port("primary")}
     assert {a.body["user"] for a in run.load.answers if a.path in {"/me", "/touch"}} == {"somebody"}
     assert "event=session_not_saved" in run.log()
+    assert re.search(r"event=node_down The primary default is down", run.log())
 
 
 @once
@@ -110,3 +112,4 @@ def test_a_demoted_primary_takes_no_write_and_gets_go_on(site: ChaosSite, cluste
     run.check(SLOWEST_SECONDS)
     assert [(answer.status, answer.retry_after is not None) for answer in refused] == [(503, True)] * 8
     assert returned.status == 200
+    assert re.search(r"event=node_down .*default is down: The server says that it is a replica", run.log())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from urllib.parse import quote
 
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.runs import FAST_SECONDS, REQUESTS, RETURN_SECONDS, Run
 from tests.chaos.sessions import Terminator, exhausted
-from tests.chaos.sites import HANG_SECONDS, INTERVAL, ChaosSite
+from tests.chaos.sites import HANG_SECONDS, INTERVAL, ChaosSite, chaos_site
 from tests.chaos.waiting import until
 
 PRIMARY_SERVES_SECONDS = 3.0
@@ -68,6 +69,7 @@ def test_a_frozen_replica_holds_only_what_it_was_reading_and_serves_soon_after_i
     run.check(HANG_SECONDS)
     run.check_fast_after(HANG_SECONDS)
     assert back <= RETURN_SECONDS
+    assert re.search(r"event=node_down .*replica_1 is down: It did not answer", run.log())
 
 
 def test_both_replicas_frozen_hold_only_what_they_were_reading(site: ChaosSite, cluster: LocalCluster) -> None:
@@ -90,6 +92,7 @@ def test_no_get_fails_when_sessions_on_replicas_are_terminated_at_random(
             terminator.strike()
         run.note(f"{terminator.ended} terminated")
     run.check(FAST_SECONDS)
+    assert "event=retry" in run.log()
 
 
 def test_a_promoted_replica_serves_no_more_reads_and_is_never_written_to(
@@ -102,6 +105,7 @@ def test_a_promoted_replica_serves_no_more_reads_and_is_never_written_to(
         run.go_on(2 * RETURN_SECONDS)
         wrote = {site.ask(f"/change?name={quote(name)}", "POST").body["port"] for _ in range(20)}
     run.check(FAST_SECONDS)
+    assert re.search(r"event=node_down .*replica_1 is down: The server says that it is a primary", run.log())
     assert wrote == {cluster.port("primary")}
     assert cluster.port("replica_1") not in served_since(run, promoted_at + RETURN_SECONDS)
     assert cluster.execute("replica_1", f"SELECT count(*) FROM library_author WHERE name = '{name}'") == [("0",)]
@@ -117,6 +121,7 @@ def test_no_get_fails_when_a_replica_has_no_connection_left(site: ChaosSite, clu
             empty_at = time.monotonic()
         back = run.serves_again(cluster.port("replica_1"), empty_at)
     run.check(FAST_SECONDS)
+    assert re.search(r"event=node_down .*(too many clients|connection slots)", run.log())
     assert cluster.port("replica_1") not in {
         answer.body["port"] for answer in run.load.answers if full_at < answer.began and answer.ended < empty_at
     }
@@ -139,3 +144,15 @@ def test_a_dead_monitor_is_replaced_and_frees_what_a_frozen_replica_holds(
         run.go_on(HANG_SECONDS + 1)
     run.check(HANG_SECONDS)
     run.check_fast_after(HANG_SECONDS)
+
+
+def test_with_a_stock_engine_reads_fail_only_until_the_replica_is_known_to_be_down(
+    library: LocalCluster, cluster: LocalCluster
+) -> None:
+    with chaos_site("gunicorn", "psycopg", library, engine="django.db.backends.postgresql") as site:
+        site.wait_until_whole()
+        with Run(site, "stock ENGINE: replica killed") as run:
+            run.strike(lambda: cluster.kill("replica_1"))
+            run.go_on(3 * INTERVAL)
+    late = [answer for answer in run.begun_after(2 * INTERVAL) if answer.is_failed]
+    assert not late, f"{run.line()}\n{site.errors()}"

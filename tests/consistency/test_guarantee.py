@@ -39,7 +39,7 @@ def test_no_client_ever_reads_less_than_it_wrote(
     assert history.failures() == []
     assert disturbance.crashes > 0
     # It would be no proof if the replicas had not lagged, or had not served.
-    assert history.stale_reads_of_others()[0] > 0
+    assert history.reasons()["consistency"] > operations / 50
     assert found.reads[0] > operations / 20
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test import AsyncClient, Client, override_settings
 
-from django_gmf_router import consistency_token, current_decision, read_after, use_replica
+from django_gmf_router import clusters, consistency_token, current_decision, read_after, use_primary, use_replica
 from django_gmf_router.testing import assert_routed_to
 from tests.conftest import OpenUnit
 from tests.library.models import Author
@@ -89,6 +89,21 @@ def test_read_after_a_token_that_is_not_ours_reads_the_primary() -> None:
     with read_after("forged"):
         assert Author.objects.using(None).db == "default"
         assert current_decision().reason == "consistency"  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("unwatched")
+def test_read_after_a_token_that_is_not_ours_holds_inside_use_replica_too() -> None:
+    with read_after("forged"), use_replica():
+        assert Author.objects.using(None).db == "default"
+
+
+@pytest.mark.usefixtures("unwatched")
+def test_the_innermost_level_wins(open_request: OpenUnit) -> None:
+    with read_after(consistency_token()):
+        with use_replica(level="eventual"), use_replica():
+            assert Author.objects.all().db == "default"
+        with use_primary(), read_after(None), open_request():
+            assert not clusters.registry().clusters[0].policy.only_reads()
 
 
 @pytest.mark.usefixtures("unwatched")

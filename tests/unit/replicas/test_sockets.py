@@ -15,7 +15,10 @@ class Connection:
     """A driver's connection to the other end of a pair."""
 
     def __init__(self) -> None:
-        self.socket, self.server = socket.socketpair()
+        self.socket, self.server = self.pair()
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        return socket.socketpair()
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -25,10 +28,19 @@ class Connection:
         self.server.close()
 
 
+class TCPConnection(Connection):
+    """One over TCP: a pair of Unix sockets hangs up by itself when one is closed."""
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            return client, listener.accept()[0]
+
+
 def test_a_read_that_hangs_fails_at_once() -> None:
     sockets, connection, answers = NodeSockets(), Connection(), []
     sockets.hold("replica_1", connection)
-    reader = threading.Thread(target=lambda: answers.append(connection.socket.recv(1)))
+    reader = threading.Thread(target=lambda: answers.append(connection.socket.recv(1)), daemon=True)
     reader.start()
     sockets.shut("replica_2")
     assert reader.is_alive()
@@ -63,7 +75,7 @@ def test_a_descriptor_that_was_used_again_is_not_hit() -> None:
 
 
 def test_a_connection_that_the_server_closed_is_gone_even_with_words_unread() -> None:
-    connection = Connection()
+    connection = TCPConnection()
     assert not is_gone(connection)
     connection.server.send(b"last words")
     assert not is_gone(connection)

@@ -116,7 +116,7 @@ def _build(config: ClusterConfig) -> Cluster:
         balancer=Stable(WeightedRandom()) if config.balancer == "stable" else WeightedRandom(),
         monitor=monitor,
         freshness=freshness,
-        window_seconds=config.consistency.window,
+        window_seconds=_window_seconds(config),
     )
     keeper = _keeper(config.consistency)
     policy = Policy(
@@ -142,6 +142,17 @@ def _build(config: ClusterConfig) -> Cluster:
         monitor=monitor,
         writes=writes,
     )
+
+
+def _window_seconds(config: ClusterConfig) -> float:
+    """Answer how long a write whose position is not known keeps its client on the primary.
+
+    Where replicas are known to lag by so much at most, no shorter than that.
+    """
+    window = config.consistency.window
+    if connections[config.primary].vendor != "postgresql":
+        return window
+    return max(window, config.health.max_lag + 2 * config.health.interval)
 
 
 def _client(config: ClusterConfig, keeper: Keeper, unit: UnitOfWork, blocks: Blocks) -> Client:

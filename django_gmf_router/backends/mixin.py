@@ -57,7 +57,7 @@ class ReplicaConnectionMixin:
         self.generation = cluster.nodes.generation(self.node)
         self.avoided = None
         cluster.nodes.sockets.hold(self.node, connection)
-        if getattr(self, "pool", None) and connection._pool is None:  # noqa: SLF001  as Django asks it in _close()
+        if getattr(self, "pool", None) and not _is_pooled(connection):
             # What a pool does with each of its own: time zone and role.
             self._configure_connection(connection)  # type: ignore[attr-defined]
             connection.commit()
@@ -65,8 +65,9 @@ class ReplicaConnectionMixin:
 
     def _close(self) -> None:
         # A connection that moved does not belong to the pool of its alias.
-        if self.connection is not None and getattr(self.connection, "_pool", self) is None:
-            self.connection.close()
+        if self.connection is not None and not _is_pooled(self.connection):
+            with self.wrap_database_errors:  # type: ignore[attr-defined]
+                self.connection.close()
         else:
             super()._close()  # type: ignore[misc]
 
@@ -144,3 +145,8 @@ class ReplicaConnectionMixin:
             raise PrimaryUnavailable(self.alias) from error
         if is_lost(error, self.connection):
             raise PrimaryUnavailable(self.alias) from error
+
+
+def _is_pooled(connection: Any) -> bool:
+    """Answer whether a driver's connection belongs to a pool: psycopg's pools say so as Django's `_close()` asks it."""
+    return getattr(connection, "_pool", None) is not None

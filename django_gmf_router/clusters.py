@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial, reduce
+from functools import lru_cache, partial
 from typing import Any
 
 from django.apps import apps
@@ -17,26 +17,23 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from django_gmf_router import conf, unavailable
+from django_gmf_router.clients import client_of
 from django_gmf_router.conf import ClusterConfig, ConsistencyConfig
-from django_gmf_router.consistency.capture import capture, time_mark
 from django_gmf_router.consistency.keeper import Keeper
-from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.decision import REPLICA
 from django_gmf_router.exceptions import ReplicaMigrationRefused
-from django_gmf_router.marks import Mark
 from django_gmf_router.replicas.balancers import Stable, WeightedRandom
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
-from django_gmf_router.replicas.pool import ReplicaPool, Wanted
+from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.replicas.sockets import NodeSockets
 from django_gmf_router.replicas.status import NodeStatus, statuses
 from django_gmf_router.routing import guard, moves, outside
-from django_gmf_router.routing.blocks import is_eventual
 from django_gmf_router.routing.db_chooser import DbChooser
 from django_gmf_router.routing.explain import Explanation, rules_that_hold
 from django_gmf_router.routing.guard import WriteWatch
-from django_gmf_router.routing.policy import ANYBODY, Blocks, Client, Policy
+from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import is_primary_model, labels_by_table
 from django_gmf_router.routing.unit_of_work import UnitOfWork
 
@@ -126,7 +123,7 @@ def _build(config: ClusterConfig) -> Cluster:
         pool=pool,
         outside=config.outside_requests,
         on_connection=guard_connection,
-        client=partial(_client, config, keeper),
+        client=partial(client_of, config, keeper),
         strong=config.consistency.level == "strong",
     )
     tables = lru_cache(maxsize=1)(partial(labels_by_table, config.primary_models))
@@ -153,91 +150,6 @@ def _window_seconds(config: ClusterConfig) -> float:
     if connections[config.primary].vendor != "postgresql":
         return window
     return max(window, config.health.max_lag + 2 * config.health.interval)
-
-
-def _client(config: ClusterConfig, keeper: Keeper, unit: UnitOfWork, blocks: Blocks) -> Client:
-    """Answer for whom a replica is picked: what this client must be able to read, and who it is."""
-    tokens = [block.token for block in blocks if block.token is not None]
-    if config.consistency.level == "session" and not is_eventual(blocks):
-        tokens.append(token_of(unit, keeper))
-    wanted, key = _wanted(config.primary, tokens), _key(config, unit)
-    return ANYBODY if wanted is None and key is None else Client(wanted=wanted, key=key)
-
-
-def _wanted(primary: str, tokens: Iterable[Token | None]) -> Wanted | None:
-    known = [token for token in tokens if token is not None]
-    if not known:
-        return None
-    token = reduce(Token.merged, known)
-    mark = token.mark(primary)
-    return None if mark is None else Wanted(mark=mark, time=token.time)
-
-
-def _key(config: ClusterConfig, unit: UnitOfWork) -> str | None:
-    """Answer what names the client for a stable balancer: its session or what it sends as its token."""
-    if config.balancer != "stable" or unit.request is None:
-        return None
-    return unit.request.COOKIES.get(settings.SESSION_COOKIE_NAME) or _keeper(config.consistency).store.read(
-        unit.request
-    )
-
-
-def token_of(unit: UnitOfWork, keeper: Keeper) -> Token | None:
-    """Answer the token that the client of `unit` brought; verified once."""
-    if unit.request is None:
-        return None
-    if unit.tokens is None:
-        unit.tokens = {}
-    if keeper not in unit.tokens:
-        unit.tokens[keeper] = keeper.token_of(unit.request)
-    found: Token | None = unit.tokens[keeper]
-    return found
-
-
-def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase) -> None:
-    """Give the client of `request` a token of what `unit` wrote: one query on each primary that it wrote to."""
-    for keeper, marks in _marks(unit).items():
-        keeper.give(request, response, keeper.token(marks, token_of(unit, keeper)))
-
-
-def remembers_late(unit: UnitOfWork) -> bool:
-    """Answer whether what `unit` writes while its body streams can still be remembered."""
-    return any(cluster.keeper.store.writes_late for cluster in registry().clusters) and unit.request is not None
-
-
-def token_text(unit: UnitOfWork | None) -> str | None:
-    """Answer a token of what `unit` wrote and its client brought; outside requests of all that was committed by now."""
-    found = _marks(unit)
-    for cluster in registry().clusters:
-        brought = None if unit is None else token_of(unit, cluster.keeper)
-        marks = found.get(cluster.keeper, ())
-        if marks or brought is not None:
-            return cluster.keeper.text(cluster.keeper.token(marks, brought) if marks else brought)
-    return None
-
-
-def parse_token(text: str) -> Token | None:
-    """Answer the token of a text; None if it is not ours or has expired."""
-    return next(filter(None, (cluster.keeper.parse(text) for cluster in registry().clusters)), None)
-
-
-def _marks(unit: UnitOfWork | None) -> dict[Keeper, tuple[Mark, ...]]:
-    marks: dict[Keeper, tuple[Mark, ...]] = {}
-    for cluster in registry().clusters:
-        primary = cluster.config.primary
-        if cluster.config.consistency.level == "session" and (unit is None or unit.has_written(primary)):
-            marks[cluster.keeper] = (*marks.get(cluster.keeper, ()), _capture(cluster, is_script=unit is None))
-    return marks
-
-
-def _capture(cluster: Cluster, *, is_script: bool) -> Mark:
-    primary = cluster.config.primary
-    wrapper = connections[primary]
-    if cluster.pool.is_mirrored(cluster.config.replica_aliases[0]):
-        return time_mark(primary)
-    if is_script:
-        wrapper.ensure_connection()
-    return capture(wrapper, cluster=primary, system_identifier=cluster.monitor.health(primary).system_identifier)
 
 
 def _apps(cluster: Cluster) -> Iterable[str | None]:

@@ -11,7 +11,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from django_gmf_router import clusters, unavailable
+from django_gmf_router import clusters, remembering, unavailable
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.routing.lazy_response import stream_within
 from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, entered, place
@@ -46,7 +46,7 @@ class RoutingMiddleware:
         try:
             response = _respond(unit, self._get_response(request))
             if unit.records and unit.wrote:
-                clusters.remember(unit, request, response)
+                remembering.remember(unit, request, response)
         finally:
             current_place.reset(token)
             _end(unit, response)
@@ -59,7 +59,7 @@ class RoutingMiddleware:
             response = _respond(unit, await self._get_response(request))
             if unit.records and unit.wrote:
                 # In the thread that wrote, or as far as anybody can tell: its connection is open and knows.
-                await sync_to_async(clusters.remember)(unit, request, response)
+                await sync_to_async(remembering.remember)(unit, request, response)
         finally:
             current_place.reset(token)
             _end(unit, response)
@@ -107,7 +107,7 @@ def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
 def _end_of_body(unit: UnitOfWork, response: HttpResponseBase) -> None:
     """Close `unit`, after what its body wrote is remembered where that is still possible."""
     try:
-        if unit.request is not None and unit.wrote and clusters.remembers_late(unit):
-            clusters.remember(unit, unit.request, response)
+        if unit.request is not None and unit.wrote and remembering.remembers_late(unit):
+            remembering.remember(unit, unit.request, response)
     finally:
         unit.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django_gmf_router import clusters
+from django_gmf_router import remembering
 from django_gmf_router.routing.blocks import Block
 from django_gmf_router.routing.unit_of_work import open_unit
 
@@ -13,7 +13,7 @@ def consistency_token() -> str | None:
     Outside requests: of all that the primary has committed by now. Ask after the commit, in `on_commit`: inside a
     transaction only the time can be told. It counts for `MAX_AGE` seconds.
     """
-    return clusters.token_text(open_unit())
+    return remembering.token_text(open_unit())
 
 
 def read_after(token: str | None) -> Block:
@@ -23,5 +23,5 @@ def read_after(token: str | None) -> Block:
     """
     if token is None:
         return Block(None, "read_after")
-    parsed = clusters.parse_token(token)
+    parsed = remembering.parse_token(token)
     return Block(None, "read_after", token=parsed, unmet=parsed is None)

@@ -429,14 +429,14 @@ MUTATIONS = [
     _m(
         "B: a write gives a token",
         "django_gmf_router/middleware.py",
-        "                clusters.remember(unit, request, response)\n        finally",
+        "                remembering.remember(unit, request, response)\n        finally",
         "                pass\n        finally",
         f"{T_CONSISTENCY} -k gives_a_token",
     ),
     _m(
         "B: an async view's write gives a token",
         "django_gmf_router/middleware.py",
-        "await sync_to_async(clusters.remember)(unit, request, response)",
+        "await sync_to_async(remembering.remember)(unit, request, response)",
         "pass",
         f"{T_CONSISTENCY} -k async_view",
     ),

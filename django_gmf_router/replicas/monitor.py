@@ -27,6 +27,10 @@ Change = Callable[[NodeHealth, NodeHealth], object]
 """Takes the health before and after; called in the thread that noticed."""
 
 
+# A site that seeds the module's numbers, as tests do, must not find them used by a thread.
+OWN_RANDOM = random.SystemRandom()
+
+
 class Monitor:
     """The health of the nodes of one cluster; thread-safe, and works in a forked child."""
 
@@ -41,7 +45,7 @@ class Monitor:
         probe_factory: Callable[[str, float], AnyProbe] = Probe,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-        jitter: Callable[[float, float], float] = random.uniform,
+        jitter: Callable[[float, float], float] = OWN_RANDOM.uniform,
         on_hang: Callable[[str], object] | None = None,
         announces: bool = True,
     ) -> None:

@@ -89,6 +89,14 @@ class ChaosSite:
 
         until(is_whole, WHOLE_SECONDS, lambda: f"all nodes are up for {self.each_worker('/monitor')}")
 
+    def wait_until_known_to_be_down(self, alias: str) -> None:
+        """Wait until every worker knows that the node of an alias is down."""
+
+        def is_known() -> bool:
+            return {answer.body["nodes"][alias] for answer in self.each_worker("/monitor").values()} == {"down"}
+
+        until(is_known, 10 * INTERVAL, f"every worker knows that {alias} is down")
+
 
 @contextmanager
 def chaos_site(

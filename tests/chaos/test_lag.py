@@ -14,7 +14,6 @@ from tests.chaos.load import Answer
 from tests.chaos.runs import FAST_SECONDS, Run
 from tests.chaos.sites import INTERVAL, MAX_LAG, ChaosSite, once
 from tests.chaos.views import CLOCK
-from tests.chaos.waiting import until
 
 STALE_SECONDS = MAX_LAG + 2 * INTERVAL
 TICK_SECONDS = 0.05
@@ -86,12 +85,7 @@ def test_replicas_go_on_serving_when_the_primary_is_away_and_nobody_knows_their_
     site: ChaosSite, cluster: LocalCluster
 ) -> None:
     cluster.kill("primary")
-
-    def is_known() -> bool:
-        answers = site.each_worker("/monitor").values()
-        return {answer.body["nodes"]["default"] for answer in answers} == {"down"}
-
-    until(is_known, 10 * INTERVAL, "every worker knows that the primary is down")
+    site.wait_until_known_to_be_down("default")
     time.sleep(MAX_LAG + 2 * INTERVAL)
     served = {site.ask("/page").body["port"] for _ in range(50)}
     assert served == {cluster.port("replica_1"), cluster.port("replica_2")}

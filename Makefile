@@ -26,7 +26,7 @@ test: $(VENV)/.installed-dev ## Set up everything and run all tests, with branch
 	@$(VENV)/bin/python -m coverage report --include 'django_gmf_router/*' --fail-under 95
 
 quick: $(VENV)/.installed-dev ## Run the tests that need no cluster
-	@$(VENV)/bin/python -m pytest -m "not cluster" $(ARGS)
+	@$(VENV)/bin/python -m pytest -m "not cluster" $(WITHOUT_FAULTS) $(ARGS)
 
 faults: $(VENV)/.installed-dev ## Kill, freeze and cut off nodes under load; check what clients read meanwhile
 	@$(VENV)/bin/python -m pytest tests/chaos tests/consistency $(ARGS)

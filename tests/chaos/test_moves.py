@@ -129,6 +129,21 @@ def test_a_read_in_the_way_of_replay_is_repeated_on_another_node(site: ChaosSite
     assert site.log().count("event=retry") == begun + 1
 
 
+def test_a_read_whose_replicas_die_one_after_the_other_is_served_by_the_primary(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    replicas = {"replica_1", "replica_2"}
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(site.ask, f"/sleep?seconds={SLEEP_SECONDS}")
+        first = is_reading(cluster, sorted(replicas))
+        cluster.kill(first)
+        second = is_reading(cluster, sorted(replicas - {first}))
+        cluster.kill(second)
+        found = answer.result(timeout=30)
+    assert not found.is_failed, site.errors()
+    assert found.body["port"] == cluster.port("primary")
+
+
 def is_reading(cluster: LocalCluster, nodes: list[str]) -> str:
     """Wait for the node on which the long read runs."""
     found: list[str] = []

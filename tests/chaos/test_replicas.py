@@ -121,7 +121,6 @@ def test_no_get_fails_when_a_replica_has_no_connection_left(site: ChaosSite, clu
             empty_at = time.monotonic()
         back = run.serves_again(cluster.port("replica_1"), empty_at)
     run.check(FAST_SECONDS)
-    assert re.search(r"event=node_down .*(too many clients|connection slots)", run.log())
     assert cluster.port("replica_1") not in {
         answer.body["port"] for answer in run.load.answers if full_at < answer.began and answer.ended < empty_at
     }

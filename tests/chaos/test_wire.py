@@ -94,7 +94,7 @@ def test_a_wire_slower_than_the_time_out_is_as_bad_as_none(site: ChaosSite, clus
 
 @once
 def test_a_wire_slower_than_usual_fails_nothing(site: ChaosSite, wire: Proxy) -> None:
-    with Run(site, "wire slow by 50 ms") as run:
-        run.strike(lambda: wire.slow(0.05))
+    with Run(site, "wire slow by 10 ms") as run:
+        run.strike(lambda: wire.slow(0.01))
         run.go_on()
     run.check(HANG_SECONDS)

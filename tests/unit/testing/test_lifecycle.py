@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from django_gmf_router.testing import LocalCluster, LocalClusterError
 from django_gmf_router.testing.lifecycle import Running
 from django_gmf_router.testing.processes import Process
-from django_gmf_router.testing.state import TOKEN_FILE, ClusterState, NodeState
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> ClusterState:
-    """A cluster whose only server is stopped."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / TOKEN_FILE).write_text("a token")
-    return ClusterState(
-        directory=tmp_path,
-        home=home,
-        bin_dir=tmp_path,
-        token="a token",
-        database="gmf",
-        user="gmf",
-        made_directory=False,
-        nodes={"primary": NodeState(port=5432)},
-    )
+from django_gmf_router.testing.state import ClusterState
 
 
 @pytest.fixture
@@ -40,7 +21,7 @@ def myself() -> Process:
 
 
 def test_a_cluster_that_another_process_is_building_is_left_alone(state: ClusterState, myself: Process) -> None:
-    replace(state, builder=myself).save()
+    replace(state, owner=None, builder=myself).save()
     with pytest.raises(LocalClusterError, match=f"process {os.getpid()} is bringing up the cluster in"):
         LocalCluster(0, directory=state.directory).up()
     assert state.owns_home()

@@ -17,25 +17,7 @@ from django_gmf_router.testing import watchdog
 from django_gmf_router.testing.cleanup import end_cluster
 from django_gmf_router.testing.errors import LocalClusterError
 from django_gmf_router.testing.processes import PROC, Process
-from django_gmf_router.testing.state import FILE, TOKEN_FILE, ClusterState, NodeState, load
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> ClusterState:
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / TOKEN_FILE).write_text("a token")
-    return ClusterState(
-        directory=tmp_path,
-        home=home,
-        bin_dir=tmp_path,
-        token="a token",
-        database="gmf",
-        user="gmf",
-        made_directory=True,
-        owner=Process.find(os.getpid()),
-        nodes={"primary": NodeState(port=5432), "replica_1": NodeState(port=5433)},
-    )
+from django_gmf_router.testing.state import FILE, TOKEN_FILE, ClusterState, load
 
 
 def test_a_state_is_read_as_it_was_saved(state: ClusterState) -> None:

@@ -1,0 +1,30 @@
+"""What do the tests of the local cluster share?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from django_gmf_router.testing.processes import Process
+from django_gmf_router.testing.state import TOKEN_FILE, ClusterState, NodeState
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> ClusterState:
+    """A cluster of this process whose servers are stopped; it is not saved."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / TOKEN_FILE).write_text("a token")
+    return ClusterState(
+        directory=tmp_path,
+        home=home,
+        bin_dir=tmp_path,
+        token="a token",
+        database="gmf",
+        user="gmf",
+        made_directory=True,
+        owner=Process.find(os.getpid()),
+        nodes={"primary": NodeState(port=5432), "replica_1": NodeState(port=5433)},
+    )

@@ -164,7 +164,9 @@ class Policy:
         """Answer what `unit` remembers of this cluster; rules 4 to 6 are computed when it is first asked."""
         record = unit.records.get(self.primary)
         if record is None:
-            record = unit.records[self.primary] = ClusterRecord(self, self.verdict(unit.method, unit.path))
+            fresh = ClusterRecord(self, self.verdict(unit.method, unit.path))
+            # Another thread of the request may have been faster.
+            record = unit.records.setdefault(self.primary, fresh)
         return record
 
     def verdict(self, method: str | None, path: str | None) -> Verdict:
@@ -228,7 +230,7 @@ class Policy:
         if is_eventual(blocks) or any(block.token is not None for block in blocks):
             innermost = blocks[-1]
             if self not in innermost.picks:
-                innermost.picks[self] = self._choose(self._client(unit, blocks), reason)
+                innermost.picks.setdefault(self, self._choose(self._client(unit, blocks), reason))
             decision, answer = innermost.picks[self]
         else:
             if record.decision is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django_gmf_router.decision import REPLICA, Decision
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 class ClusterRecord:
     """What one unit of work remembers of one cluster."""
 
-    __slots__ = ("answer", "decision", "own_transaction", "policy", "settled_for", "verdict", "wrote")
+    __slots__ = ("_lock", "answer", "decision", "own_transaction", "policy", "settled_for", "verdict", "wrote")
 
     def __init__(self, policy: object, verdict: Verdict) -> None:
         """Start for the cluster of `policy` with what the rules say that are fixed when the unit opens."""
         self.policy = policy
         self.verdict = verdict
         self.wrote = False
+        # Threads of one request may read for the first time, and write, at the same time.
+        self._lock = Lock()
         # The decision on the replica that was picked at the first read, and the alias whose connection serves it.
         self.decision: Decision | None = None
         self.answer = ""
@@ -34,16 +37,23 @@ class ClusterRecord:
         self.own_transaction: object = None
 
     def pick(self, decision: Decision, answer: str) -> None:
-        """Keep the replica of this unit of work: its decision, and the alias whose connection serves its reads."""
-        self.decision = decision
-        self.answer = answer
-        if self.verdict.role is REPLICA and not self.wrote:
-            self.settled_for = self.policy
+        """Keep the replica of this unit of work: its decision, and the alias whose connection serves its reads.
+
+        Where another thread has picked meanwhile, its replica stays.
+        """
+        with self._lock:
+            if self.decision is None:
+                # Who sees the decision takes the answer too, without the lock.
+                self.answer = answer
+                self.decision = decision
+            if self.verdict.role is REPLICA and not self.wrote:
+                self.settled_for = self.policy
 
     def write(self) -> None:
         """Note that this unit of work wrote: its reads follow to the primary."""
-        self.wrote = True
-        self.settled_for = None
+        with self._lock:
+            self.wrote = True
+            self.settled_for = None
 
 
 NO_RECORD = ClusterRecord(None, WRITE_METHOD)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from django.test import override_settings
 from django.test.utils import isolate_apps
 
 from django_gmf_router import Decision, clusters, current_decision, use_primary, use_replica
+from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place
 from django_gmf_router.signals import role_decided
 from tests.conftest import OpenUnit
@@ -232,6 +236,24 @@ def test_a_thread_without_the_context_is_outside_requests(open_request: OpenUnit
         thread.start()
         thread.join()
     assert seen == ["default"]
+
+
+@pytest.mark.parametrize("block", [nullcontext, partial(use_replica, level="eventual")])
+def test_threads_of_a_request_that_read_first_at_the_same_time_share_its_replica(
+    open_request: OpenUnit, monkeypatch: pytest.MonkeyPatch, block: Any
+) -> None:
+    both_pick = threading.Barrier(2, timeout=30)
+    picks = iter(["replica_1", "replica_2"])
+
+    def pick(*args: Any) -> tuple[str, str]:
+        both_pick.wait()
+        return next(picks), ""
+
+    monkeypatch.setattr(ReplicaPool, "pick", pick)
+    with open_request("GET", "/"), block(), ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(contextvars.copy_context().run, router.db_for_read, Book) for _ in range(2)]
+        first, second = (job.result() for job in jobs)
+        assert first == second == router.db_for_read(Book)
 
 
 def test_tasks_of_a_request_share_its_replica(open_request: OpenUnit) -> None:

@@ -58,9 +58,25 @@ MUTATIONS = [
     _m(
         "2: one replica for each unit of work",
         POLICY,
-        "self._decided(unit, record.decision or self._pick(record), model)\n            unit.latest = record",
-        "self._decided(unit, self._pick(record), model)",
+        "            if record.decision is None:\n"
+        "                record.pick(*self._choose(self._client(unit, blocks), record.verdict.reason))\n"
+        '            decision, answer = record.decision or self._because["no_replica"], record.answer',
+        "            decision, answer = self._choose(self._client(unit, blocks), reason)",
         f"{T_POLICY}::test_one_unit_of_work_has_one_replica_whatever_it_reads",
+    ),
+    _m(
+        "2: of threads that pick at the same time the first one's replica counts",
+        UNIT,
+        "            if self.decision is None:",
+        "            if True:",
+        f"{T_POLICY} -k same_time",
+    ),
+    _m(
+        "2: in a block too",
+        POLICY,
+        "innermost.picks.setdefault(self, self._choose(self._client(unit, blocks), reason))",
+        "innermost.picks[self] = self._choose(self._client(unit, blocks), reason)",
+        f"{T_POLICY} -k same_time",
     ),
     _m(
         "4: asking for the write alias is no write",
@@ -214,14 +230,16 @@ MUTATIONS = [
     _m(
         "25: the unit of work is one mutable object",
         POLICY,
-        "        record = unit.records.get(self.primary)\n        if record is None:\n            record = ",
-        "        record = None\n        if record is None:\n            record = ",
+        "        record = unit.records.get(self.primary)\n        if record is None:\n            fresh = ",
+        "        record = None\n        unit.records.clear()\n        if record is None:\n            fresh = ",
         f"{T_POLICY}::test_tasks_of_a_request_share_its_replica",
     ),
     _m(
         "26: a streamed body runs in its unit of work",
         "django_gmf_router/middleware.py",
-        "            streams = stream_within(response, lambda: entered(unit), unit.close)",
+        "            streams = response.streaming and stream_within(\n"
+        "                response, lambda: entered(unit), partial(_end_of_body, unit, response)\n"
+        "            )",
         "            pass",
         f"{T_REQUESTS}::test_a_streamed_body_is_routed_in_its_unit_of_work",
     ),
@@ -285,8 +303,8 @@ MUTATIONS = [
     _m(
         "35: in a test run a mirrored replica is read through the primary",
         POLICY,
-        "            answer = self._mirrored if self._pool.is_mirrored(alias) else alias",
-        "            answer = alias",
+        "self._mirrored if self._pool.is_mirrored(alias) else alias",
+        "alias",
         f"{T_SITE} -k RowsOf",
     ),
     _m(
@@ -311,7 +329,13 @@ MUTATIONS = [
         "cluster.policy.read",
         f"{T_POLICY}::test_a_primary_model_beats_use_replica",
     ),
-    _m("rule 3: blocks", POLICY, "        if blocks:\n", "        if False:\n", f"{T_POLICY} -k blocks_beat"),
+    _m(
+        "rule 3: blocks",
+        POLICY,
+        "        for block in reversed(blocks):\n            if block.role is PRIMARY:",
+        "        for block in ():\n            if block.role is PRIMARY:",
+        f"{T_POLICY} -k blocks_beat",
+    ),
     _m(
         "rule 5: master wins",
         "django_gmf_router/routing/db_chooser.py",
@@ -329,8 +353,8 @@ MUTATIONS = [
     _m(
         "rule 7: a write unsettles",
         UNIT,
-        "        self.wrote = True\n        self.settled_for = None",
-        "        self.wrote = True",
+        "            self.wrote = True\n            self.settled_for = None",
+        "            self.wrote = True",
         f"{T_WRITES}::test_a_get_that_writes_reads_its_own_write",
     ),
     _m(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import subprocess
 import sys
@@ -425,26 +424,27 @@ def test_an_exception_in_the_coordinator_is_logged_and_it_goes_on(fake: Fake, ca
     assert [vars(record)["event"] for record in caplog.records] == ["monitor_error"] * 2
 
 
-def kill(thread: threading.Thread) -> None:
-    """Raise SystemExit in a thread, which then ends without a word."""
-    assert thread.ident is not None
-    deadline = time.monotonic() + LONG_SECONDS
-    # Again, where it was raised in a callback of the interpreter's, a finalizer or a tracer, which cannot raise.
-    while thread.is_alive() and time.monotonic() < deadline:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-        thread.join(0.2)
-    assert not thread.is_alive()
+# A thread dies of what is no Exception: SystemExit ends it without a word. Not by PyThreadState_SetAsyncExc: until the
+# thread wakes up, other threads that are traced, as for coverage, get no further in Python 3.11.
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_coordinator_that_was_killed_is_started_again_by_the_next_unit_of_work(fake: Fake) -> None:
-    with a_monitor(fake) as monitor:
+def test_a_coordinator_that_died_is_started_again_by_the_next_unit_of_work(fake: Fake) -> None:
+    dying = threading.Event()
+
+    def jitter(low: float, high: float) -> float:
+        if dying.is_set():
+            raise SystemExit
+        return 1.0
+
+    with a_monitor(fake, jitter=jitter) as monitor:
         monitor.ensure()
         assert monitor.wait(2, LONG_SECONDS)
         threads = threads_of(monitor)
-        kill(threads[0])
-        for thread in threads[1:]:
+        dying.set()
+        for thread in threads:
             thread.join(LONG_SECONDS)
+        dying.clear()
         assert fake.open == dict.fromkeys(fake.open, 0)
         fake.readings["replica_1"] = REFUSED
         monitor.ensure()
@@ -453,13 +453,16 @@ def test_a_coordinator_that_was_killed_is_started_again_by_the_next_unit_of_work
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_probing_thread_that_was_killed_is_started_again_and_its_node_stays_up(fake: Fake) -> None:
+def test_a_probing_thread_that_died_is_started_again_and_its_node_stays_up(fake: Fake) -> None:
     with a_monitor(fake) as monitor:
         monitor.ensure()
         assert monitor.wait(2, LONG_SECONDS)
         assert monitor._crew is not None
         thread = monitor._crew._workers["replica_1"].thread
-        kill(thread)
+        fake.readings["replica_1"] = SystemExit()
+        thread.join(LONG_SECONDS)
+        assert not thread.is_alive()
+        fake.readings["replica_1"] = REPLICA
         asked = fake.asked["replica_1"]
         until(lambda: fake.asked["replica_1"] > asked + 2)
         assert not monitor.is_down("replica_1")

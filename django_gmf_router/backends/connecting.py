@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django_gmf_router.backends.failures import server_answered
+from django_gmf_router.backends.failures import is_of_pool, server_answered, words_of_the_server
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.replicas.sockets import is_gone
 
 RETRY_SECONDS = 0.1
+POOL_SECONDS = 0.2
+"""How long an empty pool is waited for before its server is asked without it."""
 Connect = Callable[[dict[str, Any]], Any]
 
 
@@ -90,18 +92,21 @@ class Attempt:
         began = time.monotonic()
         try:
             if node == self._alias:
-                return self._connect_to_own()
-            return self._wrapper.Database.connect(**self._cluster.nodes.read_only_params(node))
+                connection = self._connect_to_own()
+            else:
+                connection = self._wrapper.Database.connect(**self._cluster.nodes.read_only_params(node))
         except self._wrapper.Database.OperationalError as error:
             self._note(node, error, time.monotonic() - began)
             raise
+        self._cluster.nodes.connected(node)
+        return connection
 
     def _connect_to_own(self) -> Any:
         pool = getattr(self._wrapper, "pool", None)
-        if pool:
-            pool.timeout = min(pool.timeout, self._limit_seconds)  # Half a minute by default.
-        connection = self._own(self._params)
-        if pool and is_gone(connection):
+        if not pool:
+            return self._own(self._params)
+        connection = self._from_pool(pool)
+        if is_gone(connection):
             # Opened before its server went, which libpq has not noticed: the pool throws away only what is closed. It
             # would wait for a new one; whether there is a server is told at once without it.
             connection.close()
@@ -109,10 +114,28 @@ class Attempt:
             connection = self._wrapper.Database.connect(**self._params)
         return connection
 
+    def _from_pool(self, pool: Any) -> Any:
+        # An empty pool waits for connections, half a minute by default, also where there is no server: ask for one.
+        options = self._wrapper.settings_dict["OPTIONS"]["pool"]
+        wanted = options.get("timeout", self._limit_seconds) if isinstance(options, dict) else self._limit_seconds
+        deadline = time.monotonic() + min(wanted, self._limit_seconds)
+        pool.timeout = min(pool.timeout, POOL_SECONDS)
+        runs = False
+        while True:
+            try:
+                return self._own(self._params)
+            except self._wrapper.Database.OperationalError as error:
+                if not is_of_pool(error) or time.monotonic() >= deadline:
+                    raise
+            if not runs:
+                self._wrapper.Database.connect(**self._params).close()
+                runs = True
+
     def _note(self, node: str, error: Exception, seconds: float) -> None:
         timed_out = seconds >= self._limit_seconds * 0.9
         self._timed_out |= timed_out
-        # A pool that is exhausted says nothing about its node, nor does a server that answers.
-        if not server_answered(error) and not type(error).__name__.startswith("Pool"):
+        if server_answered(error):
+            self._cluster.nodes.refused(node, words_of_the_server(error))
+        elif not is_of_pool(error):
             what = "the connection timed out" if timed_out else "the connection was refused"
             self._cluster.nodes.failed(node, what, timed_out=timed_out)

@@ -8,9 +8,11 @@ from typing import Any
 from django.db import Error
 from django.db.backends.utils import CursorWrapper
 
+from django_gmf_router.routing.moves import MOVES
+
 
 class MovingCursorMixin:
-    """For Django's cursor wrappers: a read that fails with its node is executed once more on another one.
+    """For Django's cursor wrappers: a read that fails with its node is executed again on another one, at most twice.
 
     Only `execute` itself is repeated, before any row was delivered; what may be repeated the connection decides.
     """
@@ -22,12 +24,14 @@ class MovingCursorMixin:
     """The name of a server-side cursor."""
 
     def _execute(self, sql: Any, params: Any, *ignored: Any) -> Any:
-        try:
-            return super()._execute(sql, params, *ignored)  # type: ignore[misc]
-        except Error as error:
-            if not self.db.move_after(error, sql):
-                raise
-        self.cursor = self.db.create_cursor(self.gmf_name)
+        # The node that it moved to may die too, while it is executed again there.
+        for _ in range(MOVES):
+            try:
+                return super()._execute(sql, params, *ignored)  # type: ignore[misc]
+            except Error as error:
+                if not self.db.move_after(error, sql):
+                    raise
+            self.cursor = self.db.create_cursor(self.gmf_name)
         return super()._execute(sql, params, *ignored)  # type: ignore[misc]
 
     def _executemany(self, sql: Any, param_list: Any, *ignored: Any) -> Any:

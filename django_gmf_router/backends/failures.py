@@ -51,3 +51,13 @@ def server_answered(error: BaseException) -> bool:
     """
     text = str(error)
     return "FATAL" in text and "the database system is" not in text
+
+
+def words_of_the_server(error: BaseException) -> str:
+    """Answer why a server that answered refused the connection, without the address that drivers put before it."""
+    return str(error).rpartition("FATAL:")[2].strip().partition("\n")[0]
+
+
+def is_of_pool(error: BaseException) -> bool:
+    """Answer whether psycopg's pool failed: exhausted, closed. That says nothing about its node."""
+    return type(error).__module__.startswith("psycopg_pool")

@@ -20,6 +20,7 @@ from django_gmf_router.backends.failures import is_lost, is_movable, is_refused_
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS, read_only_options
 from django_gmf_router.replicas.sockets import is_gone
+from django_gmf_router.routing.moves import MOVES
 
 
 class ReplicaConnectionMixin:
@@ -102,15 +103,19 @@ class ReplicaConnectionMixin:
         return moving(kind)(cursor, self)
 
     def _cursor(self, name: str | None = None) -> Any:
-        try:
-            cursor = super()._cursor(name)  # type: ignore[misc]
-        except Error as error:
-            if not self.move_after(error, None):
-                raise
-            cursor = super()._cursor(name)  # type: ignore[misc]
+        cursor = self._cursor_somewhere(name)
         if name is not None:
             cursor.gmf_name = name
         return cursor
+
+    def _cursor_somewhere(self, name: str | None) -> Any:
+        for _ in range(MOVES):
+            try:
+                return super()._cursor(name)  # type: ignore[misc]
+            except Error as error:  # noqa: PERF203 - it costs only where a node fails
+                if not self.move_after(error, None):
+                    raise
+        return super()._cursor(name)  # type: ignore[misc]
 
     def _commit(self) -> None:
         try:

@@ -30,6 +30,7 @@ class Nodes:
         self._config = config
         self._monitor = monitor
         self._overdue_seconds = INTERVALS_TO_BE_OVERDUE * config.health.interval
+        self._refusing: set[str] = set()
         self.sockets = sockets
 
     def is_down(self, node: str) -> bool:
@@ -54,6 +55,22 @@ class Nodes:
         """Note that an attempt to connect to `node` was refused or timed out: it is down at once."""
         self._monitor.report_failure(node, error, timed_out=timed_out)
 
+    def refused(self, node: str, error: str) -> None:
+        """Log that the server of `node`, which runs, refuses connections: once, until one was taken."""
+        if node in self._refusing:
+            return
+        self._refusing.add(node)
+        logger.warning(
+            "%s takes no connection: %s",
+            node,
+            error,
+            extra={"event": "retry", "alias": node, "node": node},
+        )
+
+    def connected(self, node: str) -> None:
+        """Note that `node` has taken a connection."""
+        self._refusing.discard(node)
+
     def to_try(self, alias: str, avoid: str | None) -> Iterator[str]:
         """Yield the nodes that `alias` may connect to, the best first; `avoid` is one that a read just failed on."""
         primary, replicas = self._config.primary, self._config.replica_aliases
@@ -70,7 +87,7 @@ class Nodes:
         return params
 
     def moved(self, alias: str, node: str | None, error: Exception) -> None:
-        """Log that a read of `alias` that failed on `node` is tried once more elsewhere."""
+        """Log that a read of `alias` that failed on `node` is executed again elsewhere."""
         logger.warning(
             "A read of %s failed on %s and moves to another node: %s",
             alias,

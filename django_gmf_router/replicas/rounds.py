@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-JITTER = (0.9, 1.1)
+JITTER = (0.8, 1.0)
+"""Of the interval, never above it: budgets are promised in intervals."""
 
 
 class Rounds:

@@ -8,11 +8,12 @@ from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.statements import classify
 from django_gmf_router.routing.unit_of_work import open_unit
 
-MOVES_OF_A_UNIT = 2
+MOVES = 2
+"""Of a unit of work, and of a statement outside of any: from one replica to the next, and to the primary."""
 
 
 def may_move(policy: Policy, wrapper: Any, sql: Any) -> bool:
-    """Answer whether, and count it: at most one move for a statement, two for a unit of work.
+    """Answer whether, and count it: two moves at most for a unit of work; outside of any the statement counts its own.
 
     Never inside a transaction. On a replica's alias any statement may be repeated, since its session is read-only; on
     the primary's only what is plainly a read, of a request that only reads. `sql` is None where a cursor is wanted.
@@ -25,4 +26,4 @@ def may_move(policy: Policy, wrapper: Any, sql: Any) -> bool:
     if unit is None:
         return True
     unit.moves += 1
-    return unit.moves <= MOVES_OF_A_UNIT
+    return unit.moves <= MOVES

@@ -124,6 +124,7 @@ def test_no_get_fails_when_a_replica_has_no_connection_left(site: ChaosSite, clu
     assert cluster.port("replica_1") not in {
         answer.body["port"] for answer in run.load.answers if full_at < answer.began and answer.ended < empty_at
     }
+    assert re.search("event=(retry|node_down) .*(too many clients|connection slots)", run.log())
     assert back <= RETURN_SECONDS
 
 

@@ -503,7 +503,7 @@ MUTATIONS = [
     _m(
         "C: a unit of work moves twice at most",
         MOVES,
-        "    return unit.moves <= MOVES_OF_A_UNIT",
+        "    return unit.moves <= MOVES",
         "    return True",
         f"{T_MOVES} -k twice",
     ),

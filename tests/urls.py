@@ -132,6 +132,16 @@ def stream_and_save(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(body())
 
 
+async def stream_and_save_async(request: HttpRequest) -> StreamingHttpResponse:
+    """Write while the body streams, in a task."""
+
+    async def body() -> Any:
+        await Author.objects.acreate(name="streamed in a task")
+        yield "saved"
+
+    return StreamingHttpResponse(body())
+
+
 async def stream_async(request: HttpRequest) -> StreamingHttpResponse:
     """Look while the body is made asynchronously."""
 
@@ -215,6 +225,7 @@ urlpatterns = [
     path("stream", stream),
     path("stream-async", stream_async),
     path("stream-and-save", stream_and_save),
+    path("stream-and-save-async", stream_and_save_async),
     path("lazy", lazy),
     path("refused", refused),
     path("refused/<alias>", refused_using),

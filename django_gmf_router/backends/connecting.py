@@ -68,7 +68,7 @@ class Attempt:
         if node in {self._alias, self._cluster.config.primary}:
             return True
         wanted = self._cluster.policy.wanted()
-        return wanted is None or self._cluster.freshness.sees(connection, wanted.mark)
+        return wanted is None or self._cluster.freshness.sees(node, connection, wanted.mark)
 
     def primary(self) -> tuple[str, Any]:
         """Connect to the primary, waiting for one as long as PRIMARY_WAIT says."""

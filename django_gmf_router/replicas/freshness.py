@@ -40,6 +40,14 @@ class Freshness:
             mark.system_identifier == primary.system_identifier
         )
 
+    def follows(self, node: str, mark: Mark) -> bool:
+        """Answer whether `node` is known to replay what the primary that `mark` names writes.
+
+        By position alone a replica that a promotion left behind has what the new primary wrote up to there. Of an alias
+        that is several servers nobody can tell.
+        """
+        return node in self._balanced or self._monitor.health(node).follows == mark.timeline
+
     def is_known_to_have(self, alias: str, position: int) -> bool:
         """Answer whether the connection of `alias` is known to see `position`, at no cost: positions only grow.
 
@@ -55,21 +63,24 @@ class Freshness:
             known = max(known, replayed)
         return known >= position and self._monitor.is_connected(alias)
 
-    def has(self, alias: str, position: int) -> bool:
-        """Ask on the connection in use whether it sees `position`: one query, on the replica.
+    def has(self, alias: str, mark: Mark) -> bool:
+        """Ask on the connection in use whether it sees what `mark` says: one query, on the replica.
 
         False where it cannot be asked: in an event loop's thread, or as the node fails.
         """
         try:
             with self._connection(alias).cursor() as cursor:
                 cursor.execute(REPLAYED)
-                return self._note(alias, *cursor.fetchone()) >= position
+                replayed = self._note(alias, *cursor.fetchone())
         except (Error, SynchronousOnlyOperation):
             return False
+        # Meanwhile it may have moved to another node.
+        node = getattr(self._connection(alias), "node", None) or alias
+        return replayed >= (mark.position or 0) and (node == self._primary or self.follows(node, mark))
 
-    def sees(self, connection: Any, mark: Mark) -> bool:
-        """Ask on a driver's new connection to a replica whether it sees what `mark` says."""
-        if mark.position is None or not self.is_of_this_history(mark):
+    def sees(self, node: str, connection: Any, mark: Mark) -> bool:
+        """Ask on a driver's new connection to the replica `node` whether it sees what `mark` says."""
+        if mark.position is None or not self.is_of_this_history(mark) or not self.follows(node, mark):
             return False
         connection.autocommit = True
         with connection.cursor() as cursor:

@@ -38,8 +38,9 @@ class NodeHealth:
 
     role: the configured one; generation: raised whenever the node comes back, restarts or changes its role: what was
     connected before is stale; position: as its last reading said, None while it does not answer; lag: seconds a replica
-    is behind, None unknown; error: why it is down, or what the last probe said; since: wall-clock seconds of the last
-    change of state; sampled_at: monotonic seconds of the last reading that was an answer.
+    is behind, None unknown; follows: the timeline of the primary whose writes a replica is known to replay; error: why
+    it is down, or what the last probe said; since: wall-clock seconds of the last change of state; sampled_at:
+    monotonic seconds of the last reading that was an answer.
     """
 
     alias: str
@@ -51,6 +52,7 @@ class NodeHealth:
     lag: float | None = None
     error: str | None = None
     timeline: int | None = None
+    follows: int | None = None
     system_identifier: str | None = None
     started: float | None = None
     sampled_at: float | None = None
@@ -101,6 +103,11 @@ class Tracker:
         )
         if reading.up:
             self._seen = reading
+        return self.health
+
+    def follow(self, timeline: int | None) -> NodeHealth:
+        """Take it that the node is known to replay what the primary writes on `timeline`; None: that is not known."""
+        self.health = replace(self.health, follows=timeline)
         return self.health
 
     def fail(self, reason: str, now: Moment) -> NodeHealth:

@@ -199,7 +199,8 @@ class Monitor:
         self._tell(before, after)
 
     def _publish(self, health: NodeHealth) -> NodeHealth:
-        self.snapshot = MappingProxyType({**self.snapshot, health.alias: health})
+        # All of them: a position of the primary may tell of a replica that it follows.
+        self.snapshot = MappingProxyType({alias: self._observer.health(alias) for alias in self.snapshot})
         self._counts[health.alias] += 1
         self._judged.notify_all()
         return health

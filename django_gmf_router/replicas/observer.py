@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django_gmf_router.decision import PRIMARY, REPLICA
+from django_gmf_router.replicas.following import Following
 from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker
 from django_gmf_router.replicas.lag import PrimaryTrail, has_diverged
 from django_gmf_router.replicas.probes import Reading
@@ -28,6 +29,7 @@ class Observer:
         """Begin with what is known of the nodes."""
         self._trackers = {alias: Tracker(health, max_lag_seconds=max_lag_seconds) for alias, health in known.items()}
         self._trail = PrimaryTrail(settle_seconds=settle_seconds)
+        self._following = Following()
         self._primary: Answer | None = None
         self._earlier: dict[str, Answer] = {}
 
@@ -46,7 +48,8 @@ class Observer:
         diverged = self._has_diverged(answer)
         if reading.up:
             self._earlier[answer.alias] = answer
-        return tracker.observe(reading, lag, now, diverged=diverged)
+        health = tracker.observe(reading, lag, now, diverged=diverged)
+        return tracker.follow(self._following.replica(health))
 
     def fail(self, alias: str, reason: str, now: Moment) -> NodeHealth:
         """Take it that a node refused a connection, or answered not in time."""
@@ -58,6 +61,10 @@ class Observer:
         health = tracker.observe(answer.reading, None, now)
         if answer.reading.role == PRIMARY:
             self._primary = answer
+            self._following.primary(answer.reading)
+            for replica in self._trackers.values():
+                if replica.health.role == REPLICA:
+                    replica.follow(self._following.replica(replica.health))
             self._trail.sample(answer.reading, answer.finished_at)
         self._note_primary_away(health)
         return health

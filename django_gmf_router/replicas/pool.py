@@ -107,11 +107,12 @@ class ReplicaPool:
         position = mark.position
         if position is None or not self._freshness.is_of_this_history(mark):
             return None
+        candidates = tuple(pair for pair in candidates if self._freshness.follows(pair[0], mark))
         known = tuple(pair for pair in candidates if self._freshness.is_known_to_have(pair[0], position))
-        if known:
-            return self._balancer.pick(known, key)
+        if known or not candidates:
+            return self._balancer.pick(known, key) if known else None
         alias = self._balancer.pick(candidates, key)
-        return alias if self._freshness.has(alias, position) else None
+        return alias if self._freshness.has(alias, mark) else None
 
     def _candidates(self) -> Candidates:
         snapshot = self._monitor.snapshot

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
@@ -50,7 +51,8 @@ class RoutedAsyncIterator:
             with self._scope():
                 return await self._body.__anext__()
         except BaseException:
-            self.close()
+            # What is done at the end may ask a server or a cache: in the thread that wrote, not the event loop's.
+            await sync_to_async(self.close)()
             raise
 
 

@@ -144,6 +144,23 @@ def test_other_stores_keep_the_promise_too(gmf_cluster: LocalCluster, migrated: 
         assert httpx.get(f"{site.url}/one-read", timeout=30).json()["reason"] == "read_method"
 
 
+@pytest.mark.parametrize(("server", "path"), [("gunicorn", "/stream-and-save"), ("uvicorn", "/stream-and-save-async")])
+def test_the_cache_store_remembers_where_a_body_wrote_while_it_streamed(
+    gmf_cluster: LocalCluster, migrated: Any, server: str, path: str
+) -> None:
+    router = {"HEALTH": HEALTH, "CONSISTENCY": {"STORE": "cache"}}
+    with served(server, environment(gmf_cluster, router=router), workers=1) as site, client_of(site) as client:
+        until(lambda: client.get("/one-read").json()["role"] == "replica")
+        paused(gmf_cluster)
+        client.headers["Authorization"] = "Bearer a-client"
+        assert client.get(path).is_success
+        assert client.get("/one-read").json()["reason"] == "consistency"
+        # By time alone it would be the primary for as long as a replica may lag, a minute here.
+        gmf_cluster.resume("replica_1")
+        gmf_cluster.wait_for_replay("replica_1")
+        until(lambda: client.get("/one-read").json()["alias"] == "replica_1")
+
+
 @pytest.mark.parametrize(("level", "reason"), [("eventual", "read_method"), ("strong", "consistency")])
 def test_the_other_levels(gmf_cluster: LocalCluster, migrated: Any, level: str, reason: str) -> None:
     router = {"HEALTH": HEALTH, "CONSISTENCY": {"LEVEL": level}}
@@ -189,6 +206,44 @@ def test_no_token_is_served_by_a_stray_replica_that_is_ahead_on_the_old_timeline
         until(lambda: httpx.get(f"{site.url}/one-read", timeout=30).status_code == 200)
         for _ in range(20):
             assert client.get("/one-read").json()["reason"] in {"consistency", "no_replica"}
+
+
+def test_no_token_is_served_by_a_stray_replica_that_the_new_primary_has_passed(
+    gmf_cluster: LocalCluster, migrated: Any
+) -> None:
+    env = environment(gmf_cluster, router={"HEALTH": HEALTH})
+    databases = json.loads(env["GMF_TEST_DATABASES"])
+    # replica_2 does not even receive what is given up.
+    gmf_cluster.kill("replica_2")
+    gmf_cluster.execute("primary", "CREATE TABLE given_up AS SELECT generate_series(1, 10000)")
+    gmf_cluster.wait_for_replay("replica_1")
+    stands = replayed(gmf_cluster)
+    gmf_cluster.kill("primary")
+    gmf_cluster.restart("replica_2")
+    gmf_cluster.promote("replica_2")
+    databases["default"] = {**databases["replica_2"], "OPTIONS": {}}
+    del databases["replica_2"]
+    env = {**env, "GMF_TEST_DATABASES": json.dumps(databases)}
+    env["GMF_TEST_ROUTER"] = json.dumps({"HEALTH": HEALTH, "REPLICAS": ["replica_1"]})
+    name = "written by the new primary"
+    with served("gunicorn", env, workers=1) as site, client_of(site) as client:
+        # The token is of the new timeline, and before where the stray stands.
+        client.post("/save", params={"name": name})
+        token = client.cookies["gmf_token"]
+        written = "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn"
+        assert int(gmf_cluster.execute("replica_2", written)[0][0]) < stands
+    gmf_cluster.execute("replica_2", "CREATE TABLE much AS SELECT generate_series(1, 100000)")
+    assert int(gmf_cluster.execute("replica_2", written)[0][0]) > stands
+    # Nobody has seen the stray beyond its primary.
+    with served("gunicorn", env, workers=1) as site, client_of(site, cookies={"gmf_token": token}) as client:
+        until(lambda: httpx.get(f"{site.url}/one-read", timeout=30).json()["alias"] == "replica_1")
+        for _ in range(20):
+            assert client.get("/one-read").json()["reason"] == "consistency"
+
+
+def replayed(cluster: LocalCluster) -> int:
+    """Where replica_1 stands, in bytes."""
+    return int(cluster.execute("replica_1", "SELECT pg_last_wal_replay_lsn() - '0/0'::pg_lsn")[0][0])
 
 
 def test_a_script_tells_a_worker_what_to_wait_for(gmf_cluster: LocalCluster, migrated: Any) -> None:

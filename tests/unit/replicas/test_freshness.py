@@ -60,6 +60,8 @@ class Site:
             primary="default", monitor=self.monitor, connection=self.servers.__getitem__, balanced=balanced or set()
         )
         self.knows("default", timeline=3, system_identifier="7")
+        for alias in REPLICAS:
+            self.knows(alias, follows=3)
 
     def knows(self, alias: str, **changes: Any) -> None:
         known = {**self.monitor.snapshot, alias: replace(self.monitor.health(alias), **changes)}
@@ -81,14 +83,14 @@ def test_a_position_that_the_monitor_saw_costs_no_question(site: Site) -> None:
 
 def test_what_was_asked_once_is_remembered(site: Site) -> None:
     site.servers["replica_1"].row = (True, positions.format_position(150))
-    assert site.freshness.has("replica_1", 100)
+    assert site.freshness.has("replica_1", MARK)
     assert site.freshness.is_known_to_have("replica_1", 150)
     assert not site.freshness.is_known_to_have("replica_1", 151)
 
 
 def test_what_was_asked_before_the_server_came_back_is_forgotten(site: Site) -> None:
     site.servers["replica_1"].row = (True, positions.format_position(150))
-    site.freshness.has("replica_1", 100)
+    site.freshness.has("replica_1", MARK)
     site.knows("replica_1", generation=1)
     assert not site.freshness.is_known_to_have("replica_1", 100)
 
@@ -104,9 +106,29 @@ def test_a_connection_that_moved_is_asked(site: Site) -> None:
     site.servers["replica_1"].node = "replica_2"
     assert not site.freshness.is_known_to_have("replica_1", 100)
     site.servers["replica_1"].row = (True, positions.format_position(150))
-    assert site.freshness.has("replica_1", 100)
+    assert site.freshness.has("replica_1", MARK)
     site.servers["replica_1"].node = None
     assert not site.freshness.is_known_to_have("replica_1", 150)
+
+
+def test_a_replica_that_is_not_known_to_follow_the_primary_serves_no_token(site: Site) -> None:
+    site.servers["replica_1"].row = (True, positions.format_position(150))
+    site.knows("replica_1", position=150, follows=2)
+    assert not site.freshness.has("replica_1", MARK)
+    assert not site.freshness.sees("replica_1", site.servers["replica_1"], MARK)
+    site.knows("replica_1", follows=3)
+    assert site.freshness.has("replica_1", MARK)
+    assert site.freshness.sees("replica_1", site.servers["replica_1"], MARK)
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_the_pool_asks_only_those_that_follow_the_primary(site: Site) -> None:
+    site.knows("replica_1", position=150, follows=None)
+    site.knows("replica_2", position=100)
+    assert {pool(site).pick(Wanted(mark=MARK, time=0.0))[0] for _ in range(20)} == {"replica_2"}
+    site.knows("replica_2", follows=2)
+    assert pool(site).pick(Wanted(mark=MARK, time=0.0)) == (None, "consistency")
+    assert [server.asked for server in site.servers.values()] == [0, 0]
 
 
 def test_a_balanced_alias_is_asked_each_time() -> None:
@@ -117,9 +139,9 @@ def test_a_balanced_alias_is_asked_each_time() -> None:
 
 def test_a_replica_that_was_promoted_has_nothing_and_the_primary_all(site: Site) -> None:
     site.servers["replica_1"].row = (False, None)
-    assert not site.freshness.has("replica_1", 100)
+    assert not site.freshness.has("replica_1", MARK)
     site.servers["replica_1"].node = "default"
-    assert site.freshness.has("replica_1", 100)
+    assert site.freshness.has("replica_1", MARK)
 
 
 @pytest.mark.parametrize(
@@ -204,4 +226,4 @@ def test_a_read_is_asked_of_nobody_in_an_event_loop(site: Site) -> None:
         return SimpleNamespace(cursor=lambda: (_ for _ in ()).throw(SynchronousOnlyOperation()), connection=object())
 
     freshness = Freshness(primary="default", monitor=site.monitor, connection=refuse, balanced=set())
-    assert not freshness.has("replica_1", 100)
+    assert not freshness.has("replica_1", MARK)

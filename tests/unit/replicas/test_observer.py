@@ -71,6 +71,15 @@ def test_the_lag_counts_from_when_the_primary_had_answered_to_when_the_replica_w
     assert cluster.replica(2.0, 2.9).lag == 0.5
 
 
+def test_a_position_of_the_primary_tells_of_the_replicas_that_they_follow(cluster: Cluster) -> None:
+    assert cluster.replica(1.0, 1.1).follows is None
+    cluster.primary(1.0, 1.2)
+    assert cluster.observer.health("replica_1").follows == 1
+    cluster.primary(2.0, 2.1, replace(PRIMARY, position=120, timeline=2))
+    assert cluster.observer.health("replica_1").follows is None
+    assert cluster.replica(3.0, 3.1, replace(REPLICA, position=120)).follows == 2
+
+
 def test_the_lag_is_unknown_once_the_primary_is_down_not_at_its_first_failure(cluster: Cluster) -> None:
     cluster.primary(1.0, 1.0, replace(PRIMARY, position=200))
     failed = Reading(up=False, error="server closed the connection")

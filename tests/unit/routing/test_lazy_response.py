@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,7 @@ class Watched:
     def __init__(self) -> None:
         self.inside = False
         self.ends = 0
+        self.end_thread = 0
 
     @contextmanager
     def scope(self) -> Iterator[None]:
@@ -29,6 +31,7 @@ class Watched:
 
     def end(self) -> None:
         self.ends += 1
+        self.end_thread = threading.get_ident()
 
     def wrap(self, response: Any) -> bool:
         return stream_within(response, self.scope, self.end)
@@ -58,6 +61,9 @@ def test_an_async_body_too() -> None:
         return [(part, watched.inside) async for part in response]
 
     assert asyncio.run(steps()) == [(b"True", False), (b"True", False)]
+    # What is done at the end may wait for a server.
+    assert watched.ends == 1
+    assert watched.end_thread != threading.get_ident()
     assert watched.ends == 1
 
 

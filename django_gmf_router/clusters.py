@@ -29,6 +29,7 @@ from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.replicas.sockets import NodeSockets
 from django_gmf_router.replicas.status import NodeStatus, statuses
+from django_gmf_router.replicas.watching import address_book, monitor_of
 from django_gmf_router.routing import guard, moves, outside
 from django_gmf_router.routing.db_chooser import DbChooser
 from django_gmf_router.routing.explain import Explanation, rules_that_hold
@@ -92,15 +93,8 @@ def _keeper(config: ConsistencyConfig) -> Keeper:
 
 
 def _build(config: ClusterConfig) -> Cluster:
-    sockets = NodeSockets()
-    monitor = Monitor(
-        primary=config.primary,
-        replicas=config.replica_aliases,
-        interval_seconds=config.health.interval,
-        timeout_seconds=config.health.timeout,
-        max_lag_seconds=config.health.max_lag,
-        on_hang=sockets.shut,
-    )
+    sockets, addresses = NodeSockets(), address_book(config)
+    monitor = monitor_of(config, addresses, on_hang=sockets.shut)
     freshness = Freshness(
         primary=config.primary,
         monitor=monitor,
@@ -128,7 +122,7 @@ def _build(config: ClusterConfig) -> Cluster:
     )
     tables = lru_cache(maxsize=1)(partial(labels_by_table, config.primary_models))
     writes = WriteWatch(policy=policy, unexpected=config.unexpected_writes, tables=tables)
-    nodes = Nodes(config, monitor, sockets)
+    nodes = Nodes(config, monitor, sockets, addresses)
     return Cluster(
         config=config,
         policy=policy,

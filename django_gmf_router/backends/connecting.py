@@ -41,13 +41,14 @@ class Attempt:
         self._cluster = cluster
         self._params = params
         self._own = own
+        self._pool: Any = getattr(wrapper, "pool", None)
         self._limit_seconds = float(params.get("connect_timeout") or CONNECT_TIMEOUT_SECONDS)
         self._timed_out = False
 
     def any_node(self) -> tuple[str, Any]:
         """Connect to the first node that answers; after one time-out only the last resort is tried."""
         failure: Exception | None = None
-        nodes = list(self._cluster.nodes.to_try(self._alias, self._wrapper.avoided))
+        nodes = list(self._cluster.nodes.to_try(self._alias, self._wrapper.avoided, by_name=bool(self._pool)))
         for node in nodes:
             if (self._timed_out and node != nodes[-1]) or self._has_gone_down(node):
                 continue
@@ -91,35 +92,36 @@ class Attempt:
     def _connect(self, node: str) -> Any:
         began = time.monotonic()
         try:
-            if node == self._alias:
-                connection = self._connect_to_own()
-            else:
-                connection = self._wrapper.Database.connect(**self._cluster.nodes.read_only_params(node))
+            connection = self._driver_connection(node)
         except self._wrapper.Database.OperationalError as error:
             self._note(node, error, time.monotonic() - began)
             raise
         self._cluster.nodes.connected(node)
         return connection
 
-    def _connect_to_own(self) -> Any:
-        pool = getattr(self._wrapper, "pool", None)
-        if not pool:
-            return self._own(self._params)
-        connection = self._from_pool(pool)
+    def _driver_connection(self, node: str) -> Any:
+        if self._pool and node == self._alias:
+            return self._pooled()
+        if self._cluster.nodes.alias_of(node) == self._alias:
+            return self._own({**self._params, **self._cluster.nodes.address(node)})
+        return self._wrapper.Database.connect(**self._cluster.nodes.read_only_params(node))
+
+    def _pooled(self) -> Any:
+        connection = self._from_pool()
         if is_gone(connection):
             # Opened before its server went, which libpq has not noticed: the pool throws away only what is closed. It
             # would wait for a new one; whether there is a server is told at once without it.
             connection.close()
-            pool.putconn(connection)
+            self._pool.putconn(connection)
             connection = self._wrapper.Database.connect(**self._params)
         return connection
 
-    def _from_pool(self, pool: Any) -> Any:
+    def _from_pool(self) -> Any:
         # An empty pool waits for connections, half a minute by default, also where there is no server: ask for one.
         options = self._wrapper.settings_dict["OPTIONS"]["pool"]
         wanted = options.get("timeout", self._limit_seconds) if isinstance(options, dict) else self._limit_seconds
         deadline = time.monotonic() + min(wanted, self._limit_seconds)
-        pool.timeout = min(pool.timeout, POOL_SECONDS)
+        self._pool.timeout = min(self._pool.timeout, POOL_SECONDS)
         runs = False
         while True:
             try:

@@ -35,7 +35,7 @@ class ReplicaConnectionMixin:
 
     node: str | None = None
     """The node this connection is on: an alias, its own or where it moved to."""
-    generation = 0
+    generation: tuple[int, int] | None = None
     """The node's generation when it connected."""
     avoided: str | None = None
     """The node that a read has just failed on."""
@@ -90,7 +90,8 @@ class ReplicaConnectionMixin:
             return True
         # A primary that is back must take the next write, whether the monitor has seen it or not.
         may_return = self.alias == cluster.config.primary or not cluster.nodes.is_down(self.alias)
-        return (self.node != self.alias and may_return) or is_gone(self.connection)
+        is_away = cluster.nodes.alias_of(self.node) != self.alias
+        return (is_away and may_return) or is_gone(self.connection)
 
     def make_cursor(self, cursor: Any) -> Any:
         """Answer Django's cursor wrapper, whose reads move."""

@@ -9,17 +9,17 @@ Is = Callable[[str], bool]
 
 
 def nodes_to_try(
-    alias: str, *, primary: str, replicas: Sequence[str], is_down: Is, serves: Is, avoid: str | None = None
+    own: Sequence[str], *, primary: str, replicas: Sequence[str], is_down: Is, serves: Is, avoid: str | None = None
 ) -> Iterator[str]:
-    """Yield the nodes for a replica's alias: its own unless that is down, then other healthy ones, at last the primary.
+    """Yield the nodes for a replica's alias: its own unless down, then other healthy ones, at last the primary.
 
-    `serves`: up, and within the lag limit. `avoid` is the node that a read has just failed on.
+    `own`: one, or several, the best first, of which those that serve are preferred; `replicas`: all of the cluster;
+    `serves`: up, and within the lag limit; `avoid`: the node that a read has just failed on.
     """
-    if alias != avoid and not is_down(alias):
-        yield alias
-    others = [replica for replica in replicas if replica not in {alias, avoid}]
-    random.shuffle(others)
-    yield from (replica for replica in others if serves(replica))
+    alive = [node for node in own if node != avoid and not is_down(node)]
+    yield from [node for node in alive if len(own) > 1 and serves(node)] or alive
+    others = [node for node in shuffled(replicas) if node not in {*own, avoid}]
+    yield from (node for node in others if serves(node))
     yield primary
 
 
@@ -29,6 +29,9 @@ def nodes_for_reads_of_the_primary(
     """Yield the nodes for reads of the primary's alias that a replica may serve while the primary is away."""
     if primary != avoid and not is_down(primary):
         yield primary
-    others = list(replicas)
-    random.shuffle(others)
-    yield from (replica for replica in others if not is_down(replica))
+    yield from (node for node in shuffled(replicas) if not is_down(node))
+
+
+def shuffled(nodes: Sequence[str]) -> list[str]:
+    """Answer the nodes in random order."""
+    return random.sample(nodes, len(nodes))

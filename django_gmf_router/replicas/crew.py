@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ PROBE_FAILED = Reading(up=False, error="The probe failed: see the log.")
 
 
 class AnyProbe(Protocol):
-    """What measures one node."""
+    """What measures one node, or looks up a name."""
 
     def read(self) -> Reading:
         """Measure once; may block."""
@@ -121,6 +121,18 @@ class Crew:
         worker = self._workers.get(alias)
         return worker is not None and worker.probe.is_connected()
 
+    def watch(self, aliases: Iterable[str]) -> None:
+        """Have these nodes measured from now on; for the coordinating thread alone."""
+        wanted = set(aliases)
+        self._rounds.watch(wanted)
+        for alias in self._workers.keys() - wanted:
+            self._send_away(self._workers.pop(alias))
+
+    def _send_away(self, worker: Worker) -> None:
+        worker.end()
+        if self._rounds.is_busy(worker.alias):
+            worker.probe.abort()
+
     def join(self) -> None:
         """Wait for the threads, not for those that hang in a connection."""
         deadline = self._clock() + JOIN_SECONDS
@@ -163,7 +175,8 @@ class Crew:
     def _take(self, answer: Answer | Worker | None) -> None:
         if isinstance(answer, Worker):
             # Its thread may still be seen alive: it must not be asked again.
-            self._workers.pop(answer.alias, None)
+            if self._workers.get(answer.alias) is answer:
+                del self._workers[answer.alias]
             self._rounds.answered(answer.alias)
         elif answer is not None and self._rounds.answered(answer.alias):
             self._guarded(self._on_answer, answer)
@@ -171,7 +184,8 @@ class Crew:
     def _give_up(self, late: list[str]) -> None:
         self._guarded(self._on_late, late)
         for alias in late:
-            self._workers[alias].probe.abort()
+            if worker := self._workers.get(alias):
+                worker.probe.abort()
 
     def _guarded(self, function: Callable[[Any], None], argument: Any) -> None:
         """Call what may fail; the other nodes must have their turn all the same."""
@@ -186,7 +200,5 @@ class Crew:
         return worker
 
     def _dismiss(self) -> None:
-        for alias, worker in self._workers.items():
-            worker.end()
-            if self._rounds.is_busy(alias):
-                worker.probe.abort()
+        for worker in self._workers.values():
+            self._send_away(worker)

@@ -5,6 +5,7 @@ No I/O and no clock: the monitor gives both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +23,10 @@ class State:
     UP: Final = "up"
     LAGGING: Final = "lagging"
     DOWN: Final = "down"
+
+
+ORDER = (State.UP, State.LAGGING, State.DOWN)
+"""The best first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,20 @@ class NodeHealth:
     def is_down(self) -> bool:
         """Whether it does not answer, or not in its role."""
         return self.state == State.DOWN
+
+
+def summary(before: NodeHealth, members: Sequence[NodeHealth], *, generation: int) -> NodeHealth:
+    """Answer what is known of an alias that is several servers: it is as good as the best of them."""
+    best = min(members, key=lambda health: ORDER.index(health.state), default=before)
+    return replace(
+        before,
+        state=best.state,
+        since=before.since if best.state == before.state else best.since,
+        generation=generation,
+        lag=best.lag,
+        error=best.error,
+        sampled_at=best.sampled_at,
+    )
 
 
 class Tracker:

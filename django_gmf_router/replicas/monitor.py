@@ -12,13 +12,16 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from weakref import WeakSet
 
 from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.replicas import events
+from django_gmf_router.replicas.addresses import Lookup
 from django_gmf_router.replicas.crew import AnyProbe, Crew
-from django_gmf_router.replicas.health import Moment, NodeHealth, State
+from django_gmf_router.replicas.health import Moment, NodeHealth, State, summary
+from django_gmf_router.replicas.membership import LookUp, Membership
 from django_gmf_router.replicas.observer import Answer, Observer
 from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.replicas.rounds import Rounds
@@ -27,6 +30,7 @@ Change = Callable[[NodeHealth, NodeHealth], object]
 """Takes the health before and after; called in the thread that noticed."""
 
 
+UNRESOLVED = "Its host does not resolve."
 # A site that seeds the module's numbers, as tests do, must not find them used by a thread.
 OWN_RANDOM = random.SystemRandom()
 
@@ -48,8 +52,11 @@ class Monitor:
         jitter: Callable[[float, float], float] = OWN_RANDOM.uniform,
         on_hang: Callable[[str], object] | None = None,
         announces: bool = True,
+        look_up: Mapping[str, LookUp] | None = None,
     ) -> None:
         """Start nothing yet.
+
+        look_up: for each alias that is several servers, what answers its nodes; it is called in a thread of its own.
 
         probe_factory: makes the probe of an alias with the time-out in seconds; on_hang: called with the alias of a
         node each time its probe was not answered in time, after it was put down; announces: whether to log and signal.
@@ -64,8 +71,9 @@ class Monitor:
         self._jitter = jitter
         self._on_hang: Callable[[str], object] = on_hang or _nothing
         self._announces = announces
+        self._membership = Membership(look_up or {})
         self._callbacks: tuple[Change, ...] = ()
-        roles = {primary: PRIMARY, **dict.fromkeys(replicas, REPLICA)}
+        self._roles = roles = {primary: PRIMARY, **dict.fromkeys(replicas, REPLICA)}
         self.snapshot: Mapping[str, NodeHealth] = MappingProxyType(
             {alias: NodeHealth(alias=alias, role=role, since=wall()) for alias, role in roles.items()}
         )
@@ -78,12 +86,20 @@ class Monitor:
     # Read
 
     def health(self, alias: str) -> NodeHealth:
-        """Answer what is known of a node."""
-        return self.snapshot[alias]
+        """Answer what is known of a node.
+
+        Of an alias that is several servers: whether one is up. Of an address that is not watched, not yet or no more:
+        nothing, and what is connected to it is stale.
+        """
+        return self.snapshot.get(alias) or _new(alias, self._wall(), generation=-1)
 
     def is_down(self, alias: str) -> bool:
         """Answer whether a node is known to be down."""
-        return self.snapshot[alias].state == State.DOWN
+        return self.health(alias).state == State.DOWN
+
+    def members(self, alias: str) -> tuple[str, ...]:
+        """Answer the nodes of an alias, as far as they are watched; itself where it is one server."""
+        return self._membership.nodes(alias)
 
     def is_connected(self, alias: str) -> bool:
         """Answer whether the server that was asked last still runs: its connection is open, by one system call."""
@@ -132,7 +148,8 @@ class Monitor:
         self._crew = None
         self._runs = False
         self._retry_at: float | None = None
-        self._observer = Observer(self.snapshot, max_lag_seconds=self._max_lag, settle_seconds=self._interval / 2)
+        known = {alias: health for alias, health in self.snapshot.items() if alias not in self._membership}
+        self._observer = Observer(known, max_lag_seconds=self._max_lag, settle_seconds=self._interval / 2)
 
     def begin_in_child(self) -> None:
         """Forget the parent's threads and locks, not what they knew."""
@@ -164,13 +181,18 @@ class Monitor:
         return Crew(
             cluster=self.primary,
             rounds=rounds,
-            make_probe=lambda alias: self._probe_factory(alias, self._timeout),
+            make_probe=self._make_probe,
             clock=self._clock,
             pause_seconds=self._interval,
             on_answer=self._answered,
             on_late=self._late,
             on_end=self._ended,
         )
+
+    def _make_probe(self, alias: str) -> AnyProbe:
+        if alias in self._membership:
+            return Lookup(self._membership.look_up[alias])
+        return self._probe_factory(alias, self._timeout)
 
     def _ended(self, crew: Crew) -> None:
         with self._lock:
@@ -179,9 +201,27 @@ class Monitor:
 
     def _answered(self, answer: Answer) -> None:
         with self._lock:
-            before = self.snapshot[answer.alias]
-            after = self._publish(self._observer.observe(answer, self._wall()))
+            before = self.snapshot.get(answer.alias)
+            if before is None:
+                return  # Its name has lost this address meanwhile.
+            after = before
+            if answer.alias not in self._membership:
+                after = self._observer.observe(answer, self._wall())
+                if after.generation != before.generation:
+                    self._membership.note_return(after.alias)
+            elif self._membership.replace(answer.alias, answer.reading.members or ()):
+                self._watch_members()
+            self._publish(answer.alias)
         self._tell(before, after)
+
+    def _watch_members(self) -> None:
+        """Watch the nodes that the aliases have now."""
+        nodes = [node for alias in self._roles for node in self._membership.nodes(alias)]
+        wall = self._wall()
+        self._observer.watch({node: self.snapshot.get(node) or _new(node, wall) for node in nodes})
+        self._counts = {name: self._counts.get(name, 0) for name in (*self._roles, *nodes)}
+        if self._crew is not None:
+            self._crew.watch(self._counts)
 
     def _late(self, late: list[str]) -> None:
         # First all states, then the rescues: a read that is freed must not go on to another node that hangs.
@@ -194,16 +234,26 @@ class Monitor:
     def _fail(self, alias: str, reason: str) -> None:
         now = Moment(monotonic=self._clock(), wall=self._wall())
         with self._lock:
-            before = self.snapshot[alias]
-            after = self._publish(self._observer.fail(alias, reason, now))
+            before = self.snapshot.get(alias)
+            if before is None or alias in self._membership:
+                return  # What resolved last holds.
+            after = self._observer.fail(alias, reason, now)
+            self._publish(alias)
         self._tell(before, after)
 
-    def _publish(self, health: NodeHealth) -> NodeHealth:
+    def _publish(self, alias: str) -> None:
+        self._counts[alias] += 1
         # All of them: a position of the primary may tell of a replica that it follows.
-        self.snapshot = MappingProxyType({alias: self._observer.health(alias) for alias in self.snapshot})
-        self._counts[health.alias] += 1
+        self.snapshot = MappingProxyType({name: self._known(name) for name in self._counts})
         self._judged.notify_all()
-        return health
+
+    def _known(self, name: str) -> NodeHealth:
+        if name not in self._membership:
+            return self._observer.health(name)
+        before, members = self.snapshot[name], list(map(self._observer.health, self._membership.nodes(name)))
+        if not members and self._counts[name]:
+            return replace(before, state=State.DOWN, error=UNRESOLVED)
+        return summary(before, members, generation=self._membership.changes(name))
 
     def _tell(self, before: NodeHealth, after: NodeHealth) -> None:
         # Without the lock: a log handler or receiver may take its time, or ask us.
@@ -221,6 +271,10 @@ class Monitor:
 
 _MONITORS: WeakSet[Monitor] = WeakSet()
 _INHERITED: list[Crew | None] = []
+
+
+def _new(node: str, since: float, generation: int = 0) -> NodeHealth:
+    return NodeHealth(alias=node, role=REPLICA, since=since, generation=generation)
 
 
 def _nothing(_alias: str) -> None:

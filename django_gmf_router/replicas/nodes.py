@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import connections
 
 from django_gmf_router.conf import ClusterConfig
-from django_gmf_router.replicas.candidates import nodes_for_reads_of_the_primary, nodes_to_try
+from django_gmf_router.replicas.addresses import AddressBook
+from django_gmf_router.replicas.candidates import nodes_for_reads_of_the_primary, nodes_to_try, shuffled
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.sessions import read_only_options
@@ -25,13 +26,14 @@ INTERVALS_TO_BE_OVERDUE = 1.5
 class Nodes:
     """The nodes of one cluster: their health, the sockets that this process holds to them, how to connect to them."""
 
-    def __init__(self, config: ClusterConfig, monitor: Monitor, sockets: NodeSockets) -> None:
-        """Take what was configured, who watches, and what is held."""
+    def __init__(self, config: ClusterConfig, monitor: Monitor, sockets: NodeSockets, addresses: AddressBook) -> None:
+        """Take what was configured, who watches, what is held, and who knows the servers behind one alias."""
         self._config = config
         self._monitor = monitor
         self._overdue_seconds = INTERVALS_TO_BE_OVERDUE * config.health.interval
         self._refusing: set[str] = set()
         self.sockets = sockets
+        self._addresses = addresses
 
     def is_down(self, node: str) -> bool:
         """Answer whether `node` is known to be down."""
@@ -47,9 +49,18 @@ class Nodes:
             return False
         return health.sampled_at is None or time.monotonic() - health.sampled_at < self._overdue_seconds
 
-    def generation(self, node: str) -> int:
-        """Answer a number that changes whenever `node` comes back or changes."""
-        return self._monitor.health(node).generation
+    def generation(self, node: str) -> tuple[int, int]:
+        """Answer what changes whenever `node` comes back or changes, or another server of its alias does."""
+        health = self._monitor.health
+        return health(node).generation, health(self.alias_of(node)).generation
+
+    def alias_of(self, node: str) -> str:
+        """Answer the alias that `node` is a server of."""
+        return self._addresses.alias_of(node)
+
+    def address(self, node: str) -> dict[str, str]:
+        """Answer the driver's parameters that make a connection one to `node` and to no other server of its alias."""
+        return self._addresses.params(node)
 
     def failed(self, node: str, error: str, *, timed_out: bool) -> None:
         """Note that an attempt to connect to `node` was refused or timed out: it is down at once."""
@@ -71,18 +82,36 @@ class Nodes:
         """Note that `node` has taken a connection."""
         self._refusing.discard(node)
 
-    def to_try(self, alias: str, avoid: str | None) -> Iterator[str]:
-        """Yield the nodes that `alias` may connect to, the best first; `avoid` is one that a read just failed on."""
-        primary, replicas = self._config.primary, self._config.replica_aliases
+    def to_try(self, alias: str, avoid: str | None, *, by_name: bool = False) -> Iterator[str]:
+        """Yield the nodes that `alias` may connect to, the best first.
+
+        avoid: the one that a read just failed on; by_name: whether `alias` connects in a way that chooses no address.
+        """
+        primary = self._config.primary
+        nodes = {replica: self._addresses.nodes(replica) for replica in self._config.replica_aliases}
+        if by_name:
+            nodes[alias] = (alias,)
+        replicas = [node for own in nodes.values() for node in own]
         if alias == primary:
             return nodes_for_reads_of_the_primary(primary, replicas=replicas, is_down=self.is_down, avoid=avoid)
         return nodes_to_try(
-            alias, primary=primary, replicas=replicas, is_down=self.is_down, serves=self.serves, avoid=avoid
+            self._least_held(nodes[alias]),
+            primary=primary,
+            replicas=replicas,
+            is_down=self.is_down,
+            serves=self.serves,
+            avoid=avoid,
         )
+
+    def _least_held(self, nodes: Sequence[str]) -> Sequence[str]:
+        """Answer the nodes, those first to which this process holds the fewest connections; at random among equals."""
+        return nodes if len(nodes) == 1 else sorted(shuffled(nodes), key=self.sockets.count)
 
     def read_only_params(self, node: str) -> dict[str, Any]:
         """Answer the driver's parameters for a read-only connection to `node` on behalf of another alias."""
-        params: dict[str, Any] = connections.create_connection(node).get_connection_params()
+        alias = self._addresses.alias_of(node)
+        params: dict[str, Any] = connections.create_connection(alias).get_connection_params()
+        params.update(self.address(node))
         params["options"] = read_only_options(params.get("options"))
         return params
 

@@ -27,11 +27,20 @@ class Observer:
 
     def __init__(self, known: Mapping[str, NodeHealth], *, max_lag_seconds: float, settle_seconds: float) -> None:
         """Begin with what is known of the nodes."""
-        self._trackers = {alias: Tracker(health, max_lag_seconds=max_lag_seconds) for alias, health in known.items()}
+        self._max_lag = max_lag_seconds
+        self._trackers: dict[str, Tracker] = {}
+        self.watch(known)
         self._trail = PrimaryTrail(settle_seconds=settle_seconds)
         self._following = Following()
         self._primary: Answer | None = None
         self._earlier: dict[str, Answer] = {}
+
+    def watch(self, known: Mapping[str, NodeHealth]) -> None:
+        """Track these nodes from now on, and no others; what is known already of one stays."""
+        self._trackers = {
+            alias: self._trackers.get(alias) or Tracker(health, max_lag_seconds=self._max_lag)
+            for alias, health in known.items()
+        }
 
     def health(self, alias: str) -> NodeHealth:
         """Answer what is known of a node."""

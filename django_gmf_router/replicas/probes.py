@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
@@ -48,7 +49,7 @@ class Reading:
     role: by pg_is_in_recovery(); position: a replica's replay position, a primary's insert position; received: a
     replica's; flushed: a primary's; started: of the server, wall-clock seconds; replay_age: seconds since the last
     transaction that a replica replayed, or since its start if there was none, by the servers' clocks; error: one line
-    without a password.
+    without a password; members: the nodes of an alias that is several servers, where its name was looked up.
     """
 
     up: bool
@@ -63,6 +64,7 @@ class Reading:
     error: str | None = None
     timed_out: bool = False
     refused: bool = False
+    members: tuple[str, ...] | None = None
 
 
 class Probe:
@@ -72,9 +74,10 @@ class Probe:
     takes part.
     """
 
-    def __init__(self, alias: str, timeout_seconds: float = 2.0) -> None:
-        """Open nothing yet."""
+    def __init__(self, alias: str, timeout_seconds: float = 2.0, address: Mapping[str, str] | None = None) -> None:
+        """Open nothing yet; `address`: the driver's parameters of one server of an alias that is several."""
         self.alias = alias
+        self._address = address or {}
         self._connect_seconds = max(LEAST_CONNECT_SECONDS, ceil(timeout_seconds))
         self._wrapper: Any = None
         self._connection: Any = None
@@ -150,7 +153,7 @@ class Probe:
         parameters: dict[str, Any] = self._wrapper.get_connection_params()
         given = int(parameters.get("connect_timeout") or 0)
         seconds = min(given, self._connect_seconds) if given > 0 else self._connect_seconds
-        return {**parameters, "connect_timeout": seconds, "application_name": APPLICATION_NAME}
+        return {**parameters, **self._address, "connect_timeout": seconds, "application_name": APPLICATION_NAME}
 
     def _identify(self) -> str | None:
         """Ask once for each connection; where the function is revoked nobody can tell."""

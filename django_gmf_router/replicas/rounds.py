@@ -31,6 +31,10 @@ class Rounds:
         self._busy: set[str] = set()
         self._deadlines: dict[str, float] = {}
 
+    def watch(self, aliases: Iterable[str]) -> None:
+        """Ask these nodes from now on, and no others."""
+        self._aliases = tuple(aliases)
+
     def begin(self, now: float) -> list[str]:
         """Answer the nodes to be asked now, none before a round is due."""
         if self._next is not None and now < self._next:

@@ -53,10 +53,10 @@ class NodeSockets:
                 with suppress(OSError):  # The server or the driver was first.
                     duplicate.shutdown(socket.SHUT_RDWR)
 
-    def count(self) -> int:
-        """Answer how many sockets are held."""
+    def count(self, node: str | None = None) -> int:
+        """Answer how many sockets are held, to one node or to all."""
         with self._lock:
-            return sum(map(len, self._sockets.values()))
+            return sum(len(held) for name, held in self._sockets.items() if node in {name, None})
 
     def _release(self, node: str, duplicate: socket.socket) -> None:
         with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -10,10 +10,10 @@ from datetime import datetime, timezone
 from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.decision import PRIMARY
 from django_gmf_router.positions import format_position
-from django_gmf_router.replicas.crew import AnyProbe
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.probes import Probe
+from django_gmf_router.replicas.watching import MakeProbe, address_book, monitor_of
 
 ALL_UP, DEGRADED, NO_PRIMARY = 0, 1, 2
 ROUNDS = 3  # where the primary is, whether the replicas come there, and since when they do not
@@ -40,12 +40,10 @@ class NodeStatus:
     error: str | None = None
 
 
-def statuses(
-    configs: Iterable[ClusterConfig], probe_factory: Callable[[str, float], AnyProbe] = Probe
-) -> list[NodeStatus]:
+def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list[NodeStatus]:
     """Watch the nodes of the clusters for a moment, at the same time; at most TIMEOUT and a second."""
     with ExitStack() as stack:
-        watched = [(config, _watch(config, probe_factory)) for config in configs]
+        watched = [(config, _watch(config, probe)) for config in configs]
         for _, monitor in watched:
             stack.callback(monitor.stop)
             monitor.ensure()
@@ -60,30 +58,35 @@ def exit_code(nodes: list[NodeStatus]) -> int:
     return DEGRADED if not_up else ALL_UP
 
 
-def _watch(config: ClusterConfig, probe_factory: Callable[[str, float], AnyProbe]) -> Monitor:
-    return Monitor(
-        primary=config.primary,
-        replicas=config.replica_aliases,
+def _watch(config: ClusterConfig, probe: MakeProbe) -> Monitor:
+    return monitor_of(
+        config,
+        address_book(config),
         interval_seconds=min(INTERVAL_SECONDS, config.health.interval),
-        timeout_seconds=config.health.timeout,
-        max_lag_seconds=config.health.max_lag,
-        probe_factory=probe_factory,
+        probe=probe,
         # The site's processes tell of changes; what is new to this one is no change.
         announces=False,
     )
 
 
-def _settled(config: ClusterConfig, monitor: Monitor) -> Mapping[str, NodeHealth]:
+def _settled(config: ClusterConfig, monitor: Monitor) -> Monitor:
     monitor.wait(ROUNDS, config.health.timeout + GRACE_SECONDS)
-    return monitor.snapshot
+    return monitor
 
 
-def _statuses(config: ClusterConfig, nodes: Mapping[str, NodeHealth]) -> Iterator[NodeStatus]:
-    yield _status(config, nodes[config.primary], None)
-    weights = {replica.alias: replica.weight for replica in config.replicas}
-    serving = {alias: weight for alias, weight in weights.items() if nodes[alias].state == State.UP}
-    for alias in weights:
-        yield _status(config, nodes[alias], serving.get(alias, 0.0) / (sum(serving.values()) or 1.0))
+def _statuses(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeStatus]:
+    yield _status(config, monitor.health(config.primary), None)
+    weights = {replica.alias: replica.weight for replica in config.replicas if _is_up(monitor, replica.alias)}
+    for replica in config.replicas:
+        # An alias that is several servers shares its part among those that are up.
+        nodes = [monitor.health(node) for node in monitor.members(replica.alias) or (replica.alias,)]
+        up = sum(node.state == State.UP for node in nodes)
+        part = weights.get(replica.alias, 0.0) / (sum(weights.values()) or 1.0)
+        yield from (_status(config, node, part / up if node.state == State.UP else 0.0) for node in nodes)
+
+
+def _is_up(monitor: Monitor, alias: str) -> bool:
+    return monitor.health(alias).state == State.UP
 
 
 def _status(config: ClusterConfig, node: NodeHealth, share: float | None) -> NodeStatus:

@@ -28,9 +28,18 @@ class Proxy:
     Each method changes how it behaves from then on, for connections that are open and for new ones.
     """
 
-    def __init__(self, target: int, *, tls: ssl.SSLContext | None = None, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        target: int,
+        *,
+        host: str = HOST,
+        port: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        directory: Path | None = None,
+    ) -> None:
         # No ephemeral one: while it refuses nobody else shall be given it.
-        (self.port,) = free_ports(1)
+        self.port = port or free_ports(1)[0]
+        self._host = host
         self._target = target
         self._tls = tls
         self._path = directory and directory / f".s.PGSQL.{self.port}"
@@ -102,7 +111,7 @@ class Proxy:
     async def _listen(self) -> asyncio.Server:
         if self._path is not None:
             return await asyncio.start_unix_server(self._serve, self._path, backlog=512)
-        return await asyncio.start_server(self._serve, HOST, self.port, backlog=512)
+        return await asyncio.start_server(self._serve, self._host, self.port, backlog=512)
 
     async def _unlisten(self) -> None:
         if self._server is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -106,9 +106,13 @@ def chaos_site(
     *,
     aliases: Mapping[str, Mapping[str, Any]] | None = None,
     router: Mapping[str, Any] | None = None,
+    within: Sequence[str] = (),
     **database: Any,
 ) -> Iterator[ChaosSite]:
-    """Serve the site until the block ends; `aliases` are entries of DATABASES that differ from the others."""
+    """Serve the site until the block ends.
+
+    aliases: entries of DATABASES that differ from the others; within: see `served`.
+    """
     # Django's manual: no persistent connections under ASGI, where each request has a thread of its own.
     settings = {"CONN_MAX_AGE": 60 if server == "gunicorn" else 0, **database}
     env = environment(cluster, driver, router={"HEALTH": HEALTH, **(router or {})}, **settings)
@@ -116,5 +120,5 @@ def chaos_site(
     for alias, different in (aliases or {}).items():
         databases[alias] |= different
     env |= {"DJANGO_SETTINGS_MODULE": "tests.chaos.settings", "GMF_TEST_DATABASES": json.dumps(databases)}
-    with served(server, env, workers=WORKERS[server]) as site:
+    with served(server, env, workers=WORKERS[server], within=within) as site:
         yield ChaosSite(site=site, server=server, driver=driver)

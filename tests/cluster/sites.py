@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,14 +65,19 @@ def manage(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def served(server: str, env: dict[str, str], workers: int = 2, threads: int = 4) -> Iterator[Site]:
-    """Serve the site until the block ends; requests wait in the socket's backlog until the server is ready."""
+def served(
+    server: str, env: dict[str, str], workers: int = 2, threads: int = 4, within: Sequence[str] = ()
+) -> Iterator[Site]:
+    """Serve the site until the block ends; requests wait in the socket's backlog until the server is ready.
+
+    `within`: a command that executes the one that follows it, in its own process.
+    """
     with tempfile.TemporaryDirectory() as directory, socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         log = Path(directory) / "log"
         command = _commands(listener.fileno(), workers, threads)[server]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [*within, sys.executable, "-m", *command],
                 env=env,
                 cwd=ROOT,
                 stdout=output,

@@ -9,10 +9,12 @@ from django_gmf_router.replicas.candidates import nodes_for_reads_of_the_primary
 REPLICAS = ("replica_1", "replica_2", "replica_3")
 
 
-def tried(alias: str, *, down: tuple[str, ...] = (), lagging: tuple[str, ...] = (), **kwargs: Any) -> list[str]:
+def tried(
+    alias: str | tuple[str, ...], *, down: tuple[str, ...] = (), lagging: tuple[str, ...] = (), **kwargs: Any
+) -> list[str]:
     return list(
         nodes_to_try(
-            alias,
+            alias if isinstance(alias, tuple) else (alias,),
             primary="default",
             replicas=REPLICAS,
             is_down=lambda node: node in down,
@@ -39,6 +41,15 @@ def test_the_node_that_just_failed_is_left_out() -> None:
 
 def test_the_others_are_in_random_order() -> None:
     assert len({tuple(tried("replica_1")) for _ in range(100)}) == 2
+
+
+def test_of_several_servers_those_that_serve_are_tried_in_their_order() -> None:
+    several = ("replica_3", "replica_1", "replica_2")
+    assert tried(several) == [*several, "default"]
+    assert tried(several, down=("replica_1",)) == ["replica_3", "replica_2", "default"]
+    assert tried(several, lagging=("replica_3",)) == ["replica_1", "replica_2", "default"]
+    assert tried(several, lagging=several) == [*several, "default"]
+    assert tried(several, avoid="replica_3") == ["replica_1", "replica_2", "default"]
 
 
 def test_reads_of_the_primary_go_to_replicas_that_are_up_while_it_is_away() -> None:

@@ -51,7 +51,7 @@ def shown(timeout: float = 10.0, **readings: Any) -> dict[str, NodeStatus]:
     replicas = {alias: {"WEIGHT": weight} for alias, weight in (("replica_1", 3), ("replica_2", 1))}
     config = parse("default", {"REPLICAS": replicas, "HEALTH": {"TIMEOUT": timeout}})
     answers = {"default": PRIMARY, "replica_1": REPLICA, "replica_2": REPLICA, **readings}
-    found = statuses([config], lambda alias, _seconds: FakeProbe(answers[alias]))
+    found = statuses([config], lambda alias, *_: FakeProbe(answers[alias]))
     assert [node.alias for node in found] == ["default", "replica_1", "replica_2"]
     return {node.alias: node for node in found}
 

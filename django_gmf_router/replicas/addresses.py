@@ -1,0 +1,140 @@
+"""Which servers stand behind an alias whose host is one name with several addresses, or a list of names?"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from django_gmf_router.replicas.probes import Reading
+
+logger = logging.getLogger("django_gmf_router")
+
+DEFAULT_PORT = "5432"
+RESOLVE_SECONDS = 5.0
+"""How old an answer of the name server may be; a process asks no more often."""
+NOT_ONE_OF_SEVERAL = {"service", "hostaddr"}
+Resolve = Callable[[str, str], Iterable[str]]
+
+
+def is_expandable(settings: Mapping[str, Any]) -> bool:
+    """Answer whether the addresses behind an entry of DATABASES can be looked up: it names hosts, no Unix socket."""
+    hosts = str(settings.get("HOST") or "").split(",")
+    return all(host and host[0] not in "/@" for host in hosts) and not NOT_ONE_OF_SEVERAL & set(settings["OPTIONS"])
+
+
+def addresses(host: str, port: str) -> Iterable[str]:
+    """Answer the IP addresses of a host; raises OSError."""
+    found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+    return dict.fromkeys(str(address[0]) for *_, address in found)
+
+
+class AddressBook:
+    """The addresses of the aliases that are several servers; those that were good last hold while a name fails.
+
+    Each address is a node, named `alias@address:port`.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Mapping[str, Any]],
+        resolve: Resolve = addresses,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the entries of DATABASES of the aliases, and what answers the addresses of a host."""
+        self._settings = settings
+        self._resolve = resolve
+        self._clock = clock
+        self._nodes: dict[str, tuple[str, ...]] = {}
+        self._asked_at: dict[str, float] = {}
+        self._params: dict[str, dict[str, str]] = {}
+        self._failing: set[str] = set()
+
+    def __contains__(self, alias: object) -> bool:
+        return alias in self._settings
+
+    def alias_of(self, node: str) -> str:
+        """Answer the alias that `node` is a server of; itself where an alias is one server."""
+        alias = node.rpartition("@")[0]
+        return alias if alias in self._settings else node
+
+    def nodes(self, alias: str) -> tuple[str, ...]:
+        """Answer the nodes of `alias`; looks its name up if that was never done, which may block."""
+        if alias not in self._settings:
+            return (alias,)
+        return self._nodes.get(alias) or self.look_up(alias) or (alias,)
+
+    def params(self, node: str) -> dict[str, str]:
+        """Answer what libpq needs to connect to this node and no other of its alias."""
+        return self._params.get(node, {})
+
+    def look_up(self, alias: str) -> tuple[str, ...]:
+        """Answer the nodes of `alias` by its name now, those of last time while it does not resolve; may block."""
+        known, now = self._nodes.get(alias, ()), self._clock()
+        if known and now - self._asked_at[alias] < RESOLVE_SECONDS:
+            return known
+        try:
+            found = self._found(alias)
+        except OSError as error:
+            self._fails(alias, error)
+            found = {}
+        else:
+            self._failing.discard(alias)
+        if not found:
+            return known
+        self._asked_at[alias] = now
+        self._params = {**self._params, **found}
+        self._nodes[alias] = tuple(sorted(found))
+        if known and known != self._nodes[alias]:
+            text = "The addresses of %s have changed: %s."
+            logger.info(text, alias, ", ".join(sorted(found)), extra={"event": "addresses", "alias": alias})
+        return self._nodes[alias]
+
+    def _found(self, alias: str) -> dict[str, dict[str, str]]:
+        settings = self._settings[alias]
+        hosts = str(settings["HOST"]).split(",")
+        ports = str(settings.get("PORT") or DEFAULT_PORT).split(",")
+        if len(ports) == 1:
+            ports *= len(hosts)
+        return {
+            f"{alias}@{f'[{address}]' if ':' in address else address}:{port}": {
+                "host": host,
+                "hostaddr": address,
+                "port": port,
+            }
+            for host, port in zip(hosts, ports, strict=False)
+            for address in self._resolve(host, port)
+        }
+
+    def _fails(self, alias: str, error: OSError) -> None:
+        """Log it once: it is asked again and again."""
+        if alias in self._failing:
+            return
+        self._failing.add(alias)
+        host = self._settings[alias]["HOST"]
+        text = "The host %s of %s does not resolve, the addresses known so far are kept: %s"
+        logger.warning(text, host, alias, error, extra={"event": "addresses", "alias": alias})
+
+
+class Lookup:
+    """For the health monitor's threads: what a probe is to a node, this is to the name of an alias."""
+
+    def __init__(self, look_up: Callable[[], tuple[str, ...]]) -> None:
+        """Take what answers the nodes."""
+        self._look_up = look_up
+
+    def read(self) -> Reading:
+        """Answer the nodes; may block."""
+        return Reading(up=True, members=self._look_up())
+
+    def abort(self) -> None:
+        """Wait for the resolver's own time-out: it cannot be interrupted."""
+
+    def is_connected(self) -> bool:
+        """Answer False: a name holds no connection."""
+        return False
+
+    def close(self) -> None:
+        """Hold nothing."""

@@ -114,9 +114,15 @@ class Proxy:
         return await asyncio.start_server(self._serve, self._host, self.port, backlog=512)
 
     async def _unlisten(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._server = None
+        server, self._server = self._server, None
+        if server is None:
+            return
+        for listener in server.sockets:
+            self._loop.remove_reader(listener.fileno())
+        # What was accepted already needs a turn to find its server open, and another one to be served by it.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        server.close()
 
     async def _abort_all(self) -> None:
         for writer in list(self._writers):

@@ -18,9 +18,9 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from django_gmf_router import conf
 from django_gmf_router.conf import SchemasConfig
-from django_gmf_router.schemas.names import quote, search_path
+from django_gmf_router.schemas.names import search_path
 
-CREATE_EXTENSION = re.compile(r'\s*CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?("[^"]+"|\w+)\s*;?\s*', re.IGNORECASE)
+CREATE_EXTENSION = re.compile(r"\s*CREATE\s+EXTENSION\b[^;]*;?\s*", re.IGNORECASE)
 
 
 @contextmanager
@@ -55,17 +55,21 @@ def as_app(connection: Any, app_label: str) -> Iterator[None]:
     with ExitStack() as stack:
         if schemas is not None:
             stack.enter_context(on_path(connection, *schemas.path_of(app_label)))
-            stack.enter_context(connection.execute_wrapper(_extensions_to(schemas.extensions)))
+            stack.enter_context(connection.execute_wrapper(_create_extension_in(schemas.extensions)))
         yield
 
 
-def _extensions_to(schema: str) -> Callable[..., Any]:
-    """Make what answers for each statement: an extension in main would be replaced with it."""
+def _create_extension_in(schema: str) -> Callable[..., Any]:
+    """Make a wrapper of statements that keeps extensions out of main, with which they would be replaced.
+
+    Not by a SCHEMA clause: some extensions have a schema of their own, and refuse another.
+    """
 
     def run(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        if isinstance(sql, str) and CREATE_EXTENSION.fullmatch(sql):
-            sql = f"{sql.rstrip().rstrip(';')} SCHEMA {quote(schema)}"
-        return execute(sql, params, many, context)
+        if not (isinstance(sql, str) and CREATE_EXTENSION.fullmatch(sql)):
+            return execute(sql, params, many, context)
+        with on_path(context["connection"], schema):
+            return execute(sql, params, many, context)
 
     return run
 

@@ -65,9 +65,7 @@ def begin_migrate(alias: str) -> None:
     if _prepared.get() or schemas_of(connection) is None:
         return
     if not _is_for_tests(connection):
-        raise CommandError(
-            f"GMF_ROUTER[{alias!r}] has SCHEMAS: run gmf_migrate --database={alias}, with the same arguments."
-        )
+        raise CommandError(f"GMF_ROUTER[{alias!r}] has SCHEMAS: run gmf_migrate --database={alias}, instead.")
     create_missing(connection)
 
 

@@ -48,4 +48,4 @@ def _refuse(alias: str) -> None:
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from None
     if schemas is None:
-        raise CommandError(f"GMF_ROUTER[{alias!r}] has no SCHEMAS: run migrate, or name the schemas there.")
+        raise CommandError(f"GMF_ROUTER[{alias!r}] has no SCHEMAS: run migrate, or name them there.")

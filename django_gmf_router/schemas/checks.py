@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -20,7 +20,7 @@ Found = Iterator[CheckMessage]
 
 TABLES = """
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p') ORDER BY 1
+WHERE n.nspname = %s AND c.relkind IN ('r', 'p')
 """
 
 
@@ -120,13 +120,22 @@ def _static_migration_after_main(_entry: ClusterConfig, schemas: SchemasConfig) 
 
 
 def _server(alias: str, schemas: SchemasConfig) -> Found:
-    with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT current_setting('search_path'), current_schemas(false)::text[]")
-        configured, found = cursor.fetchone()
-    if parse(configured) == schemas.path:
-        yield from _missing(alias, schemas, found)
-        yield from _misplaced(alias, schemas)
+    ((configured, usable),) = _ask(alias, "SELECT current_setting('search_path'), current_schemas(false)::text[]")
+    if parse(configured) != schemas.path:
+        yield from _other_path(alias, schemas, configured)
         return
+    yield from _missing(alias, schemas, usable)
+    for schema in (schemas.main, schemas.static):
+        yield from _misplaced(alias, schemas, schema, {name for (name,) in _ask(alias, TABLES, schema)})
+
+
+def _ask(alias: str, sql: str, *params: str) -> list[Any]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
+
+
+def _other_path(alias: str, schemas: SchemasConfig, configured: str) -> Found:
     yield _error(
         "E018",
         f"The sessions of {alias!r} have the search_path {configured} instead of {', '.join(schemas.path)}.",
@@ -134,32 +143,26 @@ def _server(alias: str, schemas: SchemasConfig) -> Found:
     )
 
 
-def _missing(alias: str, schemas: SchemasConfig, found: Sequence[str]) -> Found:
+def _missing(alias: str, schemas: SchemasConfig, usable: Collection[str]) -> Found:
     database = connections[alias].settings_dict["NAME"]
     for name in schemas.path:
-        if name not in found:
+        if name not in usable:
             yield _error(
                 "E019",
                 f"The schema {name!r} is missing from the database {database!r} of {alias!r}, or not granted.",
-                "Run gmf_migrate, or grant USAGE on the schema.",
+                "Run gmf_migrate, or grant USAGE on the schema to the role.",
             )
 
 
-def _misplaced(alias: str, schemas: SchemasConfig) -> Found:
-    tables = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
-    for wrong in (schemas.main, schemas.static):
-        candidates = [name for name, model in tables.items() if schemas.schema_of(model._meta.app_label) != wrong]
-        with connections[alias].cursor() as cursor:
-            cursor.execute(TABLES, [wrong, candidates])
-            found = [row[0] for row in cursor.fetchall()]
-        for table in found:
-            app = tables[table]._meta.app_label
-            right = schemas.schema_of(app)
+def _misplaced(alias: str, schemas: SchemasConfig, schema: str, tables: Collection[str]) -> Found:
+    for model in apps.get_models(include_auto_created=True):
+        table, app = model._meta.db_table, model._meta.app_label
+        if table in tables and schemas.schema_of(app) != schema:
             yield _error(
                 "E020",
-                f"The table {table!r} of the app {app!r} stands in the schema {wrong!r} of {alias!r}: "
-                f"the app's schema is {right!r}.",
-                "Move its rows there and drop it (or ALTER TABLE ... SET SCHEMA), or correct STATIC_APPS.",
+                f"The table {table!r} of the app {app!r} stands in the schema {schema!r} of {alias!r}; "
+                f"the app belongs to {schemas.schema_of(app)!r}.",
+                "Move it there, drop it, or correct STATIC_APPS: sessions see the one in the main schema.",
             )
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from django.core.management.commands.migrate import Command
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -26,25 +26,36 @@ CREATE_EXTENSION = re.compile(r"\s*CREATE\s+EXTENSION\b[^;]*;?\s*", re.IGNORECAS
 @contextmanager
 def on_path(connection: Any, *schemas: str) -> Iterator[None]:
     """Let the session of `connection` look for names in `schemas` until the block ends."""
-    before = _set_path(connection, search_path(*schemas))
+    before = _set_path(connection, search_path(*schemas), local=False)
     try:
         yield
     except BaseException:
         # A transaction that failed takes its SET back by itself, and lets nothing be set.
         with suppress(DatabaseError):
-            _set_path(connection, before)
+            _set_path(connection, before, local=False)
         raise
-    _set_path(connection, before)
+    _set_path(connection, before, local=False)
 
 
-def _set_path(connection: Any, path: str) -> str:
+@contextmanager
+def in_schema(connection: Any, schema: str) -> Iterator[None]:
+    """Let one transaction look for names in `schema` alone.
+
+    Commands that only look at the history may come through a pooler: a session that it gives to others next must not
+    keep this.
+    """
+    with transaction.atomic(using=connection.alias):
+        before = _set_path(connection, search_path(schema), local=True)
+        yield
+        _set_path(connection, before, local=True)
+
+
+def _set_path(connection: Any, path: str, *, local: bool) -> str:
     """Set the search_path; answer the one before."""
     with connection.cursor() as cursor:
-        # In one statement: the inner query is done first.
-        cursor.execute(
-            "SELECT before, set_config('search_path', %s, false) FROM current_setting('search_path') before", [path]
-        )
+        cursor.execute("SELECT current_setting('search_path')")
         before: str = cursor.fetchone()[0]
+        cursor.execute("SELECT set_config('search_path', %s, %s)", [path, local])
         return before
 
 
@@ -98,7 +109,7 @@ def _applied(original: Any) -> Any:
             return original(recorder)
         found = {}
         for schema in (schemas.static, schemas.main):
-            with on_path(connection, schema):
+            with in_schema(connection, schema):
                 rows = original(MigrationRecorder(connection))
             found.update({key: row for key, row in rows.items() if schemas.schema_of(key[0]) == schema})
         return found
@@ -114,7 +125,7 @@ def _record(original: Any) -> Any:
         if schemas is None:
             original(recorder, app, name)
             return
-        with on_path(connection, schemas.schema_of(app)):
+        with in_schema(connection, schemas.schema_of(app)):
             # A new one: it remembers that it saw a table, and this one may have seen the other schema's.
             original(MigrationRecorder(connection), app, name)
 

@@ -62,20 +62,24 @@ def _static_app_not_installed(entry: ClusterConfig, schemas: SchemasConfig) -> F
 def _search_path(entry: ClusterConfig, schemas: SchemasConfig) -> Found:
     for alias in (entry.primary, *entry.replica_aliases):
         connection = connections[alias]
-        if connection.vendor != "postgresql":
+        if connection.vendor == "postgresql":
+            path = search_path_in(connection.get_connection_params().get("options"))
+            yield from _other_options(alias, schemas, path)
+        else:
             message = f"DATABASES[{alias!r}] is no PostgreSQL database, which has schemas."
-            yield _error("E015", message, "Use PostgreSQL, or leave SCHEMAS out of GMF_ROUTER.")
-            continue
-        options = connection.get_connection_params().get("options")
-        path = search_path_in(options)
-        if path != schemas.path:
-            names = "no search_path" if path is None else f"the search_path {', '.join(path)}"
-            yield _error(
-                "E015",
-                f"The OPTIONS of DATABASES[{alias!r}] have {names} instead of {', '.join(schemas.path)}.",
-                f"Use an ENGINE of this package and leave it out, or set OPTIONS: "
-                f"{{'options': {with_search_path(None, schemas.path)!r}}}.",
-            )
+            yield _error("E021", message, "Use PostgreSQL, or leave SCHEMAS out of GMF_ROUTER.")
+
+
+def _other_options(alias: str, schemas: SchemasConfig, path: tuple[str, ...] | None) -> Found:
+    if path == schemas.path:
+        return
+    names = "no search_path" if path is None else f"the search_path {', '.join(path)}"
+    yield _error(
+        "E015",
+        f"The OPTIONS of DATABASES[{alias!r}] have {names} instead of {', '.join(schemas.path)}.",
+        "Use an ENGINE of this package and leave it out, or set OPTIONS: "
+        f"{{'options': {with_search_path(None, schemas.path)!r}}}.",
+    )
 
 
 def _static_refers_to_main(_entry: ClusterConfig, schemas: SchemasConfig) -> Found:
@@ -124,7 +128,7 @@ def _server(alias: str, schemas: SchemasConfig) -> Found:
     if parse(configured) != schemas.path:
         yield from _other_path(alias, schemas, configured)
         return
-    yield from _missing(alias, schemas, usable)
+    yield from _missing(alias, schemas, connections[alias].settings_dict["NAME"], usable)
     for schema in (schemas.main, schemas.static):
         yield from _misplaced(alias, schemas, schema, {name for (name,) in _ask(alias, TABLES, schema)})
 
@@ -143,8 +147,7 @@ def _other_path(alias: str, schemas: SchemasConfig, configured: str) -> Found:
     )
 
 
-def _missing(alias: str, schemas: SchemasConfig, usable: Collection[str]) -> Found:
-    database = connections[alias].settings_dict["NAME"]
+def _missing(alias: str, schemas: SchemasConfig, database: str, usable: Collection[str]) -> Found:
     for name in schemas.path:
         if name not in usable:
             yield _error(

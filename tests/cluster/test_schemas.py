@@ -16,8 +16,10 @@ from django_gmf_router.schemas.lock import KEY
 from django_gmf_router.schemas.names import quote
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import DRIVERS, ROOT, environment, manage
+from tests.unit.docs.pages import blocks
 
 DATABASE = "schemas"
+PAGE = "docs/how-to/integration-and-production.md"
 STATIC = 'Static.Für "alle"'  # as hard as a name can be
 STATIC_APPS = ["admin", "auth", "contenttypes", "sessions"]
 STOCK = "django.db.backends.postgresql"
@@ -227,6 +229,25 @@ def test_of_two_that_migrate_at_once_the_second_waits_and_has_nothing_to_do(inte
 
 def _dsn(server: Server) -> str:
     return psycopg.conninfo.make_conninfo(server.cluster.dsn("primary"), dbname=server.database)
+
+
+def test_a_site_without_schemas_moves_into_them_as_the_page_says(database: LocalCluster) -> None:
+    server = Server(cluster=database, main="main", static="static", database="moving")
+    database.execute("primary", "CREATE DATABASE moving OWNER gmf")
+    try:
+        done = manage(environment(database, NAME="moving"), "migrate", "--verbosity=0")
+        assert done.returncode == 0, done.stderr
+        server.sql("INSERT INTO auth_group (name) VALUES ('kept')")
+        (block,) = [block.text for block in blocks(PAGE, "python") if "ALTER TABLE" in block.text]
+        server.shell(f"{block}\nprint(1)")
+        server.run("gmf_migrate", "--fake", "--verbosity=0")
+        assert server.failed_checks("default") == []
+        assert server.tables("public") == set()
+        assert server.history("main") == ["library.0001_initial"]
+        assert server.sql("SELECT name FROM {static}.auth_group") == ["kept"]
+        assert "No migrations to apply" in server.run("gmf_migrate")
+    finally:
+        database.execute("primary", "DROP DATABASE moving WITH (FORCE)")
 
 
 def test_plain_migrate_says_what_to_run_and_changes_nothing(integration: Server) -> None:

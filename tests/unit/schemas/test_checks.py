@@ -44,7 +44,7 @@ def test_a_static_app_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyP
 
 def test_a_database_without_schemas_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     errors = found(monkeypatch, vendor="sqlite")
-    assert [error.id for error in errors] == ["gmf_router.E015"] * 2
+    assert [error.id for error in errors] == ["gmf_router.E021"] * 2
     assert "DATABASES['default'] is no PostgreSQL database" in errors[0].msg
 
 

@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.env.entries import Entry, replica_of
+from django_gmf_router.conf import SchemasConfig
+from django_gmf_router.env.entries import Entry, is_postgresql, replica_of
 from django_gmf_router.env.urls import EXTRA, UrlReader, entry_from_url
+from django_gmf_router.schemas import names
+from django_gmf_router.schemas.options import with_search_path
 
 _CHOOSER = {"master": "GMF_DB_CHOOSER_MASTER", "slave": "GMF_DB_CHOOSER_SLAVE"}
 _SCHEMAS = {"MAIN": "PGSCHEMA", "STATIC": "PGSCHEMA_STATIC"}
@@ -35,7 +38,8 @@ def databases(env: Env) -> tuple[dict[str, Entry], dict[str, dict[str, Any]]]:
       gets what `replica_of` gives one. Without it GMF_ROUTER names no replica and Django stays as it is.
     - `GMF_DB_CHOOSER_MASTER`, `GMF_DB_CHOOSER_SLAVE`: patterns over `METHOD /path`, one a line or as a JSON
       list of strings; never comma separated, since `\\d{2,3}` is one pattern.
-    - `PGSCHEMA`, `PGSCHEMA_STATIC`: the names of the main and the static schema.
+    - `PGSCHEMA`, `PGSCHEMA_STATIC`: the names of the main and the static schema, for `SCHEMAS` and, as a
+      search_path, for the OPTIONS of every alias.
 
     Defaults in the `Env`'s scheme count, its prefix too. Raises ImproperlyConfigured, which names the
     variable and the remedy and never holds a password.
@@ -45,25 +49,42 @@ def databases(env: Env) -> tuple[dict[str, Entry], dict[str, dict[str, Any]]]:
     url = _value(env, "DATABASE_URL")
     if not url or not url.strip():
         raise ImproperlyConfigured("DATABASE_URL is not set: set it to postgres://user:password@host:5432/database.")
-    entries = {"default": entry_from_url(url, name="DATABASE_URL", reader=env)}
-    replicas = _replicas(env)
-    return {**entries, **replicas}, _router(env, list(replicas))
+    schemas = _schemas(env)
+    entries = {"default": _with_schemas(entry_from_url(url, name="DATABASE_URL", reader=env), schemas)}
+    replicas = _replicas(env, schemas)
+    return {**entries, **replicas}, _router(env, list(replicas), schemas)
 
 
-def _replicas(env: Env) -> dict[str, Entry]:
+def _schemas(env: Env) -> dict[str, str]:
+    schemas = {key: str(value) for key, name in _SCHEMAS.items() if (value := _value(env, name))}
+    for key, value in schemas.items():
+        if line := names.problem(value):
+            raise ImproperlyConfigured(f"{_SCHEMAS[key]}: {line}")
+    return schemas
+
+
+def _with_schemas(entry: Entry, schemas: dict[str, str]) -> Entry:
+    if not schemas or not is_postgresql(entry):
+        return entry
+    options = entry.get("OPTIONS", {})
+    values: dict[str, Any] = {key.lower(): name for key, name in schemas.items()}
+    path = SchemasConfig(**values).path
+    return {**entry, "OPTIONS": {**options, "options": with_search_path(options.get("options"), path)}}
+
+
+def _replicas(env: Env, schemas: dict[str, str]) -> dict[str, Entry]:
     value = _value(env, "DATABASE_REPLICA_URLS") or ""
     items = value.split(",") if isinstance(value, str) else value
     urls = [item.strip() for item in items if item.strip()]
-    return {f"replica_{number}": _replica(env, number, url) for number, url in enumerate(urls, start=1)}
+    return {f"replica_{number}": _replica(env, number, url, schemas) for number, url in enumerate(urls, start=1)}
 
 
-def _replica(env: Env, number: int, url: str) -> Entry:
+def _replica(env: Env, number: int, url: str, schemas: dict[str, str]) -> Entry:
     name = f"DATABASE_REPLICA_URLS[{number}], the URL of replica_{number},"
-    return replica_of(entry_from_url(url, name=name, reader=env))
+    return replica_of(_with_schemas(entry_from_url(url, name=name, reader=env), schemas))
 
 
-def _router(env: Env, replicas: list[str]) -> dict[str, dict[str, Any]]:
-    schemas = {key: value for key, name in _SCHEMAS.items() if (value := _value(env, name))}
+def _router(env: Env, replicas: list[str], schemas: dict[str, str]) -> dict[str, dict[str, Any]]:
     chooser = {key: patterns for key, name in _CHOOSER.items() if (patterns := _patterns(env, name))}
     cluster: dict[str, Any] = {"REPLICAS": replicas} if replicas or schemas else {}
     if replicas and chooser:

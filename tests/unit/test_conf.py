@@ -40,6 +40,31 @@ def test_replicas_may_be_a_list_or_a_dict_with_weights() -> None:
     assert config.aliases == {"default", "replica_1", "replica_2"}
 
 
+def test_schemas_are_parsed_with_defaults() -> None:
+    schemas = conf.parse("default", {"SCHEMAS": {"MAIN": "main_integration", "STATIC_APPS": ["auth", "users"]}}).schemas
+    assert schemas == conf.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "users"}))
+    assert schemas.path == ("main_integration", "static", "public")
+    assert (schemas.schema_of("users"), schemas.schema_of("places")) == ("static", "main_integration")
+    assert (schemas.path_of("users"), schemas.path_of("places")) == (("static", "public"), schemas.path)
+    assert conf.SchemasConfig().static_apps == {"admin", "auth", "contenttypes", "sessions"}
+    assert conf.parse("default", {"SCHEMAS": {}}).schemas is None
+
+
+def test_every_alias_of_a_cluster_has_its_schemas_with_and_without_replicas() -> None:
+    raw = {"default": {"REPLICAS": ["replica_1"], "SCHEMAS": {"MAIN": "a"}}, "other": {"SCHEMAS": {"MAIN": "b"}}}
+    with override_settings(GMF_ROUTER=raw):
+        assert conf.names_schemas()
+        found = {alias: conf.schemas_of(alias) for alias in ("default", "replica_1", "replica_2", "other")}
+        assert {alias: schemas and schemas.main for alias, schemas in found.items()} == {
+            "default": "a",
+            "replica_1": "a",
+            "replica_2": None,
+            "other": "b",
+        }
+    assert conf.schemas_of("default") is None
+    assert not conf.names_schemas()
+
+
 def test_a_cluster_cannot_be_changed() -> None:
     config = conf.parse("default", {})
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -55,9 +80,10 @@ def test_without_replicas_there_is_no_cluster(raw: dict[str, object]) -> None:
 def test_an_absent_setting_is_no_cluster() -> None:
     with override_settings():
         del settings.GMF_ROUTER
-        conf.clusters.cache_clear()
+        conf._reset(setting=conf.SETTING)
         assert conf.clusters() == ()
-    conf.clusters.cache_clear()
+        assert not conf.names_schemas()
+    conf._reset(setting=conf.SETTING)
 
 
 def test_the_settings_are_parsed_once_and_anew_when_they_change() -> None:

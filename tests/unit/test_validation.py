@@ -60,6 +60,22 @@ WRONG: list[tuple[Any, str, str]] = [
         "'library'",
     ),
     ({"default": {"PRIMARY_MODELS": ["Session"]}}, "E010", "'Session'"),
+    ({"default": {"SCHEMAS": {"main": "x"}}}, "E002", "'main'"),
+    ({"default": {"SCHEMAS": {"STATIC_APPS": "auth"}}}, "E007", "'auth'"),
+    ({"default": {"SCHEMAS": {"STATIC_APPS": [1]}}}, "E007", "[1]"),
+    ({"default": {"SCHEMAS": {"MAIN": "pg_main"}}}, "E011", "'pg_main'"),
+    ({"default": {"SCHEMAS": {"STATIC": "x" * 64}}}, "E011", "64 bytes"),
+    ({"default": {"SCHEMAS": {"MAIN": ""}}}, "E011", "''"),
+    ({"default": {"SCHEMAS": {"MAIN": "static"}}}, "E012", "MAIN and STATIC are both 'static'"),
+    ({"default": {"SCHEMAS": {"MAIN": "public"}}}, "E012", "'public'"),
+    (
+        {
+            "default": {"SCHEMAS": {"STATIC_APPS": ["auth", "library"]}},
+            "other": {"REPLICAS": ["replica_2"], "APPS": ["library"]},
+        },
+        "E013",
+        "names 'library', an app of 'other'",
+    ),
 ]
 
 
@@ -106,7 +122,7 @@ RIGHT: list[Any] = [
             "HEALTH": {"INTERVAL": 1.0, "TIMEOUT": 2.0, "MAX_LAG": 10.0},
             "PRIMARY_WAIT": 0.0,
             "DEBUG_HEADER": "X-GMF-Database",
-            "SCHEMAS": None,
+            "SCHEMAS": {"MAIN": 'a "b".C', "STATIC": "select", "STATIC_APPS": ["auth"], "EXTENSIONS": "public"},
         }
     },
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from django_gmf_router import env as gmf_env
 from django_gmf_router.management.commands import gmf_cluster
 from django_gmf_router.replicas import events
 from django_gmf_router.routing import blocks as blocks_of_routing
+from django_gmf_router.schemas import checks as schemas_checks
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
 SETTINGS = "docs/reference/settings.md"
@@ -70,17 +72,20 @@ def test_just_the_settings_that_nothing_reads_are_said_to_have_no_effect() -> No
     code = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "conf.py")
     fields = {"DB_CHOOSER": "master"}
     unread = {
-        key for key in validation.CLUSTER_KEYS if not re.search(rf"config\.{fields.get(key, key.lower())}\b", code)
+        key
+        for key in validation.CLUSTER_KEYS
+        if not re.search(rf"(?:config|entry)\.{fields.get(key, key.lower())}\b", code)
     }
     said = {key for key in validation.CLUSTER_KEYS if "no effect" in section(SETTINGS, f"### `{key}`").lower()}
-    assert unread == said == {"SCHEMAS"}
+    assert unread == said == set()
 
 
 # Checks
 
 
 def ids_in_the_code() -> set[str]:
-    code = (PACKAGE / "validation.py").read_text() + (PACKAGE / "checks.py").read_text()
+    modules = ("validation.py", "checks.py", "schemas/checks.py")
+    code = "".join((PACKAGE / module).read_text() for module in modules)
     return set(re.findall(r'"([EW]\d{3})"', code))
 
 
@@ -88,7 +93,7 @@ def test_every_id_of_a_check_is_documented_once_and_no_other_is() -> None:
     assert headings(CHECKS, 3) == sorted(ids_in_the_code())
 
 
-def test_ids_stand_nowhere_but_in_the_two_modules_that_are_searched() -> None:
+def test_ids_stand_nowhere_but_in_the_modules_that_are_searched() -> None:
     others = (path for path in PACKAGE.rglob("*.py") if path.name not in {"validation.py", "checks.py"})
     assert [path.name for path in others if re.search(r'"[EW]\d{3}"', path.read_text())] == []
 
@@ -108,6 +113,26 @@ ERRORS: dict[str, Any] = {
     "E008": cluster(OUTSIDE_REQUESTS="slave"),
     "E009": {**cluster(), "other": {"REPLICAS": ["replica_2"]}},
     "E010": cluster(PRIMARY_MODELS=["sessions"]),
+    "E011": cluster(SCHEMAS={"MAIN": "pg_main"}),
+    "E012": cluster(SCHEMAS={"MAIN": "static"}),
+    "E013": {
+        **cluster(SCHEMAS={"STATIC_APPS": ["auth", "trees"]}),
+        "other": {"REPLICAS": ["replica_2"], "APPS": ["trees"]},
+    },
+}
+STATIC_LIBRARY = conf.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "library"}))
+ENTRY = conf.ClusterConfig(primary="default", schemas=STATIC_LIBRARY)
+SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
+    "E014": lambda: schemas_checks._static_app_not_installed(
+        ENTRY, conf.SchemasConfig(static_apps=frozenset({"shortener"}))
+    ),
+    "E015": lambda: schemas_checks._other_options("replica_1", STATIC_LIBRARY, None),
+    "E016": lambda: schemas_checks._static_refers_to_main(ENTRY, STATIC_LIBRARY),
+    "E017": lambda: schemas_checks._static_migration_after_main(ENTRY, STATIC_LIBRARY),
+    "E018": lambda: schemas_checks._other_path("replica_1", STATIC_LIBRARY, "public"),
+    "E019": lambda: schemas_checks._missing("default", STATIC_LIBRARY, "office", ["static", "public"]),
+    "E021": lambda: schemas_checks._search_path(ENTRY, STATIC_LIBRARY),
+    "E020": lambda: schemas_checks._misplaced("default", STATIC_LIBRARY, "main_integration", ["auth_group"]),
 }
 WARNINGS: dict[str, dict[str, Any]] = {
     "W001": {"MIDDLEWARE": []},
@@ -145,6 +170,11 @@ def test_the_page_shows_a_warning_as_it_is_printed(check: str, settings: dict[st
     assert shown(check)[0] in printed
 
 
+@pytest.mark.parametrize("check", SCHEMAS)
+def test_the_page_shows_an_error_of_schemas_as_it_is_printed(check: str) -> None:
+    assert shown(check)[0] in list(map(as_shown, SCHEMAS[check]()))
+
+
 @pytest.mark.parametrize("order", [("a", checks.MIDDLEWARE)])
 def test_the_second_text_of_w001_is_shown_too(order: tuple[str, str]) -> None:
     with override_settings(MIDDLEWARE=order, GMF_ROUTER=cluster()):
@@ -156,7 +186,7 @@ def as_shown(message: CheckMessage) -> str:
 
 
 def test_every_check_has_an_example() -> None:
-    assert {*ERRORS, *WARNINGS} == ids_in_the_code()
+    assert {*ERRORS, *WARNINGS, *SCHEMAS} == ids_in_the_code()
 
 
 # Names

@@ -131,6 +131,28 @@ def test_schemas_are_named_only_where_set() -> None:
     assert databases(one)[1] == {"default": {"REPLICAS": [], "SCHEMAS": {"MAIN": "main"}}}
 
 
+def test_schemas_are_the_search_path_of_every_alias_beside_what_its_url_says() -> None:
+    schemas = {"PGSCHEMA": "Main A", "PGSCHEMA_STATIC": "main_static"}
+    env = env_of({"DATABASE_URL": f"{URL}?options=-c%20jit=off", "DATABASE_REPLICA_URLS": URL, **schemas})
+
+    found, router = databases(env)
+
+    path = r'-c search_path="Main\ A","main_static","public"'
+    assert found["default"]["OPTIONS"]["options"] == f"-c jit=off {path}"
+    assert found["replica_1"]["OPTIONS"]["options"] == f"{path} -c default_transaction_read_only=on"
+    assert router["default"]["SCHEMAS"] == {"MAIN": "Main A", "STATIC": "main_static"}
+
+
+def test_schemas_are_nothing_to_sqlite() -> None:
+    assert "OPTIONS" not in databases(env_of({"DATABASE_URL": "sqlite:///a.db", "PGSCHEMA": "main"}))[0]["default"]
+
+
+def test_a_schema_name_that_cannot_be_used_is_refused_with_its_variable() -> None:
+    env = env_of({"DATABASE_URL": URL, "PGSCHEMA_STATIC": "pg_static"})
+
+    assert "PGSCHEMA_STATIC: The schema name 'pg_static' belongs to PostgreSQL" in refusal(lambda: databases(env))
+
+
 def test_defaults_of_the_env_s_scheme_and_its_prefix_count() -> None:
     env = env_of(
         {"OFFICE_DATABASE_URL": URL},

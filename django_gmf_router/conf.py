@@ -98,6 +98,11 @@ def clusters() -> tuple[ClusterConfig, ...]:
     return tuple(cluster for cluster in parsed if cluster.replicas)
 
 
+def single(primary: str) -> ClusterConfig:
+    """Answer the cluster of an alias without replicas, with what its entry says nevertheless."""
+    return parse(primary, raw().get(primary) or {})
+
+
 def parse(primary: str, entry: Mapping[str, Any]) -> ClusterConfig:
     """Turn one valid entry of GMF_ROUTER into a ClusterConfig."""
     values: dict[str, Any] = {key.lower(): value for key, value in entry.items()}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import Tags, register
 from django.core.signals import got_request_exception
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
 
 class GmfRouterConfig(AppConfig):
-    """Registers the system checks, the guard of connections, and the refusal to migrate replicas."""
+    """Registers the system checks, the guard of connections, and what migrations do with replicas and schemas."""
 
     name = "django_gmf_router"
     label = "gmf_router"
@@ -20,13 +20,20 @@ class GmfRouterConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""
-        from django_gmf_router import checks  # noqa: PLC0415
+        from django_gmf_router import checks, conf  # noqa: PLC0415
+        from django_gmf_router.schemas import checks as schemas_checks  # noqa: PLC0415
 
         register(checks.check_errors)
         register(checks.check_warnings)
+        register(schemas_checks.check_settings)
+        register(schemas_checks.check_server, Tags.database)
         connection_created.connect(_on_connection, dispatch_uid="gmf_router.guard")
         got_request_exception.connect(_on_exception, dispatch_uid="gmf_router.exception")
         pre_migrate.connect(_on_pre_migrate, dispatch_uid="gmf_router.pre_migrate")
+        if conf.names_schemas():
+            from django_gmf_router.schemas import migrating  # noqa: PLC0415
+
+            migrating.install()
 
 
 def _on_connection(*, connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
@@ -48,8 +55,12 @@ def _on_exception(**kwargs: Any) -> None:
 
 
 def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001
-    from django_gmf_router import clusters  # noqa: PLC0415
+    from django_gmf_router import clusters, conf  # noqa: PLC0415
 
+    if conf.schemas_of(using) is not None and not clusters.is_replica(using):
+        from django_gmf_router.schemas import preparing  # noqa: PLC0415
+
+        preparing.begin_migrate(using)
     clusters.begin_migrate(using)
     # Last among the receivers: those of the last app still belong to the migration.
     post_migrate.disconnect(dispatch_uid="gmf_router.post_migrate")

@@ -17,6 +17,8 @@ from django_gmf_router import validation
 SETTING = "GMF_ROUTER"
 DEFAULT_PRIMARY_MODELS = ("sessions.*", "contenttypes.*", "django_cache.*")
 """Sessions, content types and the database cache (its stand-in model says app "django_cache")."""
+DEFAULT_STATIC_APPS = frozenset({"admin", "auth", "contenttypes", "sessions"})
+"""What Django's own apps write at run time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,29 @@ class HealthConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SchemasConfig:
+    """The schemas of a cluster's database: main is this server's own, static is shared by all servers."""
+
+    main: str = "main"
+    static: str = "static"
+    static_apps: frozenset[str] = DEFAULT_STATIC_APPS
+    extensions: str = "public"
+
+    @property
+    def path(self) -> tuple[str, str, str]:
+        """The schemas in which every session looks for a name, in this order."""
+        return (self.main, self.static, self.extensions)
+
+    def schema_of(self, app_label: str) -> str:
+        """Answer the schema that holds the tables of an app, and the history of its migrations."""
+        return self.static if app_label in self.static_apps else self.main
+
+    def path_of(self, app_label: str) -> tuple[str, ...]:
+        """Answer where the migrations of an app look for a name: its own schema first; from static never in main."""
+        return self.path[1:] if app_label in self.static_apps else self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
     """One entry of GMF_ROUTER: a primary alias with its replica aliases."""
 
@@ -67,7 +92,7 @@ class ClusterConfig:
     health: HealthConfig = field(default_factory=HealthConfig)
     primary_wait: float = 0.0
     debug_header: str | None = None
-    schemas: Mapping[str, Any] | None = None
+    schemas: SchemasConfig | None = None
 
     @property
     def replica_aliases(self) -> tuple[str, ...]:
@@ -86,21 +111,35 @@ def raw() -> Any:
 
 
 @lru_cache(maxsize=1)
-def clusters() -> tuple[ClusterConfig, ...]:
-    """Answer the clusters that have replicas; none where nothing is configured.
+def entries() -> tuple[ClusterConfig, ...]:
+    """Answer every entry of GMF_ROUTER, those without replicas too.
 
     Raises ImproperlyConfigured with the first problem that `manage.py check` would report.
     """
     found = raw()
     for problem in validation.problems(found, settings.DATABASES):
         raise ImproperlyConfigured(f"{problem.message} {problem.hint} ({problem.id})")
-    parsed = (parse(primary, entry) for primary, entry in found.items())
-    return tuple(cluster for cluster in parsed if cluster.replicas)
+    return tuple(parse(primary, entry) for primary, entry in found.items())
 
 
-def single(primary: str) -> ClusterConfig:
-    """Answer the cluster of an alias without replicas, with what its entry says nevertheless."""
-    return parse(primary, raw().get(primary) or {})
+@lru_cache(maxsize=1)
+def clusters() -> tuple[ClusterConfig, ...]:
+    """Answer the clusters that have replicas; none where nothing is configured. Raises what `entries` does."""
+    return tuple(cluster for cluster in entries() if cluster.replicas)
+
+
+def names_schemas() -> bool:
+    """Answer whether an entry of GMF_ROUTER has SCHEMAS, right or wrong."""
+    found = raw()
+    return isinstance(found, Mapping) and any(
+        isinstance(entry, Mapping) and entry.get("SCHEMAS") for entry in found.values()
+    )
+
+
+@lru_cache(maxsize=32)
+def schemas_of(alias: str) -> SchemasConfig | None:
+    """Answer the schemas of the cluster that `alias` belongs to, None where it has none. Raises what `entries` does."""
+    return next((entry.schemas for entry in entries() if alias in entry.aliases), None)
 
 
 def parse(primary: str, entry: Mapping[str, Any]) -> ClusterConfig:
@@ -118,6 +157,7 @@ def parse(primary: str, entry: Mapping[str, Any]) -> ClusterConfig:
         values["primary_models"] = tuple(values["primary_models"])
     values["consistency"] = ConsistencyConfig(**_lower(values.get("consistency")))
     values["health"] = HealthConfig(**_lower(values.get("health")))
+    values["schemas"] = _schemas(values.get("schemas"))
     return ClusterConfig(primary=primary, **values)
 
 
@@ -127,6 +167,15 @@ def _replicas(replicas: Any) -> tuple[ReplicaConfig, ...]:
     return tuple(ReplicaConfig(alias=alias) for alias in replicas)
 
 
+def _schemas(schemas: Mapping[str, Any] | None) -> SchemasConfig | None:
+    if not schemas:
+        return None
+    values = _lower(schemas)
+    if "static_apps" in values:
+        values["static_apps"] = frozenset(values["static_apps"])
+    return SchemasConfig(**values)
+
+
 def _lower(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key.lower(): value for key, value in (mapping or {}).items()}
 
@@ -134,4 +183,6 @@ def _lower(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
 @receiver(setting_changed)
 def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
     if setting in {SETTING, "DATABASES"}:
+        entries.cache_clear()
         clusters.cache_clear()
+        schemas_of.cache_clear()

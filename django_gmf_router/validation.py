@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from django_gmf_router.schemas import names
+
 CLUSTER_KEYS: dict[str, tuple[Any, ...]] = {
     "REPLICAS": (list, tuple, dict, None),
     "READ_METHODS": (list, tuple, set, frozenset),
@@ -34,6 +36,7 @@ NESTED_KEYS: dict[str, dict[str, tuple[Any, ...]]] = {
         "HEADER": (str,),
     },
     "HEALTH": dict.fromkeys(("INTERVAL", "TIMEOUT", "MAX_LAG"), (int, float)),
+    "SCHEMAS": {"MAIN": (str,), "STATIC": (str,), "STATIC_APPS": (list, tuple, set, frozenset), "EXTENSIONS": (str,)},
 }
 REPLICA_KEYS: dict[str, tuple[Any, ...]] = {"WEIGHT": (int, float), "BALANCED": (bool,)}
 CHOICES = {
@@ -45,7 +48,18 @@ CHOICES = {
 }
 POSITIVE = ("WEIGHT", "INTERVAL", "TIMEOUT", "MAX_LAG", "MAX_AGE")
 HEADERS = ("DEBUG_HEADER", "HEADER", "COOKIE_NAME")
-STRING_LISTS = ("REPLICAS", "READ_METHODS", "APPS", "PRIMARY_MODELS", "master", "slave", "primary", "replica")
+STRING_LISTS = (
+    "REPLICAS",
+    "READ_METHODS",
+    "APPS",
+    "PRIMARY_MODELS",
+    "STATIC_APPS",
+    "master",
+    "slave",
+    "primary",
+    "replica",
+)
+SCHEMA_NAMES = ("MAIN", "STATIC", "EXTENSIONS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +212,46 @@ def _model_labels(raw: Mapping[str, Any], _databases: Collection[str]) -> Iterat
                 )
 
 
+def _schema_names(raw: Mapping[str, Any], _databases: Collection[str]) -> Iterator[Problem]:
+    for where, schemas in _schemas(raw):
+        for key in SCHEMA_NAMES:
+            if key in schemas and (line := names.problem(schemas[key])):
+                yield _problem("E011", f"{where}[{key!r}]: {line}", "Any other name will do: it is always quoted.")
+
+
+def _schemas_equal(raw: Mapping[str, Any], _databases: Collection[str]) -> Iterator[Problem]:
+    for where, schemas in _schemas(raw):
+        seen: dict[str, str] = {}
+        for key, default in zip(SCHEMA_NAMES, ("main", "static", "public"), strict=True):
+            name = schemas.get(key, default)
+            if name in seen:
+                yield _problem(
+                    "E012",
+                    f"{where}: {seen[name]} and {key} are both {name!r}.",
+                    "Name three different schemas: this server's own, the shared one, and the one of the extensions.",
+                )
+            seen[name] = key
+
+
+def _static_app_elsewhere(raw: Mapping[str, Any], _databases: Collection[str]) -> Iterator[Problem]:
+    for primary, entry in raw.items():
+        others = [other for other in raw if other != primary and raw[other].get("REPLICAS") and raw[other].get("APPS")]
+        for app in sorted((entry.get("SCHEMAS") or {}).get("STATIC_APPS", ())):
+            for other in others:
+                if app in raw[other]["APPS"]:
+                    yield _problem(
+                        "E013",
+                        f"GMF_ROUTER[{primary!r}]['SCHEMAS']['STATIC_APPS'] names {app!r}, an app of {other!r}.",
+                        f"Remove it here, or from GMF_ROUTER[{other!r}]['APPS'].",
+                    )
+
+
+def _schemas(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for primary, entry in raw.items():
+        if entry.get("SCHEMAS"):
+            yield f"GMF_ROUTER[{primary!r}]['SCHEMAS']", entry["SCHEMAS"]
+
+
 def _problem(check: str, message: str, hint: str) -> Problem:
     return Problem(id=f"gmf_router.{check}", message=message, hint=hint)
 
@@ -210,4 +264,7 @@ RULES: tuple[Rule, ...] = (
     _patterns,
     _apps_twice,
     _model_labels,
+    _schema_names,
+    _schemas_equal,
+    _static_app_elsewhere,
 )

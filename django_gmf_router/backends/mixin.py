@@ -13,13 +13,14 @@ from typing import Any
 
 from django.db import Error
 
-from django_gmf_router import clusters
+from django_gmf_router import clusters, conf
 from django_gmf_router.backends.connecting import connect
 from django_gmf_router.backends.cursors import MovingCursor, moving
 from django_gmf_router.backends.failures import is_lost, is_movable, is_refused_write, is_standby
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS, read_only_options
 from django_gmf_router.replicas.sockets import is_gone
+from django_gmf_router.schemas.options import with_search_path
 
 
 class ReplicaConnectionMixin:
@@ -40,10 +41,15 @@ class ReplicaConnectionMixin:
     """The node that a read has just failed on."""
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Answer the driver's parameters as Django builds them, with a time-out; a replica's session is read-only."""
+        """Answer the driver's parameters as Django builds them, with a time-out and the cluster's search_path.
+
+        A replica's session is read-only.
+        """
         params: dict[str, Any] = super().get_connection_params()  # type: ignore[misc]
         if clusters.of_alias(self.alias) is not None:
             params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
+        if (schemas := conf.schemas_of(self.alias)) is not None:
+            params["options"] = with_search_path(params.get("options"), schemas.path)
         if clusters.is_replica(self.alias):
             params["options"] = read_only_options(params.get("options"))
         return params

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django_gmf_router.conf import ClusterConfig
+from django_gmf_router.replicas.sessions import READ_ONLY
+from django_gmf_router.schemas.options import with_search_path
 from django_gmf_router.services import entries
-from django_gmf_router.services.schemas import search_path, session_option
 from django_gmf_router.services.values import Node, ServedCluster, Service
 
-READ_ONLY = "-c default_transaction_read_only=on"
 _SAME = ("dbname", "user", "options", "parameters")
 
 
@@ -32,7 +32,7 @@ def build(
         for replica in config.replicas
         for node in _nodes(_name(replica.alias), "replica", databases[replica.alias], weight=replica.weight)
     )
-    path = search_path(config)
+    path = config.schemas.path if config.schemas else ()
     return ServedCluster(
         alias=alias,
         primaries=primaries,
@@ -87,10 +87,9 @@ def _login_of_replicas(config: ClusterConfig, databases: Mapping[str, Mapping[st
     return agreed
 
 
-def _session(login: Mapping[str, Any], path: Sequence[str], *more: str) -> dict[str, Any]:
-    given = login["options"]
-    added = [option for option in (session_option(path), *more) if option and option not in given]
-    return {**login, "options": " ".join(filter(None, [given, *added]))}
+def _session(login: Mapping[str, Any], path: tuple[str, ...], *more: str) -> dict[str, Any]:
+    options = " ".join([login["options"], *(each for each in more if each not in login["options"])]).strip()
+    return {**login, "options": with_search_path(options, path) if path else options}
 
 
 def _shuffled(nodes: Sequence[Node], dice: random.Random | None) -> list[Node]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.services.schemas import quoted
+from django_gmf_router.schemas.names import quote, search_path
 from django_gmf_router.services.values import HEADER, Node, ServedCluster, Wanted, comment
 
 PORT = 6432
@@ -76,7 +76,7 @@ def _statements(cluster: ServedCluster) -> Iterator[str]:
     A setting of a role holds on all nodes: read-only only for a role that the primary's alias does not use.
     """
     reading, writing = cluster.services
-    path = ", ".join(map(quoted, cluster.search_path))
+    path = search_path(*cluster.search_path)
     if path:
         for user in dict.fromkeys((writing.user, reading.user)):
             yield f"{_alter(user, writing.dbname)} SET search_path = {path};"
@@ -88,7 +88,7 @@ def _statements(cluster: ServedCluster) -> Iterator[str]:
 
 
 def _alter(user: str, dbname: str) -> str:
-    return f"ALTER ROLE {quoted(user)} IN DATABASE {quoted(dbname)}"
+    return f"ALTER ROLE {quote(user)} IN DATABASE {quote(dbname)}"
 
 
 def _settings(clusters: Sequence[ServedCluster], wanted: Wanted) -> Mapping[str, object]:

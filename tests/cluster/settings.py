@@ -12,6 +12,7 @@ DEBUG = False
 DATABASES = json.loads(os.environ["GMF_TEST_DATABASES"])
 GMF_ROUTER = {"default": {**GMF_ROUTER["default"], **json.loads(os.environ.get("GMF_TEST_ROUTER", "{}"))}}
 INSTALLED_APPS = [*INSTALLED_APPS]
+MIGRATION_MODULES = json.loads(os.environ.get("GMF_TEST_MIGRATIONS", "{}"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -70,10 +70,10 @@ def _clusters(alias: str | None, wanted: Wanted) -> list[ServedCluster]:
 
 
 def _configs(alias: str | None) -> list[conf.ClusterConfig]:
-    found = conf.clusters()
+    found = conf.entries()
     if alias is None:
         # A developer's machine without replicas has the same services, all on the one server.
-        return list(found) or [conf.single("default")]
+        return list(found) or [conf.ClusterConfig(primary="default")]
     for config in found:
         if alias in config.replica_aliases:
             raise ImproperlyConfigured(
@@ -83,7 +83,7 @@ def _configs(alias: str | None) -> list[conf.ClusterConfig]:
         raise ImproperlyConfigured(
             f"There is no alias {alias!r} in DATABASES: choose one of {', '.join(settings.DATABASES)}."
         )
-    return [next((config for config in found if config.primary == alias), conf.single(alias))]
+    return [next((config for config in found if config.primary == alias), conf.ClusterConfig(primary=alias))]
 
 
 def _wanted(options: dict[str, Any]) -> Wanted:

@@ -1,0 +1,155 @@
+"""How do Django's migrations land in the schema of their app, each schema with its own history?
+
+Django keeps one history and has no place to say where. What it does for one app is wrapped here, to be done with the
+search_path of that app: then all its commands and the test runner see two histories as one, and write each its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from django.core.management.commands.migrate import Command
+from django.db import DatabaseError
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
+
+from django_gmf_router import conf
+from django_gmf_router.conf import SchemasConfig
+from django_gmf_router.schemas.names import search_path
+
+CREATE_EXTENSION = re.compile(r"\s*CREATE\s+EXTENSION\b[^;]*;?\s*", re.IGNORECASE)
+
+
+@contextmanager
+def on_path(connection: Any, *schemas: str) -> Iterator[None]:
+    """Let the session of `connection` look for names in `schemas` until the block ends."""
+    before = _set_path(connection, search_path(*schemas))
+    try:
+        yield
+    except BaseException:
+        # A transaction that failed takes its SET back by itself, and lets nothing be set.
+        with suppress(DatabaseError):
+            _set_path(connection, before)
+        raise
+    _set_path(connection, before)
+
+
+def _set_path(connection: Any, path: str) -> str:
+    """Set the search_path; answer the one before."""
+    with connection.cursor() as cursor:
+        # In one statement: the inner query is done first.
+        cursor.execute(
+            "SELECT before, set_config('search_path', %s, false) FROM current_setting('search_path') before", [path]
+        )
+        before: str = cursor.fetchone()[0]
+        return before
+
+
+@contextmanager
+def as_app(connection: Any, app_label: str) -> Iterator[None]:
+    """Let a migration of an app find and make its tables in its own schema."""
+    schemas = schemas_of(connection)
+    with ExitStack() as stack:
+        if schemas is not None:
+            stack.enter_context(on_path(connection, *schemas.path_of(app_label)))
+            stack.enter_context(connection.execute_wrapper(_create_extension_in(schemas.extensions)))
+        yield
+
+
+def _create_extension_in(schema: str) -> Callable[..., Any]:
+    """Make a wrapper of statements that keeps extensions out of main, with which they would be replaced.
+
+    Not by a SCHEMA clause: some extensions have a schema of their own, and refuse another.
+    """
+
+    def run(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        if not (isinstance(sql, str) and CREATE_EXTENSION.fullmatch(sql)):
+            return execute(sql, params, many, context)
+        with on_path(context["connection"], schema):
+            return execute(sql, params, many, context)
+
+    return run
+
+
+def schemas_of(connection: Any) -> SchemasConfig | None:
+    """Answer the schemas that a connection wrapper migrates; SQLite has none."""
+    return conf.schemas_of(connection.alias) if connection.vendor == "postgresql" else None
+
+
+def install() -> None:
+    """Wrap what Django does, once; a connection of a cluster without schemas is passed through."""
+    if hasattr(MigrationRecorder.applied_migrations, "__wrapped__"):
+        return
+    for owner, name, wrapper in WRAPPERS:
+        original = getattr(owner, name)
+        setattr(owner, name, wrapper(original))
+        getattr(owner, name).__wrapped__ = original
+
+
+def _applied(original: Any) -> Any:
+    def applied_migrations(recorder: Any) -> Any:
+        """Answer both histories as one; of each only the apps that it is the history of."""
+        connection = recorder.connection
+        schemas = schemas_of(connection)
+        if schemas is None:
+            return original(recorder)
+        found = {}
+        for schema in (schemas.static, schemas.main):
+            with on_path(connection, schema):
+                rows = original(MigrationRecorder(connection))
+            found.update({key: row for key, row in rows.items() if schemas.schema_of(key[0]) == schema})
+        return found
+
+    return applied_migrations
+
+
+def _record(original: Any) -> Any:
+    def record(recorder: Any, app: str, name: str) -> None:
+        """Write the history of the app's schema, whose table is made if need be."""
+        connection = recorder.connection
+        schemas = schemas_of(connection)
+        if schemas is None:
+            original(recorder, app, name)
+            return
+        with on_path(connection, schemas.schema_of(app)):
+            # A new one: it remembers that it saw a table, and this one may have seen the other schema's.
+            original(MigrationRecorder(connection), app, name)
+
+    return record
+
+
+def _apply(original: Any) -> Any:
+    def apply(executor: Any, state: Any, migration: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply or unapply a migration, its deferred statements too, on the path of its app."""
+        with as_app(executor.connection, migration.app_label):
+            return original(executor, state, migration, *args, **kwargs)
+
+    return apply
+
+
+def _sync(original: Any) -> Any:
+    def sync_apps(command: Any, connection: Any, app_labels: Iterable[str]) -> None:
+        """Make the tables of apps without migrations; those of static first, to which main may refer."""
+        schemas = schemas_of(connection)
+        if schemas is None:
+            original(command, connection, app_labels)
+            return
+        static = set(app_labels) & schemas.static_apps
+        for labels in filter(None, (static, set(app_labels) - static)):
+            with as_app(connection, next(iter(labels))):
+                original(command, connection, labels)
+
+    return sync_apps
+
+
+WRAPPERS: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
+    (MigrationRecorder, "applied_migrations", _applied),
+    (MigrationRecorder, "record_applied", _record),
+    (MigrationRecorder, "record_unapplied", _record),
+    (MigrationExecutor, "apply_migration", _apply),
+    (MigrationExecutor, "unapply_migration", _apply),
+    (Command, "sync_apps", _sync),
+)

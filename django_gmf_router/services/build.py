@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django_gmf_router.conf import ClusterConfig
-from django_gmf_router.replicas.sessions import READ_ONLY
+from django_gmf_router.replicas.sessions import read_only_options
 from django_gmf_router.schemas.options import with_search_path
 from django_gmf_router.services import entries
 from django_gmf_router.services.values import Node, ServedCluster, Service
@@ -25,7 +25,7 @@ def build(
     """
     alias = _name(config.primary)
     for each in (alias, *config.replica_aliases):
-        entries.refuse_other_vendors(each, databases[each])
+        entries.refuse(each, databases[each])
     primaries = _nodes(alias, "primary", databases[alias])
     replicas = tuple(
         node
@@ -42,7 +42,7 @@ def build(
             name=f"{alias}_read",
             role="replica",
             nodes=_distinct([*_shuffled(replicas, dice), *primaries]),
-            **_session(_login_of_replicas(config, databases), path, READ_ONLY),
+            **_session(_login_of_replicas(config, databases), path, read_only=True),
         ),
         # A replica that was promoted takes the writes: the clients ask each node.
         writing=Service(
@@ -87,8 +87,8 @@ def _login_of_replicas(config: ClusterConfig, databases: Mapping[str, Mapping[st
     return agreed
 
 
-def _session(login: Mapping[str, Any], path: tuple[str, ...], *more: str) -> dict[str, Any]:
-    options = " ".join([login["options"], *(each for each in more if each not in login["options"])]).strip()
+def _session(login: Mapping[str, Any], path: tuple[str, ...], *, read_only: bool = False) -> dict[str, Any]:
+    options = read_only_options(login["options"]) if read_only else login["options"]
     return {**login, "options": with_search_path(options, path) if path else options}
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import load_backend
 
+from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
+
 DEFAULT_PORT = "5432"
-CONNECT_TIMEOUT = "2"
-"""Seconds a dead node costs each new connection; libpq would wait for the operating system's two minutes."""
 
 # The keywords of libpq that are handed on, and the major version that knows them (manual, section "Parameter Key
 # Words"). What is not here is Django's, a password, or about the client itself.
@@ -33,11 +33,14 @@ _REFUSED = {
 _HOST = re.compile(r"[^\s,'\"\\;#$]+")
 
 
-def refuse_other_vendors(alias: str, entry: Mapping[str, Any]) -> None:
-    """Raise ImproperlyConfigured for what is not PostgreSQL."""
+def refuse(alias: str, entry: Mapping[str, Any]) -> None:
+    """Raise ImproperlyConfigured for another vendor, and for OPTIONS that say where the server is in another way."""
     vendor = load_backend(entry["ENGINE"]).DatabaseWrapper.vendor
     if vendor != "postgresql":
         raise wrong(alias, f"is {vendor}: gmf_services knows PostgreSQL only; choose another with --database")
+    for key, reason in _REFUSED.items():
+        if _options(entry).get(key):
+            raise wrong(alias, reason)
 
 
 def addresses(alias: str, entry: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -57,9 +60,6 @@ def addresses(alias: str, entry: Mapping[str, Any]) -> list[tuple[str, int]]:
 def login(alias: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """Answer the database, the role, the options of the session and the other keywords of libpq."""
     given = _options(entry)
-    for key, reason in _REFUSED.items():
-        if given.get(key):
-            raise wrong(alias, reason)
     dbname = _plain(alias, "OPTIONS['dbname']", given["dbname"]) if "dbname" in given else _value(alias, entry, "NAME")
     if not dbname:
         raise wrong(alias, "has no NAME: name its database")
@@ -68,7 +68,7 @@ def login(alias: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "dbname": dbname,
         "user": _value(alias, entry, "USER"),
         "options": _plain(alias, "OPTIONS['options']", given.get("options") or ""),
-        "parameters": {"connect_timeout": CONNECT_TIMEOUT, **parameters},
+        "parameters": {"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), **parameters},
     }
 
 
@@ -90,7 +90,7 @@ def _plain(alias: str, key: str, value: Any) -> str:
     # A file of lines has no place for these; a service file drops spaces at the ends.
     text = str(value)
     if not text.isprintable() or text != text.strip():
-        raise wrong(alias, f"has a {key} with a line break, a control character or a space at an end: remove it")
+        raise wrong(alias, f"has a line break, a control character or a space at an end in {key}: remove it")
     return text
 
 

@@ -88,7 +88,7 @@ def _statements(cluster: ServedCluster) -> Iterator[str]:
 
 
 def _alter(user: str, dbname: str) -> str:
-    return f"ALTER ROLE {quote(user)} IN DATABASE {quote(dbname)}"
+    return f"ALTER ROLE {quote(user) if user else '<role>'} IN DATABASE {quote(dbname)}"
 
 
 def _settings(clusters: Sequence[ServedCluster], wanted: Wanted) -> Mapping[str, object]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psycopg
+import psycopg2
 import pytest
 
 from django_gmf_router.testing import LocalCluster
@@ -53,8 +54,10 @@ class Kit(NamedTuple):
     def where(self, port: int, dbname: str | None = None) -> tuple[Any, ...]:
         """Answer the node behind a port, and whether it is a replica and the session read-only."""
         login = {"user": "gmf", "password": self.password, "connect_timeout": 5}
-        with psycopg.connect(host="127.0.0.1", port=port, dbname=dbname or "gmf", **login) as connection:
-            return connection.execute(WHERE).fetchone() or ()
+        with closing(psycopg2.connect(host="127.0.0.1", port=port, dbname=dbname or "gmf", **login)) as connection:
+            cursor = connection.cursor()
+            cursor.execute(WHERE)
+            return cursor.fetchone() or ()
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,7 @@ def until(what: Callable[[], Any], expected: Any) -> None:
 def outcome(what: Callable[[], Any]) -> Any:
     try:
         return what()
-    except psycopg.OperationalError as error:
+    except psycopg2.OperationalError as error:
         return str(error)
 
 

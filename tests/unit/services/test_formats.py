@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from psycopg.conninfo import conninfo_to_dict
+from psycopg2.extensions import parse_dsn
 
 from django_gmf_router import conf
 from django_gmf_router.services import checks, conninfo, haproxy, libpq, mapserver, pg_service, pgbouncer
@@ -91,7 +91,7 @@ def test_the_driver_reads_a_connection_string_as_it_was_meant() -> None:
     reading, writing = lines(text)
     for service, string in ((found.reading, reading), (found.writing, writing)):
         wanted = conninfo.keywords(service, Wanted(passfile="/etc/my pass'file"))
-        assert conninfo_to_dict(string) == wanted
+        assert parse_dsn(string) == wanted
         assert wanted["passfile"] == "/etc/my pass'file"
 
 

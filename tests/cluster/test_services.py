@@ -158,7 +158,8 @@ def test_a_connection_string_works_as_it_is_printed(kit: Kit, system_psql: str) 
             command, env={"PATH": programs.PATH}, capture_output=True, text=True, timeout=30, check=True
         )
         shown.append(done.stdout.splitlines())
-    assert shown == [['"my main",static,public', "t"], ['"my main",static,public', "f"]]
+    path = '"my main","static","public"'
+    assert shown == [[path, "t"], [path, "f"]]
 
 
 def test_ogrinfo_reads_from_a_replica(kit: Kit) -> None:

@@ -19,9 +19,11 @@ from django_gmf_router.testing.accounts import Account
 PACKAGES = {
     "psql": "postgresql-client",
     "ogrinfo": "gdal-bin",
+    "gdallocationinfo": "gdal-bin",
     "haproxy": "haproxy",
     "pgbouncer": "pgbouncer",
     "map2img": "mapserver-bin",
+    "mapserv": "mapserver-bin",
 }
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 START_SECONDS = 10
@@ -35,7 +37,7 @@ def find(program: str) -> str | None:
 
 def missing(*programs: str) -> str | None:
     """Answer what these tests lack here and how to get it, None where there is nothing."""
-    lacking = [PACKAGES[program] for program in programs if find(program) is None]
+    lacking = sorted({PACKAGES[program] for program in programs if find(program) is None})
     return f"{', '.join(lacking)}: apt-get install --no-install-recommends {' '.join(lacking)}" if lacking else None
 
 

@@ -17,7 +17,7 @@ from django_gmf_router.testing.accounts import server_account, write_private
 from django_gmf_router.testing.binaries import find_bin_dir
 from django_gmf_router.testing.plugin import refuse
 from django_gmf_router.testing.ports import free_ports, is_free
-from tests.cluster import postgis, programs
+from tests.cluster import fastcgi, postgis, programs
 from tests.cluster.sites import environment, manage
 
 WHERE = "SELECT inet_server_port(), pg_is_in_recovery(), current_setting('transaction_read_only')"
@@ -257,6 +257,7 @@ MAP = """
 MAP
   EXTENT 0 0 9 9
   SIZE 9 9
+  IMAGETYPE png24
   IMAGECOLOR 0 0 0
   LAYER
     NAME "place"
@@ -279,30 +280,59 @@ CLASS = """
 REDS = {"primary": 10, "replica_1": 20, "replica_2": 30}
 
 
-def drawn_from(kit: Kit, service_file: str) -> str:
-    """Draw the map and answer which node the polygon came from, by its colour."""
-    picture = str(kit.directory / "map.png")
-    command = ["map2img", "-m", str(kit.directory / "place.map"), "-o", picture, "-i", "png24"]
-    done = subprocess.run(command, env=kit.env(service_file), capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == 0, done.stderr
-    look = ["gdallocationinfo", "-valonly", "-b", "1", picture, "4", "4"]
-    red = int(subprocess.run(look, capture_output=True, text=True, check=True, timeout=30).stdout)
-    return {value: node for node, value in REDS.items()}.get(red, f"{red} {done.stderr}")
-
-
-def test_mapserver_draws_from_a_replica_and_still_draws_when_it_is_dead(kit: Kit) -> None:
-    require("map2img", "ogrinfo")
+@pytest.fixture
+def drawing(kit: Kit) -> str:
+    """Write what MapServer needs; answer the path of the service file."""
+    require("map2img", "mapserv", "gdallocationinfo")
     if lacking := postgis.missing():
         refuse(f"{__name__} needs {lacking}: {postgis.REMEDY}")
-    file = kit.write("pg_service.conf", "pg_service")
     kit.write("layer.map", "mapserver")
     classes = "".join(CLASS.format(port=kit.port(node), red=red) for node, red in REDS.items())
     (kit.directory / "place.map").write_text(MAP.format(classes=classes))
+    (kit.directory / "mapserver.conf").write_text(f'CONFIG MAPS PLACE "{kit.directory}/place.map" END END')
+    return kit.write("pg_service.conf", "pg_service")
 
-    first = drawn_from(kit, file)
-    kit.cluster.kill(first)
-    second = drawn_from(kit, file)
-    kit.cluster.kill(second)
 
+def drawn_from(picture: Path) -> str | None:
+    """Answer which node the polygon came from, by its colour."""
+    command = ["gdallocationinfo", "-valonly", "-b", "1", str(picture), "4", "4"]
+    red = int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout)
+    return {value: node for node, value in REDS.items()}.get(red)
+
+
+def test_mapserver_draws_from_a_replica_and_still_draws_when_it_is_dead(kit: Kit, drawing: str) -> None:
+    picture = kit.directory / "map.png"
+
+    def draw() -> str | None:
+        command = ["map2img", "-m", str(kit.directory / "place.map"), "-o", str(picture)]
+        done = subprocess.run(command, env=kit.env(drawing), capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return drawn_from(picture)
+
+    first = draw()
+    kit.cluster.kill(str(first))
+    second = draw()
+    kit.cluster.kill(str(second))
     assert {first, second} == {"replica_1", "replica_2"}
-    assert drawn_from(kit, file) == "primary"
+    assert draw() == "primary"
+
+
+def test_a_process_of_mapserver_under_fastcgi_takes_another_node_after_one_error(kit: Kit, drawing: str) -> None:
+    picture = kit.directory / "served.png"
+    # As the how-to says: in the parameters of the request, since they replace the environment.
+    params = {**kit.env(drawing), "QUERY_STRING": "map=PLACE&mode=map&layers=all"}
+    config = {"PATH": programs.PATH, "MAPSERVER_CONFIG_FILE": str(kit.directory / "mapserver.conf")}
+    with fastcgi.serving("mapserv", config) as address:
+
+        def draw() -> str | None:
+            head, body = fastcgi.ask(address, params)
+            if "image/png" not in head:
+                return None
+            picture.write_bytes(body)
+            return drawn_from(picture)
+
+        first = draw()
+        assert first == draw() != "primary"
+        kit.cluster.kill(str(first))
+        assert draw() is None
+        assert {first, draw()} == {"replica_1", "replica_2"}

@@ -91,7 +91,7 @@ class Attempt:
         try:
             if node == self._alias:
                 return self._connect_to_own()
-            return self._wrapper.Database.connect(**self._cluster.nodes.read_only_params(node))
+            return self._wrapper.connect_past_pool(self._cluster.nodes.read_only_params(node))
         except self._wrapper.Database.OperationalError as error:
             self._note(node, error, time.monotonic() - began)
             raise
@@ -106,7 +106,7 @@ class Attempt:
             # would wait for a new one; whether there is a server is told at once without it.
             connection.close()
             pool.putconn(connection)
-            connection = self._wrapper.Database.connect(**self._params)
+            connection = self._wrapper.connect_past_pool(self._params)
         return connection
 
     def _note(self, node: str, error: Exception, seconds: float) -> None:

@@ -20,6 +20,7 @@ demo: $(VENV)/.installed-demo ## Run the demo site on a local cluster (PORT=8000
 
 test: $(VENV)/.installed-dev ## Set up everything and run all tests, with branch coverage
 	@$(VENV)/bin/python -m tests.cluster.postgis
+	@$(VENV)/bin/python -m tests.cluster.programs
 	@$(VENV)/bin/python -m coverage erase
 	@$(VENV)/bin/python -m coverage run -m pytest $(WITHOUT_FAULTS) $(ARGS)
 	@$(VENV)/bin/python -m coverage combine --quiet

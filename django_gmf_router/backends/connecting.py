@@ -104,7 +104,7 @@ class Attempt:
             return self._pooled()
         if self._cluster.nodes.alias_of(node) == self._alias:
             return self._own({**self._params, **self._cluster.nodes.address(node)})
-        return self._wrapper.Database.connect(**self._cluster.nodes.read_only_params(node))
+        return self._wrapper.connect_past_pool(self._cluster.nodes.read_only_params(node))
 
     def _pooled(self) -> Any:
         connection = self._from_pool()
@@ -113,7 +113,7 @@ class Attempt:
             # would wait for a new one; whether there is a server is told at once without it.
             connection.close()
             self._pool.putconn(connection)
-            connection = self._wrapper.Database.connect(**self._params)
+            connection = self._wrapper.connect_past_pool(self._params)
         return connection
 
     def _from_pool(self) -> Any:

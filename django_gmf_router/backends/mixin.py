@@ -40,6 +40,8 @@ class ReplicaConnectionMixin:
     """The node's generation when it connected."""
     avoided: str | None = None
     """The node that a read has just failed on."""
+    past_pool = False
+    """Whether it connects without the pool of its alias."""
 
     def get_connection_params(self) -> dict[str, Any]:
         """Answer the driver's parameters as Django builds them, with a time-out and the cluster's search_path.
@@ -69,6 +71,22 @@ class ReplicaConnectionMixin:
             self._configure_connection(connection)  # type: ignore[attr-defined]
             connection.commit()
         return connection
+
+    @property
+    def pool(self) -> Any:
+        """Answer Django's pool of psycopg, None where there is none, or where it must not be used now."""
+        return None if self.past_pool else super().pool  # type: ignore[misc]
+
+    def connect_past_pool(self, conn_params: dict[str, Any]) -> Any:
+        """Connect as the backend does: it gives its connections what it needs there, GeoDjango its types.
+
+        The pool of an alias knows the alias' own node only.
+        """
+        self.past_pool = True
+        try:
+            return super().get_new_connection(conn_params)  # type: ignore[misc]
+        finally:
+            self.past_pool = False
 
     def _close(self) -> None:
         # A connection that moved does not belong to the pool of its alias.

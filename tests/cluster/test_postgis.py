@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -13,25 +14,34 @@ from tests.cluster import postgis
 from tests.cluster.sites import DRIVERS, Site, environment, manage, served
 
 ENGINE = "django_gmf_router.backends.postgis"
+STOCK = "django.contrib.gis.db.backends.postgis"
 SWITZERLAND = {"bbox": "5.9,45.8,10.5,47.9"}
+BERN = {"name": "Bern", "x": 7.4474, "y": 46.948}
 
 
-def settings(cluster: LocalCluster, driver: str = "psycopg") -> dict[str, str]:
+def settings(cluster: LocalCluster, driver: str = "psycopg", engine: str = ENGINE) -> dict[str, str]:
     # Nothing in OPTIONS: the engine alone makes the sessions what they are.
-    env = environment(cluster, driver, engine=ENGINE, OPTIONS={})
+    router = {"REPLICAS": [node for node in cluster.nodes if node != "primary"]}
+    env = environment(cluster, driver, router, engine, OPTIONS={})
     return {**env, "DJANGO_SETTINGS_MODULE": "tests.cluster.postgis_settings"}
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
+@contextmanager
+def standing(replicas: int) -> Iterator[LocalCluster]:
     """A cluster whose database has the extension, and the tables of the site."""
     if lacking := postgis.missing():
         refuse(f"{__name__} needs {lacking}: {postgis.REMEDY}")
-    with LocalCluster(bin_dir=postgis.bin_dir()) as running:
+    with LocalCluster(replicas, bin_dir=postgis.bin_dir()) as running:
         running.execute("primary", "CREATE EXTENSION postgis", timeout_seconds=60)
         done = manage(settings(running), "migrate", "--verbosity=0")
         assert done.returncode == 0, done.stderr
         running.wait_for_replay()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with standing(replicas=2) as running:
         yield running
 
 
@@ -59,8 +69,7 @@ def test_sessions_are_djangos_with_a_time_out_and_read_only_on_replicas(
 
 
 def test_a_point_is_written_to_the_primary_and_read_from_a_replica(client: httpx.Client, cluster: LocalCluster) -> None:
-    bern = {"name": "Bern", "x": 7.4474, "y": 46.948}
-    written = client.post("/places", params=SWITZERLAND, data=bern).json()["places"]
+    written = client.post("/places", params=SWITZERLAND, data=BERN).json()["places"]
     cluster.wait_for_replay()
     client.cookies.clear()  # its token would keep it on the primary until the new process knows the replicas
     read = [client.get("/places", params=SWITZERLAND).json()["places"] for _ in range(20)]
@@ -72,3 +81,38 @@ def test_a_point_is_written_to_the_primary_and_read_from_a_replica(client: httpx
         ("Bern", 7.4474, 46.948, cluster.port(replica)) for replica in ("replica_1", "replica_2")
     }
     assert elsewhere == []
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_each_alias_learns_its_reference_systems_once_from_its_own_node(cluster: LocalCluster, driver: str) -> None:
+    # A process of its own, that has learned nothing yet; Django's engine, which keeps each alias on its node.
+    with (
+        served("gunicorn", settings(cluster, driver, STOCK), workers=1) as site,
+        httpx.Client(base_url=site.url) as client,
+    ):
+        client.post("/places", params=SWITZERLAND, data=BERN).raise_for_status()
+        cluster.wait_for_replay()
+        client.cookies.clear()
+        answers = [client.get("/near", params=BERN).raise_for_status().json() for _ in range(20)]
+    cluster.execute("primary", "TRUNCATE geography_place")
+
+    ports = {alias: cluster.port(alias) for alias in ("replica_1", "replica_2")}
+    learned = [(alias, ports[alias] == answer["places"][0][3]) for answer in answers for alias in answer["lookups"]]
+    assert sorted(learned) == [("replica_1", True), ("replica_2", True)]
+    assert {tuple(answer["places"][0]) for answer in answers} == {
+        ("Bern", 7.4474, 46.948, port) for port in ports.values()
+    }
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_alias_reads_geometries_on_the_node_that_it_moves_to(driver: str) -> None:
+    with standing(replicas=1) as cluster, served("gunicorn", settings(cluster, driver), workers=1) as site:
+        with httpx.Client(base_url=site.url, timeout=30) as client:
+            client.post("/places", params=SWITZERLAND, data=BERN).raise_for_status()
+            cluster.wait_for_replay()
+            client.cookies.clear()
+            before = client.get("/near", params=BERN).json()
+            cluster.kill("replica_1")
+            after = client.get("/near", params=BERN).json()
+        assert before == {"places": [["Bern", 7.4474, 46.948, cluster.port("replica_1")]], "lookups": ["replica_1"]}
+        assert after == {"places": [["Bern", 7.4474, 46.948, cluster.port("primary")]], "lookups": []}

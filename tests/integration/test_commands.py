@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,3 +153,69 @@ def test_migrate_reads_from_the_primary_whatever_is_wanted_outside_requests() ->
         post_migrate.disconnect(look)
         assert set(seen) == {"default"}
         assert current_decision() is None
+
+
+POSTGRESQL = {
+    "ENGINE": "django.db.backends.postgresql",
+    "NAME": "gmf",
+    "USER": "gmf",
+    "PASSWORD": "geheim",
+    "HOST": "db1",
+}
+SERVED = override_settings(
+    DATABASES={
+        "default": POSTGRESQL,
+        "replica_1": {**POSTGRESQL, "HOST": "db2"},
+        "other": {**POSTGRESQL, "HOST": "db3"},
+    },
+    GMF_ROUTER={"default": {"REPLICAS": ["replica_1"]}},
+)
+IGNORED = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+FORMATS = ["pg_service", "libpq", "haproxy", "mapserver", "pgbouncer"]
+
+
+@IGNORED
+@pytest.mark.parametrize("name", FORMATS)
+def test_services_are_written_without_a_password_and_end_with_a_line(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    with SERVED:
+        text = run("gmf_services", name)
+        assert run("gmf_services", name, "--output", str(file)) == ""
+    assert file.read_text() == text
+    assert text.endswith("\n")
+    assert "geheim" not in text
+
+
+@IGNORED
+def test_services_of_one_database_are_chosen_by_its_alias() -> None:
+    with SERVED:
+        assert "[other_read]" not in run("gmf_services", "pg_service")
+        assert "[default_read]" not in run("gmf_services", "pg_service", "--database", "other")
+        assert "host=db3" in run("gmf_services", "pg_service", "--database", "other").splitlines()
+    with SERVED, override_settings(GMF_ROUTER={}):
+        assert "[default_read]" in run("gmf_services", "pg_service")
+
+
+@IGNORED
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("nginx",), "There is no format 'nginx': choose one of pg_service, libpq"),
+        (("libpq", "--database", "replica_1"), "'replica_1' is a replica of 'default': say --database default"),
+        (("libpq", "--database", "nowhere"), "There is no alias 'nowhere' in DATABASES: choose one of default"),
+        (("libpq", "--libpq", "9"), "--libpq 9 knows no lists of hosts"),
+        (("libpq", "--passfile", "a\nb"), "--passfile .* cannot stand in the file"),
+        (("haproxy", "--port", "70000"), "--port 70000 is no port"),
+        (("haproxy", "--output", "/nowhere/at/all"), "/nowhere/at/all cannot be written: No such file or directory"),
+    ],
+)
+def test_services_refuse_in_one_line(args: tuple[str, ...], message: str) -> None:
+    with SERVED, pytest.raises(CommandError, match=message) as error:
+        run("gmf_services", *args)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_services_of_another_vendor_are_refused_in_one_line(name: str) -> None:
+    with pytest.raises(CommandError, match=r"^DATABASES\['default'\] is sqlite: [^\n]+$"):
+        run("gmf_services", name)

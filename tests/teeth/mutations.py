@@ -30,6 +30,14 @@ T_CONSISTENCY = "tests/integration/test_consistency.py"
 T_MOVES = "tests/unit/routing/test_moves.py"
 T_COMMANDS = "tests/integration/test_commands.py"
 
+BUILD = "django_gmf_router/services/build.py"
+CONNINFO = "django_gmf_router/services/conninfo.py"
+ENTRIES = "django_gmf_router/services/entries.py"
+HAPROXY = "django_gmf_router/services/haproxy.py"
+PGBOUNCER = "django_gmf_router/services/pgbouncer.py"
+T_BUILD = "tests/unit/services/test_build.py"
+T_FORMATS = "tests/unit/services/test_formats.py"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutation:
@@ -597,5 +605,69 @@ MUTATIONS = [
         'getattr(select, "POLLRDHUP", 0) | ',
         "",
         "tests/unit/replicas/test_sockets.py -k unread",
+    ),
+    # The other services
+    _m(
+        "services: readers have the primary last",
+        BUILD,
+        "[*_shuffled(replicas, dice), *primaries]",
+        "[*primaries, *_shuffled(replicas, dice)]",
+        f"{T_BUILD}::test_the_replicas_stand_in_a_random_order_by_weight_with_the_primary_last",
+    ),
+    _m(
+        "services: the order is random, by weight",
+        BUILD,
+        "dice.random() ** (1 / node.weight)",
+        "dice.random()",
+        f"{T_BUILD}::test_the_replicas_stand_in_a_random_order_by_weight_with_the_primary_last",
+    ),
+    _m(
+        "services: readers have read-only sessions",
+        BUILD,
+        "path, read_only=True),",
+        "path),",
+        f"{T_BUILD}::test_readers_have_read_only_sessions_once",
+    ),
+    _m(
+        "services: replicas that log in differently have no list of hosts in common",
+        BUILD,
+        "            if found[key] != agreed[key]:",
+        "            if False:",
+        f"{T_BUILD}::test_replicas_that_log_in_differently_are_refused",
+    ),
+    _m(
+        "services: a line break ends a value",
+        ENTRIES,
+        "    if not text.isprintable() or text != text.strip():",
+        "    if False:",
+        f"{T_BUILD}::test_what_cannot_be_handed_on_is_one_line_that_names_the_alias",
+    ),
+    _m(
+        "services: passwords are no keywords that are handed on",
+        ENTRIES,
+        '    "sslnegotiation": 17,',
+        '    "sslnegotiation": 17,\n    "sslpassword": 10,',
+        f"{T_BUILD}::test_keywords_of_libpq_are_handed_on_and_neither_djangos_nor_passwords",
+    ),
+    _m(
+        "services: no keyword that an older libpq refuses",
+        CONNINFO,
+        "if libpq >= LOAD_BALANCE_SINCE else attributes",
+        "if libpq else attributes",
+        f"{T_FORMATS}::test_an_older_libpq_gets_no_keyword_that_it_does_not_know",
+    ),
+    _m(
+        "services: HAProxy's readers end at the primary",
+        HAPROXY,
+        '            f"use_backend {primary} if {{ nbsrv({replicas}) eq 0 }}",\n',
+        "",
+        f"{T_FORMATS}::test_haproxy_sends_writers_to_the_primary_and_readers_there_last",
+    ),
+    _m(
+        "services: a role that writes is never made read-only",
+        PGBOUNCER,
+        "    if reading.user != writing.user:",
+        "    if reading.user:",
+        f"{T_FORMATS}::test_a_role_that_writes_is_never_made_read_only",
     ),
 ]

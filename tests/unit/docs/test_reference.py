@@ -20,6 +20,8 @@ from django_gmf_router.management.commands import gmf_cluster
 from django_gmf_router.replicas import events
 from django_gmf_router.routing import blocks as blocks_of_routing
 from django_gmf_router.schemas import checks as schemas_checks
+from django_gmf_router.services.formats import FORMATS
+from django_gmf_router.services.values import Wanted
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
 SETTINGS = "docs/reference/settings.md"
@@ -245,6 +247,13 @@ def test_every_command_has_a_section() -> None:
 def test_every_verb_of_gmf_cluster_is_documented() -> None:
     text = section(COMMANDS, "## `gmf_cluster`")
     assert [verb for verb in ("up", "down", "status", *gmf_cluster.NODE_VERBS) if f"`{verb}`" not in text] == []
+
+
+def test_every_format_and_option_of_gmf_services_is_documented() -> None:
+    text = section(COMMANDS, "## `gmf_services`")
+    options = [f"--{field.replace('_', '-')}" for field in Wanted.__dataclass_fields__]
+    named = [f"| `{name}` |" for name in (*FORMATS, "--database", "--output", *options)]
+    assert [name for name in named if name not in text] == []
 
 
 # Signals and logs

@@ -1,0 +1,1 @@
+"""Which configuration do the other services need to use the same databases?"""

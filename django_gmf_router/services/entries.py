@@ -1,0 +1,100 @@
+"""What does an entry of DATABASES say to libpq, and what of it cannot be handed on?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.utils import load_backend
+
+from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
+
+DEFAULT_PORT = "5432"
+
+# The keywords of libpq that are handed on, and the major version that knows them (manual, section "Parameter Key
+# Words"). What is not here is Django's, a password, or about the client itself.
+KEYWORDS = {
+    **dict.fromkeys(("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcompression", "requirepeer"), 10),
+    **dict.fromkeys(("krbsrvname", "gsslib", "connect_timeout", "passfile"), 10),
+    **dict.fromkeys(("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"), 10),
+    **dict.fromkeys(("gssencmode", "tcp_user_timeout"), 12),
+    **dict.fromkeys(("channel_binding", "ssl_min_protocol_version", "ssl_max_protocol_version"), 13),
+    **dict.fromkeys(("sslcrldir", "sslsni"), 14),
+    **dict.fromkeys(("require_auth", "sslcertmode", "gssdelegation"), 16),
+    "sslnegotiation": 17,
+    **dict.fromkeys(("min_protocol_version", "max_protocol_version"), 18),
+}
+_REFUSED = {
+    "service": "takes its connection from a service file, which is not read: write HOST, PORT, USER and NAME instead",
+    "hostaddr": "has OPTIONS['hostaddr'], which is not handed on: write the address as HOST",
+}
+_HOST = re.compile(r"[^\s,'\"\\;#$]+")
+
+
+def refuse(alias: str, entry: Mapping[str, Any]) -> None:
+    """Raise ImproperlyConfigured for another vendor, and for OPTIONS that say where the server is in another way."""
+    vendor = load_backend(entry["ENGINE"]).DatabaseWrapper.vendor
+    if vendor != "postgresql":
+        raise wrong(alias, f"is {vendor}: gmf_services knows PostgreSQL only; choose another with --database")
+    for key, reason in _REFUSED.items():
+        if _options(entry).get(key):
+            raise wrong(alias, reason)
+
+
+def addresses(alias: str, entry: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Answer the hosts and ports of an entry; HOST and PORT may be lists, as libpq's are."""
+    hosts = _value(alias, entry, "HOST").split(",")
+    ports = (_value(alias, entry, "PORT") or DEFAULT_PORT).split(",")
+    if hosts == [""]:
+        raise wrong(alias, "has no HOST: name its host, or the directory of its socket")
+    if len(ports) not in {1, len(hosts)}:
+        raise wrong(alias, f"has {len(hosts)} hosts and {len(ports)} ports: give one port, or one for each host")
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise wrong(alias, f"has the HOST {host!r}: use a name, an address or a directory without spaces or quotes")
+    return [(host, _port(alias, port)) for host, port in zip(hosts, ports * (len(hosts) // len(ports)), strict=True)]
+
+
+def login(alias: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer the database, the role, the options of the session and the other keywords of libpq."""
+    given = _options(entry)
+    dbname = _plain(alias, "OPTIONS['dbname']", given["dbname"]) if "dbname" in given else _value(alias, entry, "NAME")
+    if not dbname:
+        raise wrong(alias, "has no NAME: name its database")
+    parameters = {key: _plain(alias, f"OPTIONS[{key!r}]", given[key]) for key in KEYWORDS if given.get(key) is not None}
+    return {
+        "dbname": dbname,
+        "user": _value(alias, entry, "USER"),
+        "options": _plain(alias, "OPTIONS['options']", given.get("options") or ""),
+        "parameters": {"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), **parameters},
+    }
+
+
+def wrong(alias: str, what: str) -> ImproperlyConfigured:
+    """Make the error that names the entry; `what` holds the remedy."""
+    return ImproperlyConfigured(f"DATABASES[{alias!r}] {what}.")
+
+
+def _options(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return entry.get("OPTIONS") or {}
+
+
+def _value(alias: str, entry: Mapping[str, Any], key: str) -> str:
+    # As Django does: where the entry says nothing, OPTIONS of the same name in small letters counts.
+    return _plain(alias, key, entry.get(key) or _options(entry).get(key.lower()) or "")
+
+
+def _plain(alias: str, key: str, value: Any) -> str:
+    # A file of lines has no place for these; a service file drops spaces at the ends.
+    text = str(value)
+    if not text.isprintable() or text != text.strip():
+        raise wrong(alias, f"has a line break, a control character or a space at an end in {key}: remove it")
+    return text
+
+
+def _port(alias: str, port: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", port, re.ASCII):
+        raise wrong(alias, f"has the PORT {port!r}: use a number")
+    return int(port)

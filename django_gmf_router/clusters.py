@@ -96,6 +96,7 @@ def _build(config: ClusterConfig) -> Cluster:
     monitor = Monitor(
         primary=config.primary,
         replicas=config.replica_aliases,
+        balanced=config.balanced_aliases,
         interval_seconds=config.health.interval,
         timeout_seconds=config.health.timeout,
         max_lag_seconds=config.health.max_lag,
@@ -105,7 +106,7 @@ def _build(config: ClusterConfig) -> Cluster:
         primary=config.primary,
         monitor=monitor,
         connection=connections.__getitem__,
-        balanced={replica.alias for replica in config.replicas if replica.balanced},
+        balanced=config.balanced_aliases,
     )
     pool = ReplicaPool(
         primary=config.primary,

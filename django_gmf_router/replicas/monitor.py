@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from types import MappingProxyType
 from weakref import WeakSet
 
@@ -39,6 +39,7 @@ class Monitor:
         *,
         primary: str,
         replicas: Iterable[str],
+        balanced: Set[str] = frozenset(),
         interval_seconds: float = 1.0,
         timeout_seconds: float = 2.0,
         max_lag_seconds: float = 10.0,
@@ -51,7 +52,8 @@ class Monitor:
     ) -> None:
         """Start nothing yet.
 
-        probe_factory: makes the probe of an alias with the time-out in seconds; on_hang: called with the alias of a
+        balanced: aliases that are more than one server; probe_factory: makes the probe of an alias with the time-out in
+        seconds; on_hang: called with the alias of a
         node each time its probe was not answered in time, after it was put down; announces: whether to log and signal.
         """
         self.primary = primary
@@ -66,8 +68,12 @@ class Monitor:
         self._announces = announces
         self._callbacks: tuple[Change, ...] = ()
         roles = {primary: PRIMARY, **dict.fromkeys(replicas, REPLICA)}
+        since = wall()
         self.snapshot: Mapping[str, NodeHealth] = MappingProxyType(
-            {alias: NodeHealth(alias=alias, role=role, since=wall()) for alias, role in roles.items()}
+            {
+                alias: NodeHealth(alias=alias, role=role, since=since, balanced=alias in balanced)
+                for alias, role in roles.items()
+            }
         )
         """What is known of each node, by alias: never changed, replaced by another."""
         self._stopped = False

@@ -52,8 +52,12 @@ class Nodes:
         return self._monitor.health(node).generation
 
     def failed(self, node: str, error: str, *, timed_out: bool) -> None:
-        """Note that an attempt to connect to `node` was refused or timed out: it is down at once."""
-        self._monitor.report_failure(node, error, timed_out=timed_out)
+        """Note that an attempt to connect to `node` was refused or timed out: it is down at once.
+
+        Not for one refusal where several servers stand behind its name: the next connection may lead to another.
+        """
+        if timed_out or node not in self._config.balanced_aliases:
+            self._monitor.report_failure(node, error, timed_out=timed_out)
 
     def refused(self, node: str, error: str) -> None:
         """Log that the server of `node`, which runs, refuses connections: once, until one was taken."""
@@ -77,7 +81,13 @@ class Nodes:
         if alias == primary:
             return nodes_for_reads_of_the_primary(primary, replicas=replicas, is_down=self.is_down, avoid=avoid)
         return nodes_to_try(
-            alias, primary=primary, replicas=replicas, is_down=self.is_down, serves=self.serves, avoid=avoid
+            alias,
+            primary=primary,
+            replicas=replicas,
+            balanced=self._config.balanced_aliases,
+            is_down=self.is_down,
+            serves=self.serves,
+            avoid=avoid,
         )
 
     def read_only_params(self, node: str) -> dict[str, Any]:

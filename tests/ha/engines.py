@@ -74,12 +74,11 @@ def _make(folder: Path) -> None:
     print(f"* Installing Patroni into {folder}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Of this machine's user alone: whoever runs Patroni must be able to read it, whatever the umask is.
-    run = {"check": True, "umask": 0o022}
-    subprocess.run([_python(), "-m", "venv", str(folder)], **run)
+    # Whoever runs Patroni must be able to read it, whatever the umask is.
+    subprocess.run([_python(), "-m", "venv", str(folder)], check=True, umask=0o022)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     try:
-        subprocess.run([*pip, PATRONI], **run)
+        subprocess.run([*pip, PATRONI], check=True, umask=0o022)
     except BaseException:
         # A half-made one would look whole the next time.
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import subprocess
 import tempfile
 import urllib.error
@@ -74,7 +75,7 @@ class Machines:
     # What Patroni says
 
     def role(self, name: str) -> str | None:
-        """Answer the role of a node as its Patroni tells it now: "primary", "replica"; None where it does not answer."""
+        """Answer the role of a node as its Patroni tells it now, "primary" or "replica"; None where it is not up."""
         found = self._ask(name, "/patroni")
         return found["role"] if found and found.get("state") == "running" else None
 
@@ -133,10 +134,18 @@ class Machines:
         patroni = self._running.pop(name)
         patroni.kill()
         for process in found:
-            process.send(9)
+            process.send(signal.SIGKILL)
         patroni.wait()
         for process in found:
             process.wait_until_gone(10)
+
+    def freeze(self, name: str) -> None:
+        """Stop a process (SIGSTOP), as a machine that hangs."""
+        self._running[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let it go on."""
+        self._running[name].send_signal(signal.SIGCONT)
 
     def start(self, name: str) -> None:
         """Start a node's Patroni, which starts PostgreSQL."""

@@ -19,6 +19,8 @@ from tests.ha.examples import FOLDER, filled
 from tests.ha.machines import Machines
 
 START_SECONDS = 30
+VARIANTS = {"settings.py": "web.env", "settings_hosts.py": "web-hosts.env"}
+"""The examples of settings, and the variables of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +53,12 @@ class HaSite:
 @contextmanager
 def behind_haproxy(machines: Machines, driver: str) -> Iterator[HaSite]:
     """Two web servers behind HAProxy, their databases behind HAProxy."""
-    ports = {
-        "DATABASE_HOST": HOST,
-        "PRIMARY_PORT": machines.primary_port,
-        "REPLICAS_PORT": machines.replicas_port,
-    }
     front, *webs = free_ports(3)
-    env = {"GMF_HA_SETTINGS": "settings.py", "GMF_TEST_DRIVER": driver}
     with ExitStack() as stack:
         logs = [
-            stack.enter_context(_gunicorn(machines, f"web{number}", "web.env", ports, port, env))
+            stack.enter_context(
+                _gunicorn(machines, f"web{number}", site_environment(machines, "settings.py", driver, port))
+            )
             for number, port in enumerate(webs, start=1)
         ]
         bound = {f"WEB_{number}": f"{HOST}:{port}" for number, port in enumerate(webs, start=1)}
@@ -71,23 +69,42 @@ def behind_haproxy(machines: Machines, driver: str) -> Iterator[HaSite]:
 @contextmanager
 def on_hosts(machines: Machines, driver: str) -> Iterator[HaSite]:
     """One web server whose aliases name all nodes."""
-    nodes = machines.nodes.values()
-    where = {
-        "DATABASE_HOST": ",".join(HOST for _ in nodes),
-        "DATABASE_PORT": ",".join(str(node.port) for node in nodes),
-    }
     (port,) = free_ports(1)
-    env = {"GMF_HA_SETTINGS": "settings_hosts.py", "GMF_TEST_DRIVER": driver}
-    with _gunicorn(machines, f"hosts-{driver}", "web-hosts.env", where, port, env) as log:
+    env = site_environment(machines, "settings_hosts.py", driver, port)
+    with _gunicorn(machines, f"hosts-{driver}", env) as log:
         yield _site(f"hosts-{driver}", port, log)
 
 
 def migrate(machines: Machines) -> None:
     """Create the tables, through HAProxy as an operator does."""
-    ports = {"DATABASE_HOST": HOST, "PRIMARY_PORT": machines.primary_port, "REPLICAS_PORT": machines.replicas_port}
-    env = _environment(machines, "web.env", ports, 0, {"GMF_HA_SETTINGS": "settings.py", "GMF_TEST_DRIVER": "psycopg"})
-    done = manage(env, "migrate", "--verbosity=0")
+    done = manage(site_environment(machines, "settings.py"), "migrate", "--verbosity=0")
     assert done.returncode == 0, done.stderr
+
+
+def site_environment(machines: Machines, settings: str, driver: str = "psycopg", port: int = 0) -> dict[str, str]:
+    """Answer the environment of a process of the site by one of the examples' settings."""
+    nodes = machines.nodes.values()
+    ports = {"PRIMARY_PORT": machines.primary_port, "REPLICAS_PORT": machines.replicas_port}
+    all_nodes = {
+        "DATABASE_HOST": ",".join(HOST for _ in nodes),
+        "DATABASE_PORT": ",".join(str(node.port) for node in nodes),
+    }
+    values = {
+        **({"DATABASE_HOST": HOST, **ports} if settings == "settings.py" else all_nodes),
+        **machines.site_variables(),
+        "REDIS_URL": f"redis://{HOST}:{machines.redis_port}/0",
+        "WEB_BIND": f"{HOST}:{port}",
+        "WEB_PROCESSES": 2,
+        "WEB_THREADS": 4,
+    }
+    own = {
+        "DJANGO_SETTINGS_MODULE": "tests.ha.settings",
+        "GMF_HA_SETTINGS": settings,
+        "GMF_TEST_DATABASES": "{}",
+        "GMF_TEST_DRIVER": driver,
+        "PYTHONPATH": str(ROOT),
+    }
+    return {**os.environ, **filled(VARIANTS[settings], values), **own}
 
 
 def _site(name: str, port: int, *logs: Path) -> HaSite:
@@ -97,12 +114,9 @@ def _site(name: str, port: int, *logs: Path) -> HaSite:
 
 
 @contextmanager
-def _gunicorn(
-    machines: Machines, name: str, env_file: str, databases: Mapping[str, object], port: int, more: Mapping[str, str]
-) -> Iterator[Path]:
+def _gunicorn(machines: Machines, name: str, env: Mapping[str, str]) -> Iterator[Path]:
     log = machines.folder / f"{name}.log"
     command = [sys.executable, "-m", "gunicorn", "-c", str(FOLDER / "gunicorn.conf.py")]
-    env = _environment(machines, env_file, databases, port, more)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, "--log-level", "warning", "django.core.wsgi:get_wsgi_application()"],
@@ -117,18 +131,3 @@ def _gunicorn(
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(STOP_SECONDS)
-
-
-def _environment(
-    machines: Machines, env_file: str, databases: Mapping[str, object], port: int, more: Mapping[str, str]
-) -> dict[str, str]:
-    values = {
-        **databases,
-        **machines.site_variables(),
-        "REDIS_URL": f"redis://{HOST}:{machines.redis_port}/0",
-        "WEB_BIND": f"{HOST}:{port}",
-        "WEB_PROCESSES": 2,
-        "WEB_THREADS": 4,
-    }
-    own = {"DJANGO_SETTINGS_MODULE": "tests.ha.settings", "GMF_TEST_DATABASES": "{}", "PYTHONPATH": str(ROOT)}
-    return {**os.environ, **filled(env_file, values), **own, **more}

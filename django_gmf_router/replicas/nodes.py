@@ -94,6 +94,9 @@ class Nodes:
         """Answer the driver's parameters for a read-only connection to `node` on behalf of another alias."""
         params: dict[str, Any] = connections.create_connection(node).get_connection_params()
         params["options"] = read_only_options(params.get("options"))
+        if params.get("target_session_attrs") == "read-write":
+            # libpq would refuse every session that is read-only; the server is what is wanted.
+            params["target_session_attrs"] = "primary"
         return params
 
     def moved(self, alias: str, node: str | None, error: Exception) -> None:

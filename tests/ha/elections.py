@@ -108,8 +108,8 @@ class Election:
         if failed:
             taken = next(a for a in writer.answers if a.began > failed[-1].began and not a.is_failed)
             run.note(
-                f"a leader after {self.elected_at - self.struck_at:.1f} s, {len(failed)} of {len(writer.answers)} writes "
-                f"answered 503, taken again {taken.ended - self.elected_at:.2f} s after the election"
+                f"a leader after {self.elected_at - self.struck_at:.1f} s, {len(failed)} of {len(writer.answers)} "
+                f"writes answered 503, taken again {taken.ended - self.elected_at:.2f} s after the election"
             )
 
     def lost(self) -> list[str]:

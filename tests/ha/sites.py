@@ -39,8 +39,9 @@ class HaSite:
         return "\n".join(path.read_text(errors="replace") for path in self.logs)
 
     def errors(self) -> str:
-        """Answer what was logged of the requests that failed."""
-        return "\n".join(f"ERROR{entry[:6000]}" for entry in self.log().split("\nERROR")[1:6])
+        """Answer what was logged of the requests that failed otherwise than by 503."""
+        entries = (entry for entry in self.log().split("\nERROR")[1:] if "Service Unavailable" not in entry)
+        return "\n".join(f"ERROR{entry[:6000]}" for entry in list(entries)[:5])
 
     def ask(self, path: str, method: str = "GET") -> Answer:
         client = Client(self.url, method=method)

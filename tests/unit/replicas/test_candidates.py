@@ -50,3 +50,10 @@ def test_reads_of_the_primary_go_to_replicas_that_are_up_while_it_is_away() -> N
     assert found()[0] == "default"
     assert set(found(down=("default", "replica_1"))) == {"replica_2", "replica_3"}
     assert "default" not in found(avoid="default")
+
+
+def test_a_balanced_name_is_tried_again_since_each_connection_may_lead_to_another_server() -> None:
+    balanced = {"replica_2"}
+    assert tried("replica_2", balanced=balanced, avoid="replica_2")[:2] == ["replica_2"] * 2
+    assert "replica_2" not in tried("replica_2", balanced=balanced, down=("replica_2",))
+    assert tried("replica_1", balanced=balanced, avoid="replica_1").count("replica_2") == 1

@@ -5,12 +5,12 @@ PORT ?= 8000
 
 # What a target needs, by the name of its stamp: $(VENV)/.installed-<name>
 EXTRAS_demo := psycopg,env,cli,test
-WITHOUT_FAULTS := --ignore tests/chaos --ignore tests/consistency
+WITHOUT_FAULTS := --ignore tests/chaos --ignore tests/consistency --ignore tests/ha
 EXTRAS_dev := psycopg,psycopg2,env,cli,test,dev,docs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick faults suites lint format teeth bench docs tox soak clean
+.PHONY: help demo test quick faults ha suites lint format teeth bench docs tox soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ quick: $(VENV)/.installed-dev ## Run the tests that need no cluster
 
 faults: $(VENV)/.installed-dev ## Kill, freeze and cut off nodes under load; check what clients read meanwhile
 	@$(VENV)/bin/python -m pytest tests/chaos tests/consistency $(ARGS)
+
+ha: $(VENV)/.installed-dev ## Elections by Patroni, etcd and HAProxy under load
+	@$(VENV)/bin/python -m tests.ha.engines
+	@$(VENV)/bin/python -m pytest tests/ha $(ARGS)
 
 suites: $(VENV)/.installed-dev ## Run Django's own test suites with and without this package
 	@$(VENV)/bin/python -m tests.django_suites

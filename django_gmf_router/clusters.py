@@ -99,7 +99,7 @@ def _build(config: ClusterConfig) -> Cluster:
         primary=config.primary,
         monitor=monitor,
         connection=connections.__getitem__,
-        balanced={replica.alias for replica in config.replicas if replica.balanced},
+        balanced=config.balanced_aliases,
     )
     pool = ReplicaPool(
         primary=config.primary,

@@ -100,6 +100,11 @@ class ClusterConfig:
         return tuple(replica.alias for replica in self.replicas)
 
     @property
+    def balanced_aliases(self) -> frozenset[str]:
+        """The replicas' aliases that are more than one server."""
+        return frozenset(replica.alias for replica in self.replicas if replica.balanced)
+
+    @property
     def aliases(self) -> frozenset[str]:
         """Every alias of the cluster, the primary's first of all."""
         return frozenset((self.primary, *self.replica_aliases))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from django.core.exceptions import SynchronousOnlyOperation
@@ -19,7 +19,7 @@ REPLAYED = "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text"
 class Freshness:
     """What is known of the positions of the nodes of one cluster, and how to ask for what is not."""
 
-    def __init__(self, *, primary: str, monitor: Monitor, connection: Callable[[str], Any], balanced: set[str]) -> None:
+    def __init__(self, *, primary: str, monitor: Monitor, connection: Callable[[str], Any], balanced: Set[str]) -> None:
         """Take who watches, what answers the wrapper of an alias, and the aliases that are more than one server."""
         self._primary = primary
         self._monitor = monitor

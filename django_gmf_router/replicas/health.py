@@ -41,16 +41,18 @@ class Moment:
 class NodeHealth:
     """What is known of a node.
 
-    role: the configured one; generation: raised whenever the node comes back, restarts or changes its role: what was
-    connected before is stale; position: as its last reading said, None while it does not answer; lag: seconds a replica
-    is behind, None unknown; follows: the timeline of the primary whose writes a replica is known to replay; error: why
-    it is down, or what the last probe said; since: wall-clock seconds of the last change of state; sampled_at:
-    monotonic seconds of the last reading that was an answer.
+    role: the configured one; balanced: several servers stand behind it, which nobody can tell apart; generation: raised
+    whenever the node comes back, restarts or changes its role: what was connected before is stale; position: as its
+    last reading said, None while it does not answer; lag: seconds a replica is behind, None unknown; follows: the
+    timeline of the primary whose writes a replica is known to replay; error: why it is down, or what the last probe
+    said; since: wall-clock seconds of the last change of state; sampled_at: monotonic seconds of the last reading that
+    was an answer.
     """
 
     alias: str
     role: str
     since: float
+    balanced: bool = False
     state: str = State.UP
     generation: int = 0
     position: int | None = None
@@ -151,7 +153,11 @@ class Tracker:
     def _fault(self, reading: Reading) -> tuple[str | None, bool]:
         """Answer what is wrong, and whether once is enough."""
         if not reading.up:
-            return reading.error or "It did not answer.", reading.timed_out or reading.refused
+            refused = reading.refused and not self.health.balanced
+            return reading.error or "It did not answer.", reading.timed_out or refused
+        if self.health.balanced:
+            # One server was elected to be the primary, or is beyond it: the others are not to blame.
+            return None, False
         if reading.role not in {None, self.health.role}:
             return f"The server says that it is a {reading.role}.", True
         if self._diverged and self.health.role != PRIMARY:

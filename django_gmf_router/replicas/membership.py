@@ -23,6 +23,10 @@ class Membership:
         """Answer the nodes of an alias as they were looked up last; itself where it is one server."""
         return self._nodes.get(alias, (alias,))
 
+    def is_alone(self, node: str) -> bool:
+        """Answer whether `node` is the one address of an alias that is several servers: a balancer stands there."""
+        return (node,) in self._nodes.values()
+
     def changes(self, alias: str) -> int:
         """Answer a number that is raised when the nodes of `alias` change or one of them is back."""
         return self._changes[alias]

@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from types import MappingProxyType
 from weakref import WeakSet
@@ -43,6 +43,7 @@ class Monitor:
         *,
         primary: str,
         replicas: Iterable[str],
+        balanced: Set[str] = frozenset(),
         interval_seconds: float = 1.0,
         timeout_seconds: float = 2.0,
         max_lag_seconds: float = 10.0,
@@ -56,7 +57,8 @@ class Monitor:
     ) -> None:
         """Start nothing yet.
 
-        look_up: for each alias that is several servers, what answers its nodes; it is called in a thread of its own.
+        balanced: aliases that are more than one server; look_up: for those of them whose host can be looked up, what
+        answers their nodes, called in a thread of its own.
 
         probe_factory: makes the probe of an alias with the time-out in seconds; on_hang: called with the alias of a
         node each time its probe was not answered in time, after it was put down; announces: whether to log and signal.
@@ -73,9 +75,13 @@ class Monitor:
         self._announces = announces
         self._membership = Membership(look_up or {})
         self._callbacks: tuple[Change, ...] = ()
+        since = wall()
         self._roles = roles = {primary: PRIMARY, **dict.fromkeys(replicas, REPLICA)}
         self.snapshot: Mapping[str, NodeHealth] = MappingProxyType(
-            {alias: NodeHealth(alias=alias, role=role, since=wall()) for alias, role in roles.items()}
+            {
+                alias: NodeHealth(alias=alias, role=role, since=since, balanced=alias in balanced)
+                for alias, role in roles.items()
+            }
         )
         """What is known of each node, by alias: never changed, replaced by another."""
         self._stopped = False
@@ -91,7 +97,7 @@ class Monitor:
         Of an alias that is several servers: whether one is up. Of an address that is not watched, not yet or no more:
         nothing, and what is connected to it is stale.
         """
-        return self.snapshot.get(alias) or _new(alias, self._wall(), generation=-1)
+        return self.snapshot.get(alias) or self._new(alias, generation=-1)
 
     def is_down(self, alias: str) -> bool:
         """Answer whether a node is known to be down."""
@@ -217,8 +223,7 @@ class Monitor:
     def _watch_members(self) -> None:
         """Watch the nodes that the aliases have now."""
         nodes = [node for alias in self._roles for node in self._membership.nodes(alias)]
-        wall = self._wall()
-        self._observer.watch({node: self.snapshot.get(node) or _new(node, wall) for node in nodes})
+        self._observer.watch({node: self.snapshot.get(node) or self._new(node) for node in nodes})
         self._counts = {name: self._counts.get(name, 0) for name in (*self._roles, *nodes)}
         if self._crew is not None:
             self._crew.watch(self._counts)
@@ -240,6 +245,10 @@ class Monitor:
             after = self._observer.fail(alias, reason, now)
             self._publish(alias)
         self._tell(before, after)
+
+    def _new(self, node: str, generation: int = 0) -> NodeHealth:
+        balanced = self._membership.is_alone(node)
+        return NodeHealth(alias=node, role=REPLICA, since=self._wall(), generation=generation, balanced=balanced)
 
     def _publish(self, alias: str) -> None:
         self._counts[alias] += 1
@@ -271,10 +280,6 @@ class Monitor:
 
 _MONITORS: WeakSet[Monitor] = WeakSet()
 _INHERITED: list[Crew | None] = []
-
-
-def _new(node: str, since: float, generation: int = 0) -> NodeHealth:
-    return NodeHealth(alias=node, role=REPLICA, since=since, generation=generation)
 
 
 def _nothing(_alias: str) -> None:

@@ -63,8 +63,12 @@ class Nodes:
         return self._addresses.params(node)
 
     def failed(self, node: str, error: str, *, timed_out: bool) -> None:
-        """Note that an attempt to connect to `node` was refused or timed out: it is down at once."""
-        self._monitor.report_failure(node, error, timed_out=timed_out)
+        """Note that an attempt to connect to `node` was refused or timed out: it is down at once.
+
+        Not for one refusal where several servers stand behind its name: the next connection may lead to another.
+        """
+        if timed_out or not self._monitor.health(node).balanced:
+            self._monitor.report_failure(node, error, timed_out=timed_out)
 
     def refused(self, node: str, error: str) -> None:
         """Log that the server of `node`, which runs, refuses connections: once, until one was taken."""
@@ -94,8 +98,12 @@ class Nodes:
         replicas = [node for own in nodes.values() for node in own]
         if alias == primary:
             return nodes_for_reads_of_the_primary(primary, replicas=replicas, is_down=self.is_down, avoid=avoid)
+        own = self._least_held(nodes[alias])
+        if self._monitor.health(own[0]).balanced:
+            # Each new connection may lead to another server, also after a read has just failed on one.
+            own, avoid = [*own, *own], None
         return nodes_to_try(
-            self._least_held(nodes[alias]),
+            own,
             primary=primary,
             replicas=replicas,
             is_down=self.is_down,
@@ -113,6 +121,9 @@ class Nodes:
         params: dict[str, Any] = connections.create_connection(alias).get_connection_params()
         params.update(self.address(node))
         params["options"] = read_only_options(params.get("options"))
+        if params.get("target_session_attrs") == "read-write":
+            # libpq would refuse every session that is read-only; the server is what is wanted.
+            params["target_session_attrs"] = "primary"
         return params
 
     def moved(self, alias: str, node: str | None, error: Exception) -> None:

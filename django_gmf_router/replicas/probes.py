@@ -82,6 +82,7 @@ class Probe:
         self._wrapper: Any = None
         self._connection: Any = None
         self._identifier: str | None = None
+        self._role: str | None = None
         self._socket: socket.socket | None = None
         self._aborted = False
         # Between `abort` and `close`: a descriptor that was closed may be another's by then.
@@ -97,7 +98,13 @@ class Probe:
             return self._select()
         was_open = self._connection is not None
         reading = self._ask()
-        return self._ask() if was_open and not reading.up and not self._aborted else reading
+        if was_open and not reading.up and not self._aborted:
+            reading = self._ask()
+        elif was_open and reading.role != self._role:
+            # An election: the name may lead to another server by now. A new connection tells.
+            self.close()
+        self._role = reading.role
+        return reading
 
     def is_connected(self) -> bool:
         """Answer, in any thread, whether the server has not closed this connection: one system call."""

@@ -19,7 +19,7 @@ MakeProbe = Callable[..., AnyProbe]
 
 def address_book(config: ClusterConfig) -> AddressBook:
     """Answer the address book of the replicas that are BALANCED and whose addresses can be looked up."""
-    balanced = [replica.alias for replica in config.replicas if replica.balanced]
+    balanced = config.balanced_aliases
     settings = {alias: connections.settings[alias] for alias in balanced if connections[alias].vendor == "postgresql"}
     return AddressBook({alias: entry for alias, entry in settings.items() if is_expandable(entry)})
 
@@ -40,6 +40,7 @@ def monitor_of(
     return Monitor(
         primary=config.primary,
         replicas=config.replica_aliases,
+        balanced=config.balanced_aliases,
         interval_seconds=interval_seconds or config.health.interval,
         timeout_seconds=config.health.timeout,
         max_lag_seconds=config.health.max_lag,

@@ -15,6 +15,9 @@ PRIMARY_MODELS = "django_gmf_router/routing/primary_models.py"
 
 POOL = "django_gmf_router/replicas/pool.py"
 FRESHNESS = "django_gmf_router/replicas/freshness.py"
+HEALTH = "django_gmf_router/replicas/health.py"
+NODES = "django_gmf_router/replicas/nodes.py"
+PROBES = "django_gmf_router/replicas/probes.py"
 MOVES = "django_gmf_router/routing/moves.py"
 SOCKETS = "django_gmf_router/replicas/sockets.py"
 
@@ -400,6 +403,63 @@ MUTATIONS = [
         '            raise UnexpectedWrite(f"{what}. Add {line}")',
         "            pass",
         f"{T_WRITES}::test_a_refused_write_is_refused_before_it_is_done",
+    ),
+    # One name, several servers
+    _m(
+        "E: connections are spread anew when an address is back",
+        "django_gmf_router/replicas/monitor.py",
+        "                    self._membership.note_return(after.alias)",
+        "                    pass",
+        "tests/unit/replicas/test_members.py -k back_raises",
+    ),
+    _m(
+        "E: while a name fails its addresses hold",
+        "django_gmf_router/replicas/addresses.py",
+        "        if not found:\n            return known\n",
+        "",
+        "tests/unit/replicas/test_addresses.py -k while_a_name_fails",
+    ),
+    _m(
+        "E: an address that is back is tried before one to which more is held",
+        NODES,
+        "sorted(shuffled(nodes), key=self.sockets.count)",
+        "list(nodes)",
+        "tests/unit/replicas/test_nodes.py -k fewest",
+    ),
+    _m(
+        "E: a balanced name is not down since one of its servers was promoted",
+        HEALTH,
+        "        if self.health.balanced:\n",
+        "        if False:\n",
+        "tests/unit/replicas/test_health.py -k balanced_name_is_not_down",
+    ),
+    _m(
+        "E: a balanced name is tried again",
+        NODES,
+        "        if self._monitor.health(own[0]).balanced:\n",
+        "        if False:\n",
+        "tests/unit/replicas/test_nodes.py -k tried_again",
+    ),
+    _m(
+        "E: one refusal does not put a balanced name down",
+        NODES,
+        "if timed_out or not self._monitor.health(node).balanced:",
+        "if True:",
+        "tests/unit/replicas/test_nodes.py -k balanced",
+    ),
+    _m(
+        "E: after an election a new connection is asked",
+        PROBES,
+        "elif was_open and reading.role != self._role:",
+        "elif False:",
+        "tests/unit/replicas/test_probes.py -k election",
+    ),
+    _m(
+        "E: a read-only session may be had from a primary with target_session_attrs",
+        NODES,
+        'if params.get("target_session_attrs") == "read-write":',
+        "if False:",
+        "tests/unit/replicas/test_nodes.py -k libpq",
     ),
     # Read your writes
     _m(

@@ -26,8 +26,8 @@ UP, LAGGING, DOWN = State.UP, State.LAGGING, State.DOWN
 SINCE = 1_000_000.0
 
 
-def a_tracker(role: str = "replica") -> Tracker:
-    return Tracker(NodeHealth(alias="node", role=role, since=SINCE), max_lag_seconds=MAX_LAG)
+def a_tracker(role: str = "replica", *, balanced: bool = False) -> Tracker:
+    return Tracker(NodeHealth(alias="node", role=role, since=SINCE, balanced=balanced), max_lag_seconds=MAX_LAG)
 
 
 def good(**values: Any) -> Reading:
@@ -108,6 +108,17 @@ def test_a_primary_that_is_in_recovery_is_down_and_says_so() -> None:
     tracker = a_tracker("primary")
     assert tracker.observe(good(), None, at(1)).error == "The server says that it is a replica."
     assert tracker.health.state == DOWN
+
+
+def test_a_balanced_name_is_not_down_since_one_of_its_servers_refuses_was_promoted_or_diverged() -> None:
+    tracker = a_tracker(balanced=True)
+    assert [take(tracker, step).state for step in (0.0, REFUSED, PROMOTED, "diverged", 0.0)] == [UP] * 5
+
+
+def test_a_balanced_name_is_down_when_it_times_out_or_refuses_twice() -> None:
+    assert take(a_tracker(balanced=True), TIMED_OUT).state == DOWN
+    tracker = a_tracker(balanced=True)
+    assert [take(tracker, step).state for step in (0.0, REFUSED, REFUSED)] == [UP, UP, DOWN]
 
 
 def test_a_server_that_cannot_tell_its_role_is_up() -> None:

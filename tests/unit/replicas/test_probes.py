@@ -128,6 +128,22 @@ def test_what_a_replica_says(server: Server, a_probe: MakeProbe) -> None:
     )
 
 
+def test_after_an_election_a_new_connection_is_asked(server: Server, a_probe: MakeProbe) -> None:
+    server.answers = [REPLICA_ROW, PRIMARY_ROW, REPLICA_ROW, REPLICA_ROW]
+    probe = a_probe()
+    assert [probe.read().role for _ in range(4)] == ["replica", "primary", "replica", "replica"]
+    assert (len(server.connected), server.closed) == (2, 1)
+
+
+def test_a_server_that_stays_in_its_new_role_is_not_connected_to_time_after_time(
+    server: Server, a_probe: MakeProbe
+) -> None:
+    server.answers = [REPLICA_ROW, *[PRIMARY_ROW] * 4]
+    probe = a_probe()
+    assert [probe.read().role for _ in range(5)] == ["replica", *["primary"] * 4]
+    assert len(server.connected) == 2
+
+
 def test_one_connection_is_held(server: Server, a_probe: MakeProbe) -> None:
     server.answers = [REPLICA_ROW] * 3
     probe = a_probe()

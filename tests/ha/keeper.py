@@ -1,0 +1,67 @@
+"""How do the processes of a folder end, whoever started them and however their maker ended?
+
+All that these tests start stands in one folder: it is known by its working directory. Run as a program: it waits for
+the end of its standard input, whose other end only the maker holds, and ends what is left in the folder it was given.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from django_gmf_router.testing.processes import PROC, Process
+
+ROOT = Path(__file__).resolve().parents[2]
+END_SECONDS = 10.0
+
+
+def processes_in(folder: Path) -> list[Process]:
+    """Answer the processes whose working directory is in a folder."""
+    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _stands_in(entry, folder)]
+    return [process for process in map(Process.find, pids) if process is not None]
+
+
+def end_all_in(folder: Path) -> None:
+    """End the processes of a folder at once, and remove it."""
+    while found := processes_in(folder):
+        for process in found:
+            process.send(signal.SIGKILL)
+        for process in found:
+            process.wait_until_gone(END_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Keeper:
+    """Ends the processes of a folder when it is told to, or when this process ends in whichever way."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(folder)],
+            stdin=subprocess.PIPE,
+            cwd=ROOT,
+            # Ctrl-C in a terminal reaches the whole process group; the watchdog has to outlive it.
+            start_new_session=True,
+        )
+
+    def end(self) -> None:
+        end_all_in(self._folder)
+        assert self._watchdog.stdin is not None
+        self._watchdog.stdin.close()
+        self._watchdog.wait()
+
+
+def _stands_in(entry: Path, folder: Path) -> bool:
+    try:
+        return Path(os.readlink(entry / "cwd")).is_relative_to(folder)
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.stdin.buffer.read()
+    end_all_in(Path(sys.argv[1]))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from django_gmf_router.replicas.health import NodeHealth
 
 LookUp = Callable[[], tuple[str, ...]]
 
@@ -23,9 +26,12 @@ class Membership:
         """Answer the nodes of an alias as they were looked up last; itself where it is one server."""
         return self._nodes.get(alias, (alias,))
 
-    def is_alone(self, node: str) -> bool:
-        """Answer whether `node` is the one address of an alias that is several servers: a balancer stands there."""
-        return (node,) in self._nodes.values()
+    def placed(self, health: NodeHealth) -> NodeHealth:
+        """Answer the health of a node, balanced where it is the only address of its alias: a balancer stands there."""
+        for nodes in self._nodes.values():
+            if health.alias in nodes:
+                return replace(health, balanced=len(nodes) == 1)
+        return health
 
     def changes(self, alias: str) -> int:
         """Answer a number that is raised when the nodes of `alias` change or one of them is back."""

@@ -223,7 +223,8 @@ class Monitor:
     def _watch_members(self) -> None:
         """Watch the nodes that the aliases have now."""
         nodes = [node for alias in self._roles for node in self._membership.nodes(alias)]
-        self._observer.watch({node: self.snapshot.get(node) or self._new(node) for node in nodes})
+        known = (self.snapshot.get(node) or self._new(node) for node in nodes)
+        self._observer.watch({health.alias: self._membership.placed(health) for health in known})
         self._counts = {name: self._counts.get(name, 0) for name in (*self._roles, *nodes)}
         if self._crew is not None:
             self._crew.watch(self._counts)
@@ -247,8 +248,7 @@ class Monitor:
         self._tell(before, after)
 
     def _new(self, node: str, generation: int = 0) -> NodeHealth:
-        balanced = self._membership.is_alone(node)
-        return NodeHealth(alias=node, role=REPLICA, since=self._wall(), generation=generation, balanced=balanced)
+        return NodeHealth(alias=node, role=REPLICA, since=self._wall(), generation=generation)
 
     def _publish(self, alias: str) -> None:
         self._counts[alias] += 1

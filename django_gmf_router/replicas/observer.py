@@ -37,10 +37,13 @@ class Observer:
 
     def watch(self, known: Mapping[str, NodeHealth]) -> None:
         """Track these nodes from now on, and no others; what is known already of one stays."""
-        self._trackers = {
-            alias: self._trackers.get(alias) or Tracker(health, max_lag_seconds=self._max_lag)
-            for alias, health in known.items()
-        }
+        self._trackers = {alias: self._tracker(alias, health) for alias, health in known.items()}
+
+    def _tracker(self, alias: str, health: NodeHealth) -> Tracker:
+        tracker = self._trackers.get(alias)
+        if tracker is None or tracker.health.balanced != health.balanced:
+            return Tracker(health, max_lag_seconds=self._max_lag)
+        return tracker
 
     def health(self, alias: str) -> NodeHealth:
         """Answer what is known of a node."""

@@ -55,12 +55,17 @@ class Election:
                 run.go_on()
 
     def strike(self, fault: Callable[[str], object]) -> str:
-        """Let the fault happen to the leader, wait for the next one, and answer the old one."""
+        """Let the fault happen to the leader, wait until the next one takes writes, and answer the old one."""
+        old = self.elect(fault)
+        until(lambda: all(map(self._writes_again, self.writers)), 60, "a write is taken again on every site")
+        return old
+
+    def elect(self, fault: Callable[[str], object]) -> str:
+        """Let the fault happen to the leader, wait until Patroni has another one, and answer the old one."""
         old = self.leader
         self.happen(lambda: fault(old))
         self.leader = self.machines.wait_for_leader(other_than=old)
         self.elected_at = time.monotonic()
-        until(lambda: all(map(self._writes_again, self.writers)), 60, "a write is taken again on every site")
         return old
 
     def happen(self, fault: Callable[[], object]) -> None:

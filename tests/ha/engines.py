@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from django_gmf_router.testing.accounts import server_account
+from django_gmf_router.testing.binaries import find_bin_dir
+from django_gmf_router.testing.errors import LocalClusterError
 
 PACKAGES = {"etcd": "etcd-server", "haproxy": "haproxy", "redis-server": "redis-server"}
 """Programs, and the packages of Debian and Ubuntu that hold them."""
@@ -37,6 +39,10 @@ def missing() -> str | None:
         return "/proc, by which they find their processes: Linux"
     if find_spec("redis") is None:
         return "the Python package redis: pip install redis"
+    try:
+        find_bin_dir()
+    except LocalClusterError as error:
+        return str(error)
     if not _has_venv(_python()):
         return f"the module venv of {_python()}: apt-get install python3-venv"
     return None

@@ -99,9 +99,17 @@ class Machines:
         """Wait until there is a leader with two replicas that stream from it, one of them synchronous if need be."""
         until(self._is_whole, START_SECONDS, lambda: f"three nodes that are up: {self._members()}\n{self.logs()}")
 
-    def synchronous(self) -> str:
-        """Answer the replica that has every write that was acknowledged."""
-        return next(member["name"] for member in self._members() if member["role"] == "sync_standby")
+    def synchronous(self, *, other_than: str | None = None) -> str:
+        """Wait for a replica that has every write that was acknowledged, and answer it."""
+        found: list[str] = []
+
+        def is_there() -> bool:
+            names = {member["name"] for member in self._members() if member["role"] == "sync_standby"}
+            found.extend(names - {other_than})
+            return bool(found)
+
+        until(is_there, ELECTION_SECONDS, lambda: f"a synchronous replica: {self._members()}")
+        return found[-1]
 
     def set(self, **dynamic: object) -> None:
         """Change the dynamic configuration, as `patronictl edit-config` does."""
@@ -138,6 +146,12 @@ class Machines:
         patroni.wait()
         for process in found:
             process.wait_until_gone(10)
+
+    def kill_patroni(self, name: str) -> None:
+        """Kill a node's Patroni alone; its PostgreSQL runs on."""
+        patroni = self._running.pop(name)
+        patroni.kill()
+        patroni.wait()
 
     def freeze(self, name: str) -> None:
         """Stop a process (SIGSTOP), as a machine that hangs."""

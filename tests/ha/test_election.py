@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.chaos.sites import IS_SOAK
@@ -48,8 +46,7 @@ def test_no_request_fails_when_the_synchronous_replica_is_killed(machines: Machi
     replica = machines.synchronous()
     with election.load():
         election.happen(lambda: machines.kill(replica))
-        # Patroni asks for another synchronous replica meanwhile.
-        time.sleep(5)
+        machines.synchronous(other_than=replica)
         machines.start(replica)
         machines.wait_until_whole()
         election.serves(replica)

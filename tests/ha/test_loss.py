@@ -1,4 +1,4 @@
-"""How many acknowledged writes does an election lose, with and without `synchronous_mode`? Only with GMF_SOAK."""
+"""What is lost when more than one thing goes wrong, or `synchronous_mode` is off? Only with GMF_SOAK."""
 
 from __future__ import annotations
 
@@ -84,3 +84,17 @@ def test_nothing_fails_while_etcd_is_away(machines: Machines, sites: list[HaSite
         machines.wait_until_whole()
     election.check_reads()
     assert election.refused() == []
+
+
+@pytest.mark.soak
+def test_nothing_that_was_acknowledged_is_lost_when_patroni_alone_is_killed(
+    machines: Machines, sites: list[HaSite]
+) -> None:
+    election = Election(machines, sites, "Patroni killed alone")
+    with election.load():
+        old = election.elect(machines.kill_patroni)
+        time.sleep(STALL_SECONDS)
+        machines.start(old)
+        machines.wait_until_whole()
+    election.check_reads()
+    assert election.lost() == []

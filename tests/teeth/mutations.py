@@ -465,6 +465,13 @@ MUTATIONS = [
         "if False:",
         "tests/unit/replicas/test_nodes.py -k libpq",
     ),
+    _m(
+        "E: an address that gets company is no balancer any more",
+        "django_gmf_router/replicas/observer.py",
+        " or tracker.health.balanced != health.balanced:",
+        ":",
+        "tests/unit/replicas/test_members.py -k company",
+    ),
     # Read your writes
     _m(
         "B: who wrote is not served by a replica that lacks it",

@@ -15,8 +15,8 @@ DATABASES = {
     "default": {**SITE, "OPTIONS": {"target_session_attrs": "read-write"}},
     "replica": {
         **SITE,
-        # Random from libpq 16 on. "standby", not "prefer-standby": when there is none, the reads go to `default`.
-        "OPTIONS": {"target_session_attrs": "standby", "load_balance_hosts": "random"},
+        # Not "prefer-standby": when there is none, the reads go to `default` by themselves.
+        "OPTIONS": {"target_session_attrs": "standby"},
         "TEST": {"MIRROR": "default"},
     },
 }

@@ -103,3 +103,8 @@ def routers_of(page: str) -> list[Any]:
 def test_a_relative_link_leads_to_a_file(page: str) -> None:
     folder = (ROOT / page).parent
     assert [target for target in LINK.findall(text_of(page)) if not (folder / target).exists()] == []
+
+
+def test_every_file_of_the_high_availability_example_is_shown_on_its_page() -> None:
+    shown = re.findall(r"literalinclude} \.\./examples/ha/(\S+)", text_of("docs/how-to/high-availability.md"))
+    assert sorted(shown) == sorted(path.name for path in (ROOT / "docs/examples/ha").iterdir() if path.is_file())

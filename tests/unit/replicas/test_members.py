@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from queue import SimpleQueue
 
 import pytest
@@ -11,6 +12,7 @@ from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
 from tests.unit.replicas.test_monitor import LONG_SECONDS, REFUSED, REPLICA, Fake, threads_of, until
 
+PROMOTED = replace(REPLICA, role="primary")
 FIRST, SECOND, THIRD = (f"replica_1@127.0.0.{number}:5432" for number in (2, 3, 4))
 
 
@@ -113,3 +115,14 @@ def test_an_alias_whose_name_never_resolved_is_down_until_it_does(named: Named, 
         until(lambda: not other.is_down("replica_1"))
     finally:
         other.stop()
+
+
+def test_an_address_that_gets_company_is_no_balancer_any_more(named: Named, monitor: Monitor) -> None:
+    named.nodes = (FIRST,)
+    until(lambda: monitor.health(FIRST).balanced)
+    named.readings[FIRST] = PROMOTED
+    named.nodes = (FIRST, SECOND)
+    until(lambda: monitor.is_down(FIRST))
+    assert not monitor.is_down("replica_1")
+    named.nodes = (FIRST,)
+    until(lambda: not monitor.is_down(FIRST))

@@ -740,6 +740,7 @@ MUTATIONS = [
         "    if reading.user != writing.user:",
         "    if reading.user:",
         f"{T_FORMATS}::test_a_role_that_writes_is_never_made_read_only",
+    ),
     # Schemas
     _m(
         "D: a schema name is measured in bytes",

@@ -20,3 +20,7 @@ class PrimaryUnavailable(OperationalError):
 
 class ReplicaMigrationRefused(CommandError):
     """`migrate` was told to migrate a replica: replicas receive every migration from their primary."""
+
+
+class SchemasLocked(CommandError):
+    """Another command changes the schemas of the database."""

@@ -86,16 +86,22 @@ def existing(session: Session, name: str) -> int:
 
 def by_source(session: Session, name: str, oid: int) -> None:
     """Refuse what pg_dump cannot take apart from the rest of the database."""
-    if found := catalog.extensions(session, oid):
-        refuse(f"In the schema {name!r} are extensions: {some(found)}. ALTER EXTENSION ... SET SCHEMA public first")
+    _by_extensions(session, name, oid)
     if found := catalog.kin(session, oid):
         refuse(f"Tables inherit through the border of {name!r}: {some(found)}. A copy would join their rows")
 
 
 def by_target(session: Session, name: str, oid: int) -> None:
     """Refuse to replace what something outside holds on to: it would follow the old schema, under its new name."""
-    if found := [*catalog.extensions(session, oid), *catalog.outsiders(session, oid), *catalog.kin(session, oid)]:
+    _by_extensions(session, name, oid)
+    if found := catalog.outsiders(session, oid):
         refuse(f"Outside the schema {name!r} depend on it: {some(found)}. Drop or move these first")
+
+
+def _by_extensions(session: Session, name: str, oid: int) -> None:
+    # A database has each extension once.
+    if found := catalog.extensions(session, oid):
+        refuse(f"In the schema {name!r} are extensions: {some(found)}. ALTER EXTENSION ... SET SCHEMA public first")
 
 
 def by_rights(session: Session, source: str, target: str, oid: int) -> None:

@@ -32,14 +32,14 @@ class Writer(threading.Thread):
         self._tables = tables
         self._row = row  # of its own: writers do not wait for each other
         self._pause = pause_seconds
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.waits: list[float] = []
         self.failure: Exception | None = None
 
     def run(self) -> None:
         try:
             with psycopg.connect(self._dsn, autocommit=True) as connection:
-                while not self._stop.is_set():
+                while not self._ended.is_set():
                     self._write(connection)
         except Exception as error:  # noqa: BLE001  (whatever it is, the test shows it)
             self.failure = error
@@ -52,10 +52,10 @@ class Writer(threading.Thread):
                     f"INSERT INTO static.{table} VALUES ({self._row}) ON CONFLICT (id) DO UPDATE SET n = 1"
                 )
                 self.waits.append(time.monotonic() - began)
-                self._stop.wait(self._pause)
+                self._ended.wait(self._pause)
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join()
 
 

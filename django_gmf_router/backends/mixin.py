@@ -152,14 +152,16 @@ class ReplicaConnectionMixin:
         return True
 
     def _forget_plans(self, sql: Any) -> bool:
-        # Its other prepared statements are as stale; the statement itself was not begun.
-        may_repeat = is_idle(self.connection) and clusters.may_repeat(self, sql)
+        # Its other prepared statements are as stale, so the connection is closed: when its transaction has ended.
+        self.generation = None
+        # The statement itself was not begun.
+        if not is_idle(self.connection) or not clusters.may_repeat(self, sql):
+            return False
         with self.wrap_database_errors:  # type: ignore[attr-defined]
             self.connection.close()  # before a pool gets it back
         self.close()  # type: ignore[attr-defined]
-        if may_repeat:
-            self.ensure_connection()  # type: ignore[attr-defined]
-        return may_repeat
+        self.ensure_connection()  # type: ignore[attr-defined]
+        return True
 
     def explain_failure(self, error: Error) -> None:
         """Raise PrimaryUnavailable if `error` of the primary's alias means that there is no primary behind it."""

@@ -10,6 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.teeth.monitoring import MONITORING
 from tests.teeth.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +21,9 @@ SECONDS = 120
 
 def main() -> int:
     """Print a line for each rule; answer 1 if a rule can be taken out unnoticed."""
-    chosen = [mutation for mutation in MUTATIONS if mutation.rule.startswith(tuple(sys.argv[1:] or [""]))]
+    chosen = [
+        mutation for mutation in (*MUTATIONS, *MONITORING) if mutation.rule.startswith(tuple(sys.argv[1:] or [""]))
+    ]
     missed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for mutation, (holds, why) in zip(chosen, pool.map(noticed, chosen), strict=True):

@@ -27,7 +27,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True, help="at least, for one value")
     options = parser.parse_args()
+    options.warm_up = WARM_UP_ROUNDS
     group = import_module(f"benchmarks.groups.{options.group}")
+    if hasattr(group, "ROUNDS"):
+        options.rounds, options.seconds, options.warm_up = group.ROUNDS, 0.0, 0
     settings.configure(**group.SETTINGS)
     django.setup()
     group.measure(lambda contestants: json.dump(_take_turns(contestants, options), sys.stdout))
@@ -36,18 +39,18 @@ def main() -> None:
 def _take_turns(contestants: list[Contestant], options: argparse.Namespace) -> dict[str, list[float]]:
     loops = {contestant.name: _calibrate(contestant, options.seconds) for contestant in contestants}
     values: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
-    for _ in range(WARM_UP_ROUNDS + options.rounds):
+    for _ in range(options.warm_up + options.rounds):
         random.shuffle(contestants)
         for contestant in contestants:
             count = loops[contestant.name]
             values[contestant.name].append(contestant.run(count) / count / contestant.calls)
-    return {name: found[WARM_UP_ROUNDS:] for name, found in values.items()}
+    return {name: found[options.warm_up :] for name, found in values.items()}
 
 
 def _calibrate(contestant: Contestant, seconds: float) -> int:
-    """Answer how many loops take at least `seconds`, in a quiet moment."""
+    """Answer how many loops take at least `seconds`, in a quiet moment; one where that is 0, without trying."""
     loops = 1
-    while min(contestant.run(loops) for _ in range(CALIBRATIONS)) < seconds:
+    while seconds and min(contestant.run(loops) for _ in range(CALIBRATIONS)) < seconds:
         loops *= 2
     return loops
 

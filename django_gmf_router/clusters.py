@@ -225,6 +225,12 @@ def may_move(wrapper: Any, sql: Any) -> bool:
     return cluster is not None and moves.may_move(cluster.policy, wrapper, sql)
 
 
+def may_repeat(wrapper: Any, sql: Any) -> bool:
+    """Answer whether a statement that was not even begun may be executed on a new connection to the same node."""
+    cluster = of_alias(wrapper.alias)
+    return cluster is not None and moves.may_repeat(cluster.policy, wrapper, sql)
+
+
 def sessions_in_database() -> bool:
     """Answer whether sessions are kept in a database that has replicas."""
     return bool(registry().clusters) and settings.SESSION_ENGINE.endswith((".db", ".cached_db"))

@@ -24,3 +24,7 @@ class ReplicaMigrationRefused(CommandError):
 
 class SchemasLocked(CommandError):
     """Another command changes the schemas of the database."""
+
+
+class CloneRefused(CommandError):
+    """A schema is not cloned: source and target are as they were."""

@@ -29,6 +29,20 @@ def is_movable(error: Error, connection: Any) -> bool:
     return is_lost(error, connection) or sqlstate(error) == RECOVERY_CONFLICT
 
 
+def is_changed_plan(error: Error) -> bool:
+    """Answer whether a prepared statement ends here: a type of its result is another one since a schema was replaced.
+
+    The SQLSTATE (0A000) says no more than "not supported", and the message is in the language of the server.
+    """
+    diagnosis = getattr(error.__cause__, "diag", None)
+    return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
+
+
+def is_idle(connection: Any) -> bool:
+    """Answer whether the driver's `connection` is in no transaction, without a query; both drivers count from idle."""
+    return int(connection.info.transaction_status) == 0
+
+
 def is_standby(connection: Any) -> bool:
     """Answer whether the server behind the driver's `connection` says that it is in recovery, without a query.
 

@@ -16,7 +16,14 @@ from django.db import Error
 from django_gmf_router import clusters, conf
 from django_gmf_router.backends.connecting import connect
 from django_gmf_router.backends.cursors import MovingCursor, moving
-from django_gmf_router.backends.failures import is_lost, is_movable, is_refused_write, is_standby
+from django_gmf_router.backends.failures import (
+    is_changed_plan,
+    is_idle,
+    is_lost,
+    is_movable,
+    is_refused_write,
+    is_standby,
+)
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS, read_only_options
 from django_gmf_router.replicas.sockets import is_gone
@@ -157,11 +164,25 @@ class ReplicaConnectionMixin:
         cluster = clusters.of_alias(self.alias)
         if cluster is None:
             return False
+        if is_changed_plan(error):
+            return self._forget_plans(sql)
         if not is_movable(error, self.connection) or not clusters.may_move(self, sql):
             self.explain_failure(error)
             return False
         self.avoided = self.node
         cluster.nodes.moved(self.alias, self.node, error)
+        self.close()  # type: ignore[attr-defined]
+        self.ensure_connection()  # type: ignore[attr-defined]
+        return True
+
+    def _forget_plans(self, sql: Any) -> bool:
+        # Its other prepared statements are as stale, so the connection is closed: when its transaction has ended.
+        self.generation = None
+        # The statement itself was not begun.
+        if not is_idle(self.connection) or not clusters.may_repeat(self, sql):
+            return False
+        with self.wrap_database_errors:  # type: ignore[attr-defined]
+            self.connection.close()  # before a pool gets it back
         self.close()  # type: ignore[attr-defined]
         self.ensure_connection()  # type: ignore[attr-defined]
         return True

@@ -18,12 +18,19 @@ def may_move(policy: Policy, wrapper: Any, sql: Any) -> bool:
     Never inside a transaction. On a replica's alias any statement may be repeated, since its session is read-only; on
     the primary's only what is plainly a read, of a request that only reads. `sql` is None where a cursor is wanted.
     """
-    if wrapper.in_atomic_block or not wrapper.autocommit:
+    if not may_repeat(policy, wrapper, sql):
         return False
-    if wrapper.alias == policy.primary and not (policy.only_reads() and (sql is None or not classify(sql).writes)):
+    if wrapper.alias == policy.primary and not policy.only_reads():
         return False
     unit = open_unit()
     if unit is None:
         return True
     unit.moves += 1
     return unit.moves <= MOVES
+
+
+def may_repeat(policy: Policy, wrapper: Any, sql: Any) -> bool:
+    """Answer whether a statement can be executed again as if it were the first time: a read, in no transaction."""
+    if wrapper.in_atomic_block or not wrapper.autocommit:
+        return False
+    return wrapper.alias != policy.primary or sql is None or not classify(sql).writes

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, OperationalError, connections
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.test import utils
 
@@ -23,6 +23,10 @@ _prepared: ContextVar[bool] = ContextVar("gmf_schemas_prepared", default=False)
 def prepared(alias: str, waiting: Any) -> Iterator[None]:
     """Lock the schemas of the database of `alias`, then create what is missing; `waiting` is told of another's lock."""
     session = connections.create_connection(alias)
+    try:
+        session.ensure_connection()
+    except OperationalError as error:
+        raise CommandError(f"The alias {alias!r} cannot be connected to: {_first_line(error)}") from error
     try:
         with schemas_locked(session, waiting=waiting):
             create_missing(connections[alias])
@@ -53,10 +57,14 @@ def _create(cursor: Any, schema: str) -> None:
     try:
         cursor.execute(f"CREATE SCHEMA {quote(schema)}")
     except DatabaseError as error:
-        reason = str(error).splitlines()[0]
+        reason = _first_line(error)
         raise CommandError(
             f"The schema {schema!r} cannot be created ({reason}): let an administrator create it, owned by this role."
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def begin_migrate(alias: str) -> None:
@@ -71,4 +79,4 @@ def begin_migrate(alias: str) -> None:
 
 def _is_for_tests(connection: Any) -> bool:
     in_tests = hasattr(utils._TestState, "saved_data")
-    return in_tests or connection.settings_dict["NAME"].startswith(TEST_DATABASE_PREFIX)
+    return in_tests or str(connection.settings_dict["NAME"]).startswith(TEST_DATABASE_PREFIX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -116,3 +117,26 @@ def test_an_alias_reads_geometries_on_the_node_that_it_moves_to(driver: str) -> 
             after = client.get("/near", params=BERN).json()
         assert before == {"places": [["Bern", 7.4474, 46.948, cluster.port("replica_1")]], "lookups": ["replica_1"]}
         assert after == {"places": [["Bern", 7.4474, 46.948, cluster.port("primary")]], "lookups": []}
+
+
+def test_extensions_are_in_their_schema_whichever_app_migrates(cluster: LocalCluster) -> None:
+    """The engine's own, PostGIS, and one that a migration of main creates."""
+    cluster.execute("primary", "CREATE DATABASE extended OWNER gmf")
+    cluster.execute("primary", "ALTER ROLE gmf SUPERUSER")  # only a superuser may create PostGIS
+    router = {"SCHEMAS": {"EXTENSIONS": "extensions"}}
+    env = environment(cluster, router=router, engine=ENGINE, OPTIONS={}, NAME="extended")
+    env["DJANGO_SETTINGS_MODULE"] = "tests.cluster.postgis_settings"
+    env["GMF_TEST_MIGRATIONS"] = json.dumps({"library": "tests.library.extended.migrations"})
+    try:
+        done = manage(env, "gmf_migrate", "--verbosity=0")
+        assert done.returncode == 0, done.stderr
+        query = "SELECT extname || ' ' || extnamespace::regnamespace FROM pg_extension ORDER BY 1"
+        found = {row[0] for row in cluster.execute("primary", query, database="extended")}
+        assert {"postgis extensions", "hstore extensions"} <= found
+        tables = cluster.execute(
+            "primary", "SELECT tablename FROM pg_tables WHERE schemaname = 'main'", database="extended"
+        )
+        assert {"geography_place", "after_the_extension"} <= {row[0] for row in tables}
+    finally:
+        cluster.execute("primary", "ALTER ROLE gmf NOSUPERUSER")
+        cluster.execute("primary", "DROP DATABASE extended WITH (FORCE)")

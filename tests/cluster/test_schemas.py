@@ -275,6 +275,12 @@ def test_a_role_that_may_not_create_a_schema_is_told_so_in_one_line(integration:
     assert line.startswith("CommandError: The schema 'forbidden' cannot be created (permission denied for database")
 
 
+def test_a_database_that_is_not_there_is_told_in_one_line(integration: Server) -> None:
+    line = replace(integration, database="nowhere").refused("gmf_migrate")
+    assert line.startswith("CommandError: The alias 'default' cannot be connected to: ")
+    assert 'database "nowhere" does not exist' in line
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_sessions_of_every_alias_look_in_main_static_and_the_extensions(integration: Server, driver: str) -> None:
     server = replace(integration, variables={"GMF_TEST_DRIVER": driver})

@@ -21,6 +21,9 @@ PROBES = "django_gmf_router/replicas/probes.py"
 MOVES = "django_gmf_router/routing/moves.py"
 SOCKETS = "django_gmf_router/replicas/sockets.py"
 
+MIGRATING = "django_gmf_router/schemas/migrating.py"
+PREPARING = "django_gmf_router/schemas/preparing.py"
+
 T_POLICY = "tests/unit/routing/test_policy.py"
 T_BLOCKS = "tests/unit/routing/test_blocks.py"
 T_REQUESTS = "tests/integration/test_requests.py"
@@ -32,6 +35,7 @@ T_FRESHNESS = "tests/unit/replicas/test_freshness.py"
 T_CONSISTENCY = "tests/integration/test_consistency.py"
 T_MOVES = "tests/unit/routing/test_moves.py"
 T_COMMANDS = "tests/integration/test_commands.py"
+T_SCHEMAS = "tests/cluster/test_schemas.py"
 
 BUILD = "django_gmf_router/services/build.py"
 CONNINFO = "django_gmf_router/services/conninfo.py"
@@ -736,5 +740,104 @@ MUTATIONS = [
         "    if reading.user != writing.user:",
         "    if reading.user:",
         f"{T_FORMATS}::test_a_role_that_writes_is_never_made_read_only",
+    ),
+    # Schemas
+    _m(
+        "D: a schema name is measured in bytes",
+        "django_gmf_router/schemas/names.py",
+        "size = len(name.encode())",
+        "size = len(name)",
+        "tests/unit/schemas/test_names.py -k refused",
+    ),
+    _m(
+        "D: a schema name is escaped in libpq's options",
+        "django_gmf_router/schemas/options.py",
+        r"""re.sub(r"([\\\s])", r"\\\1", value)""",
+        "value",
+        "tests/unit/schemas/test_options.py -k sound_name",
+    ),
+    _m(
+        "D: a foreign key from static to main is an error",
+        "django_gmf_router/schemas/checks.py",
+        "            if target.app_label not in schemas.static_apps:",
+        "            if target.app_label is None:",
+        "tests/unit/schemas/test_checks.py -k foreign_key",
+    ),
+    _m(
+        "D: a migration of static does not depend on main",
+        "django_gmf_router/schemas/checks.py",
+        "        if child[0] in static and parent[0] not in static:",
+        "        if child[0] in static and parent[0] is None:",
+        "tests/unit/schemas/test_checks.py -k static_migration",
+    ),
+    _m(
+        "D: every session gets the search_path",
+        "django_gmf_router/backends/mixin.py",
+        '            params["options"] = with_search_path(params.get("options"), schemas.path)',
+        "            pass",
+        f"{T_SCHEMAS} -k sessions_of_every",
+    ),
+    _m(
+        "D: a history is looked for in its own schema alone",
+        MIGRATING,
+        "search_path(schema), local=True",
+        'search_path(schema, "public"), local=True',
+        f"{T_SCHEMAS} -k each_schema_has",
+    ),
+    _m(
+        "D: both histories are seen as one",
+        MIGRATING,
+        "        for schema in (schemas.static, schemas.main):",
+        "        for schema in (schemas.main,):",
+        f"{T_SCHEMAS} -k one_history",
+    ),
+    _m(
+        "D: a migration is recorded in the schema of its app",
+        MIGRATING,
+        "        with in_schema(connection, schemas.schema_of(app)):",
+        "        with in_schema(connection, schemas.main):",
+        f"{T_SCHEMAS} -k each_schema_has",
+    ),
+    _m(
+        "D: tables land in the schema of their app",
+        MIGRATING,
+        "on_path(connection, *schemas.path_of(app_label))",
+        "on_path(connection, *schemas.path)",
+        f"{T_SCHEMAS} -k each_schema_has",
+    ),
+    _m(
+        "D: tables of apps without migrations do too",
+        MIGRATING,
+        "            with as_app(connection, next(iter(labels))):",
+        "            with ExitStack():",
+        f"{T_SCHEMAS} -k static_app_without",
+    ),
+    _m(
+        "D: of two that migrate the second waits",
+        "django_gmf_router/management/commands/gmf_migrate.py",
+        "waiting=self._waiting",
+        "waiting=None",
+        f"{T_SCHEMAS} -k at_once",
+    ),
+    _m(
+        "D: plain migrate is refused",
+        PREPARING,
+        "    if not _is_for_tests(connection):",
+        "    if connection is None:",
+        f"{T_SCHEMAS} -k plain_migrate",
+    ),
+    _m(
+        "D: a test database gets its schemas",
+        PREPARING,
+        "    create_missing(connection)",
+        "    pass",
+        f"{T_SCHEMAS} -k manage_py_test",
+    ),
+    _m(
+        "D: one that waits for the lock holds no snapshot",
+        "django_gmf_router/schemas/lock.py",
+        '        while not _ask(connection, "pg_try_advisory_lock"):',
+        '        while _ask(connection, "pg_advisory_lock"):',
+        "tests/cluster/test_schemas_lock.py -k concurrently",
     ),
 ]

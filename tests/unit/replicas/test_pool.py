@@ -23,6 +23,7 @@ def pool(**weights: float) -> ReplicaPool:
     points = itertools.cycle(number / 100 for number in range(100))
     replicas = [ReplicaConfig(alias=alias, weight=weight) for alias, weight in weights.items()]
     monitor = Monitor(primary="default", replicas=list(weights))
+    monitor.stop()  # Before it began: nothing is to be watched.
     freshness = Freshness(primary="default", monitor=monitor, connection=connections.__getitem__, balanced=set())
     return ReplicaPool(
         primary="default",

@@ -1,0 +1,84 @@
+"""Clone a schema under another name, or in the place of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, Error, connections
+
+from django_gmf_router import clusters
+from django_gmf_router.schemas.cloning import commands, progress
+from django_gmf_router.schemas.cloning.commands import Result
+from django_gmf_router.schemas.cloning.plan import Request
+
+
+class Command(BaseCommand):
+    """`clone_schema SOURCE TARGET [--replace] [--dry-run] [--rollback] [--keep N]`; 0, or 1 and nothing changed."""
+
+    help = "Clone the schema SOURCE as TARGET, as pg_dump would copy it; exits with 1 if it is refused."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the names and what to do."""
+        parser.add_argument("source", metavar="SOURCE")
+        parser.add_argument("target", metavar="TARGET")
+        parser.add_argument("--replace", action="store_true", help="replace TARGET, kept as TARGET_<timestamp>")
+        parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
+        parser.add_argument("--rollback", action="store_true", help="swap the newest backup of TARGET back")
+        parser.add_argument("--keep", type=int, metavar="N", help="drop the backups of TARGET but the N newest")
+        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="the alias of the primary (default: default)")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        """Do it, and turn what went wrong into one line."""
+        try:
+            self._check(options)
+            if options["rollback"]:
+                self._roll_back(options)
+            elif options["dry_run"]:
+                self.stdout.write("\n".join(commands.explain(options["database"], _request(options))))
+            else:
+                self._clone(options)
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted: nothing was changed.") from None
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
+        except Error as error:
+            raise CommandError(" ".join(str(error).split())) from None
+
+    def _check(self, options: dict[str, Any]) -> None:
+        alias = options["database"]
+        if alias not in connections.settings:
+            raise CommandError(
+                f"There is no alias {alias!r} in DATABASES: there are {', '.join(connections.settings)}."
+            )
+        if connections[alias].vendor != "postgresql":
+            raise CommandError(f"The alias {alias!r} is not on PostgreSQL, which alone has schemas: name another one.")
+        if clusters.is_replica(alias):
+            raise CommandError(f"The alias {alias!r} is a replica: name its primary, the replicas follow.")
+        if options["keep"] is not None and options["keep"] < 0:
+            raise CommandError(f"--keep {options['keep']} is no number of backups: name 0 or more.")
+
+    def _clone(self, options: dict[str, Any]) -> None:
+        with progress.shown(self.stdout.write, terminal=self.stdout.isatty()) as shown:
+            result = commands.clone(options["database"], _request(options), shown)
+        self._say(f"{options['target']} is now a copy of {options['source']}", options["target"], result)
+
+    def _roll_back(self, options: dict[str, Any]) -> None:
+        if options["replace"] or options["dry_run"]:
+            raise CommandError("--rollback goes with --keep and --database alone: leave out the others.")
+        restored, result = commands.roll_back(options["database"], options["target"], options["keep"])
+        self._say(f"{restored} is {options['target']} again", options["target"], result)
+
+    def _say(self, done: str, target: str, result: Result) -> None:
+        for warning in result.warnings:
+            self.stderr.write(f"Warning: {warning}.")
+        backup = f"; the former {target} is kept as {result.backup}" if result.backup else ""
+        self.stdout.write(f"{done}{backup}.")
+        for name in result.dropped:
+            self.stdout.write(f"Dropped the backup {name}.")
+
+
+def _request(options: dict[str, Any]) -> Request:
+    return Request(source=options["source"], target=options["target"], replace=options["replace"], keep=options["keep"])

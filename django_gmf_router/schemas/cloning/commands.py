@@ -1,0 +1,110 @@
+"""What does clone_schema do, step by step?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from django.db import Error
+
+from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.schemas.cloning import backups, catalog, outgoing, plan, progress, refusals, swapping
+from django_gmf_router.schemas.cloning.building import build
+from django_gmf_router.schemas.cloning.plan import Plan, Request
+from django_gmf_router.schemas.cloning.progress import Progress
+from django_gmf_router.schemas.cloning.sessions import PROGRAMS, Session
+from django_gmf_router.schemas.cloning.verification import verify
+from django_gmf_router.schemas.lock import schemas_locked
+from django_gmf_router.schemas.names import quote
+
+# Of a command that was killed: its programs go on until they notice, and hold what the next one needs.
+ORPHANS = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+WHERE application_name = %s AND datname = current_database() AND usename = session_user
+"""
+ANALYZED = "SELECT relname FROM pg_class WHERE relnamespace = %s AND relkind IN ('r', 'p', 'm') ORDER BY relname"
+
+
+@dataclass(kw_only=True)
+class Result:
+    """What was done."""
+
+    backup: str | None = None
+    dropped: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def explain(alias: str, request: Request) -> list[str]:
+    """Return the plan in lines; nothing changes."""
+    refusals.by_name(request.source, request.target)
+    with Session(alias) as session, schemas_locked(session.wrapper):
+        return list(plan.make(session, request).lines())
+
+
+def clone(alias: str, request: Request, shown: Progress) -> Result:
+    """Clone a schema; raises CloneRefused, and then source and target are as they were."""
+    refusals.by_name(request.source, request.target)
+    with Session(alias) as session, schemas_locked(session.wrapper):
+        made = plan.make(session, request)
+        session.rows(ORPHANS, [PROGRAMS])
+        if made.leftover:
+            shown.step(f"removing {made.building}, which a killed clone left")
+            backups.remove(session, made.building)
+        with _removed_on_failure(session, made.building):
+            warnings = _make_copy(session, made, alias, shown)
+            backup = swapping.swap(session, made)
+        result = Result(backup=backup, warnings=warnings)
+        _prune(session, request.target, request.keep, result)
+        return result
+
+
+def roll_back(alias: str, target: str, keep: int | None) -> tuple[str, Result]:
+    """Swap the newest backup of a target back; return its name and what was done."""
+    with Session(alias) as session, schemas_locked(session.wrapper):
+        refusals.by_server(session)
+        restored, backup = swapping.roll_back(session, target)
+        result = Result(backup=backup)
+        _prune(session, target, keep, result)
+        return restored, result
+
+
+def _make_copy(session: Session, made: Plan, alias: str, shown: Progress) -> list[str]:
+    with _snapshot(alias) as (snapshot, identifier):
+        shown.step(f"copying {made.source} to {made.building}")
+        build(session, made, identifier, lambda: progress.report(session, shown))
+        copy = refusals.existing(session, made.building)
+        if made.leaves:
+            shown.step(f"adding {len(made.leaves)} foreign keys to tables outside")
+            outgoing.add(session, made.building, made.leaves)
+        shown.step(f"analyzing {made.building}")
+        for table in session.column(ANALYZED, [copy]):
+            session.run(f"ANALYZE {quote(made.building)}.{quote(table)}")
+        shown.step(f"verifying {made.building}")
+        return verify(session, made, copy, snapshot)
+
+
+@contextmanager
+def _snapshot(alias: str) -> Iterator[tuple[Session, str]]:
+    """Keep a snapshot of the database, and its identifier for pg_dump."""
+    with Session(alias) as session:
+        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield session, session.value("SELECT pg_export_snapshot()")
+
+
+@contextmanager
+def _removed_on_failure(session: Session, building: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # Where the connection is lost too, the next run removes it.
+        with suppress(Error, CloneRefused):
+            if catalog.schema_oid(session, building) is not None:
+                backups.remove(session, building)
+        raise
+
+
+def _prune(session: Session, target: str, keep: int | None, result: Result) -> None:
+    if keep is not None:
+        result.dropped, stayed = backups.prune(session, target, keep)
+        result.warnings += stayed

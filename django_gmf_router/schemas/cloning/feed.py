@@ -1,0 +1,134 @@
+"""How does a dump get into the database, whole or not at all, whoever is killed meanwhile?"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO
+
+from django_gmf_router.exceptions import CloneRefused
+
+GRACE_SECONDS = 2.0
+POLL_SECONDS = 0.25
+LINES = 3
+PSQL = ("-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null")
+Step = Callable[[], None]
+
+
+class Feed:
+    """psql in one transaction, which others write into through a pipe.
+
+    COMMIT is written last, by `commit` alone. When the pipe ends before it, whoever was killed, the server rolls back.
+    Never `psql -1` nor a file that ends in COMMIT: psql takes the end of half a file for the end of the whole.
+    """
+
+    def __init__(self, psql: str, environment: dict[str, str], while_waiting: Step) -> None:
+        """Start psql; `while_waiting` is called again and again while others write."""
+        self._environment = environment
+        self._while_waiting = while_waiting
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
+        # In a session of its own: Ctrl-C in a terminal reaches this process alone, which then ends it.
+        self._psql = subprocess.Popen(
+            [psql, *PSQL],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._complaints,
+            env=environment,
+            bufsize=0,
+            start_new_session=True,
+        )
+        assert self._psql.stdin is not None  # noqa: S101  (for mypy)
+        self._pipe = self._psql.stdin
+        self.write("BEGIN;\n")
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        # Killed before its pipe closes: with the end of its input psql would do what it has.
+        end(self._psql)
+        with suppress(BrokenPipeError):
+            self._pipe.close()
+        self._complaints.close()
+
+    def write(self, sql: str) -> None:
+        """Write SQL; raises CloneRefused when psql is gone."""
+        data = memoryview(sql.encode())
+        try:
+            while data:
+                data = data[self._pipe.write(data) :]
+        except BrokenPipeError:
+            raise self._failure() from None
+
+    def pour(self, *command: str) -> None:
+        """Let a program write its output; raises CloneRefused unless it and psql went through all of it."""
+        try:
+            run(command, self._environment, self._while_waiting, output=self._pipe)
+        except CloneRefused:
+            # A program that cannot write any more fails after psql.
+            with suppress(subprocess.TimeoutExpired):
+                self._psql.wait(GRACE_SECONDS)
+                raise self._failure() from None
+            raise
+
+    def commit(self) -> None:
+        """Commit, and return when psql has ended well; raises CloneRefused."""
+        self.write("COMMIT;\n")
+        self._pipe.close()
+        if watch(self._psql, self._while_waiting) != 0:
+            raise self._failure()
+
+    def _failure(self) -> CloneRefused:
+        end(self._psql)
+        return CloneRefused(f"psql: {complaint(self._complaints, self._psql.returncode)}")
+
+
+def run(
+    command: tuple[str, ...],
+    environment: dict[str, str],
+    while_waiting: Step,
+    output: IO[bytes] | int = subprocess.DEVNULL,
+) -> None:
+    """Run a program; raises CloneRefused with what it said."""
+    with tempfile.TemporaryFile() as complaints:
+        program = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=complaints,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            code = watch(program, while_waiting)
+        finally:
+            end(program)
+        if code != 0:
+            raise CloneRefused(f"{command[0].rpartition('/')[2]}: {complaint(complaints, code)}")
+
+
+def watch(program: subprocess.Popen[bytes], while_waiting: Step) -> int:
+    """Return the program's exit code."""
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return program.wait(POLL_SECONDS)
+        while_waiting()
+
+
+def end(program: subprocess.Popen[bytes]) -> None:
+    """Kill a program that still runs."""
+    if program.poll() is None:
+        program.kill()
+        program.wait()
+
+
+def complaint(output: IO[bytes], code: int) -> str:
+    """Return, as one line, what a program said when it failed."""
+    if code < 0:
+        return f"was killed by signal {-code}"
+    output.seek(0)
+    lines = [line.strip() for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+    first = next((number for number, line in enumerate(lines) if "ERROR" in line or "error" in line), 0)
+    return " ".join(lines[first : first + LINES]) or f"ended with exit code {code}"

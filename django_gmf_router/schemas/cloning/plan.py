@@ -1,0 +1,109 @@
+"""What will a clone do? All of it is known, and refused where it must be, before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django_gmf_router.schemas.cloning import backups, catalog, refusals
+from django_gmf_router.schemas.cloning.outgoing import ForeignKey, outgoing
+from django_gmf_router.schemas.cloning.programs import Programs, find
+from django_gmf_router.schemas.cloning.sessions import Session
+
+SIZE = """
+SELECT count(*) FILTER (WHERE relkind IN ('r', 'p')), coalesce(sum(greatest(reltuples, 0)) FILTER
+       (WHERE relkind = 'r'), 0)::bigint, coalesce(sum(pg_total_relation_size(oid)) FILTER
+       (WHERE relkind IN ('r', 'm', 'S')), 0)::bigint
+FROM pg_class WHERE relnamespace = %s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for."""
+
+    source: str
+    target: str
+    replace: bool = False
+    keep: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be done."""
+
+    source: str
+    target: str
+    building: str
+    """The name of the copy until the swap."""
+    source_oid: int
+    replaced_oid: int | None
+    """The target that stands now."""
+    comment: str | None
+    """The source's own, which the copy gets with its name."""
+    leaves: list[ForeignKey]
+    leftover: bool
+    programs: Programs
+    major: int
+    tables: int
+    rows: int
+    size_bytes: int
+    keep: int | None
+    old: list[str]
+    """The backups that stand now."""
+
+    def lines(self) -> Iterator[str]:
+        """Say it, a step a line."""
+        if self.leftover:
+            yield f"remove {self.building}, which a killed clone left"
+        size = f"{self.tables} tables, about {self.rows:,} rows, {self.size_bytes / 2**20:,.1f} MB"
+        yield f"copy {self.source} to {self.building}: {size}"
+        yield f"  with pg_dump and psql of PostgreSQL {self.major} in {self.programs.directory}"
+        for key in self.leaves:
+            yield f"add {key}"
+        yield f"verify {self.building} against the same snapshot of {self.source}"
+        if self.replaced_oid is not None:
+            yield f"rename {self.target} to {backups.beside(self.target, '_<timestamp>')}"
+        yield f"rename {self.building} to {self.target}"
+        if self.keep is not None:
+            kept = self.keep - (self.replaced_oid is not None)
+            for name in self.old[max(kept, 0) :]:
+                yield f"drop {name}, unless something outside depends on it"
+
+
+def make(session: Session, request: Request) -> Plan:
+    """Return the plan; raises CloneRefused with the first thing that is in its way. Nothing changes."""
+    refusals.by_name(request.source, request.target)
+    refusals.by_server(session)
+    source = refusals.existing(session, request.source)
+    target = catalog.schema_oid(session, request.target)
+    if target is not None and not request.replace:
+        refusals.refuse(f"The schema {request.target!r} exists: --replace keeps it as a backup and takes its place")
+    major = session.wrapper.pg_version // 10000
+    programs = find(major)
+    refusals.by_source(session, request.source, source)
+    if target is not None:
+        refusals.by_target(session, request.target, target)
+    building = backups.beside(request.target, backups.NEW)
+    leftover = backups.leftover(session, building) is not None
+    tables, rows, size_bytes = session.rows(SIZE, [source])[0]
+    refusals.by_rights(session, request.source, request.target, source)
+    refusals.by_locks(session, source)
+    refusals.by_disk(session, size_bytes)
+    return Plan(
+        source=request.source,
+        target=request.target,
+        building=building,
+        source_oid=source,
+        replaced_oid=target,
+        comment=catalog.schema_comment(session, source),
+        leaves=outgoing(session, source),
+        leftover=leftover,
+        programs=programs,
+        major=major,
+        tables=tables,
+        rows=rows,
+        size_bytes=size_bytes,
+        keep=request.keep,
+        old=backups.backups(session, request.target),
+    )

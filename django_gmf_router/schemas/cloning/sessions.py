@@ -1,0 +1,163 @@
+"""How does a clone speak with the primary: through connections of its own, and through PostgreSQL's programs?"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from django.db import Error, OperationalError, connections
+
+from django_gmf_router.exceptions import CloneRefused
+
+APPLICATION = "clone_schema"
+PROGRAMS = "clone_schema's program"
+LOCK_TIMEOUT_MS = 200
+"""The longest that a statement waits for a lock, and with it whoever stands behind it."""
+PATIENCE_SECONDS = 60.0
+"""How long such statements are tried again."""
+PAUSE_SECONDS = 0.2
+LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"
+NO_LIMITS = (
+    "lock_timeout",
+    "statement_timeout",
+    "idle_session_timeout",
+    "idle_in_transaction_session_timeout",
+    "transaction_timeout",
+)
+# Of a site's OPTIONS: a pool would be given our settings back, the others change how statements are sent.
+NOT_OURS = ("pool", "server_side_binding", "prepare_threshold")
+# libpq's parameters and the variables that stand for them: the PostgreSQL manual's "Environment Variables" of libpq.
+VARIABLES = {
+    "host": "PGHOST",
+    "hostaddr": "PGHOSTADDR",
+    "port": "PGPORT",
+    "dbname": "PGDATABASE",
+    "user": "PGUSER",
+    "options": "PGOPTIONS",
+    "passfile": "PGPASSFILE",
+    "channel_binding": "PGCHANNELBINDING",
+    "sslmode": "PGSSLMODE",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "sslcompression": "PGSSLCOMPRESSION",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcertmode": "PGSSLCERTMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcrl": "PGSSLCRL",
+    "sslcrldir": "PGSSLCRLDIR",
+    "sslsni": "PGSSLSNI",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "gssencmode": "PGGSSENCMODE",
+    "gssdelegation": "PGGSSDELEGATION",
+    "krbsrvname": "PGKRBSRVNAME",
+    "gsslib": "PGGSSLIB",
+    "require_auth": "PGREQUIREAUTH",
+    "requirepeer": "PGREQUIREPEER",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+}
+
+
+class Session:
+    """A connection of the clone's own, in autocommit, without time limits."""
+
+    def __init__(self, alias: str) -> None:
+        """Connect as the alias does."""
+        self.wrapper: Any = connections[alias].copy()
+        options = self.wrapper.settings_dict["OPTIONS"]
+        for name in NOT_OURS:
+            options.pop(name, None)
+        self.role: str | None = options.get("assume_role")
+        self.wrapper.ensure_connection()
+        self.run(f"SET application_name = '{APPLICATION}'")
+        self.rows("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", [list(NO_LIMITS)])
+        # So that the server lets go of the lock soon after this process is killed; not every platform can look.
+        with suppress(Error):
+            self.run("SET client_connection_check_interval = 500")
+        self.look_from()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.wrapper.close()
+
+    def run(self, sql: str) -> None:
+        """Run a statement."""
+        with self.wrapper.cursor() as cursor:
+            cursor.execute(sql)
+
+    def rows(self, sql: str, params: Any = None) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        with self.wrapper.cursor() as cursor:
+            cursor.execute(sql, params)
+            return list(cursor.fetchall())
+
+    def value(self, sql: str, params: Any = None) -> Any:
+        """Return the first column of a query's first row, None without one."""
+        rows = self.rows(sql, params)
+        return rows[0][0] if rows else None
+
+    def column(self, sql: str, params: Any = None) -> list[Any]:
+        """Return the first column of a query's rows."""
+        return [row[0] for row in self.rows(sql, params)]
+
+    def look_from(self, schema: str = "") -> None:
+        """Let definitions name objects as seen from inside a schema; by default each with its schema."""
+        self.rows("SELECT set_config('search_path', %s, false)", [f"{schema}, pg_catalog" if schema else ""])
+
+    def change(self, what: str, change: Callable[[], None]) -> None:
+        """Run a change in a transaction that waits for no lock long, again and again; raises CloneRefused in the end.
+
+        Whoever comes behind a statement that waits for a lock waits too: so it gives up soon, and lets them pass.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with self._transaction():
+                    return change()
+            except OperationalError as error:
+                if sqlstate(error) not in {LOCK_NOT_AVAILABLE, DEADLOCK}:
+                    raise
+                if time.monotonic() > deadline:
+                    reason = f"could not {what}: what it needs stayed locked for {PATIENCE_SECONDS:g} s"
+                    raise CloneRefused(f"{reason}; end the long transactions there, then try again.") from error
+            time.sleep(random.uniform(PAUSE_SECONDS / 2, PAUSE_SECONDS))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.run("BEGIN")
+        try:
+            self.run(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            with suppress(Error):
+                self.run("ROLLBACK")
+            raise
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which PostgreSQL's programs connect as this session: no password is an argument."""
+        info = self.wrapper.connection.info
+        known = info.get_parameters() if hasattr(info, "get_parameters") else info.dsn_parameters
+        ours = {VARIABLES[name]: str(value) for name, value in known.items() if name in VARIABLES and value}
+        if info.password:
+            ours["PGPASSWORD"] = info.password
+        # The caller's own PG* variables may speak of another server.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        return {**kept, **ours, "PGAPPNAME": PROGRAMS, "PGCLIENTENCODING": "UTF8", "LC_ALL": "C"}
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE of Django's error, which wraps a driver's."""
+    cause = error.__cause__
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+
+
+def literal(text: str | None) -> str:
+    """Return a string as SQL reads it."""
+    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"

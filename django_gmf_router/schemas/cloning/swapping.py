@@ -1,0 +1,55 @@
+"""How does a copy take its target's place, in one step?"""
+
+from __future__ import annotations
+
+from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.schemas.cloning import backups, catalog, refusals
+from django_gmf_router.schemas.cloning.plan import Plan
+from django_gmf_router.schemas.cloning.sessions import Session, literal
+from django_gmf_router.schemas.names import quote
+
+
+def swap(session: Session, plan: Plan) -> str | None:
+    """Let the copy take the target's name; return the name that the target has now, None where there was none."""
+    backup = backups.next_backup(session, plan.target) if plan.replaced_oid is not None else None
+
+    def both() -> None:
+        _require(session, plan.target, plan.replaced_oid)
+        _step_aside(session, plan.target, plan.replaced_oid, backup)
+        session.run(f"COMMENT ON SCHEMA {quote(plan.building)} IS {literal(plan.comment)}")
+        session.run(f"ALTER SCHEMA {quote(plan.building)} RENAME TO {quote(plan.target)}")
+
+    session.change(f"rename {plan.building} to {plan.target}", both)
+    return backup
+
+
+def roll_back(session: Session, target: str) -> tuple[str, str | None]:
+    """Swap the newest backup back; return its name, and the one that the target has now, itself a backup."""
+    saved = backups.backups(session, target)
+    if not saved:
+        raise CloneRefused(f"There is no backup of {target!r}: only clone_schema --replace makes one.")
+    oid = catalog.schema_oid(session, target)
+    if oid is not None:
+        refusals.by_target(session, target, oid)
+    refusals.by_owner(session, [saved[0], target])
+    backup = backups.next_backup(session, target) if oid is not None else None
+
+    def both() -> None:
+        _require(session, target, oid)
+        _step_aside(session, target, oid, backup)
+        session.run(f"ALTER SCHEMA {quote(saved[0])} RENAME TO {quote(target)}")
+
+    session.change(f"rename {saved[0]} to {target}", both)
+    return saved[0], backup
+
+
+def _require(session: Session, target: str, oid: int | None) -> None:
+    if catalog.schema_oid(session, target) != oid:
+        raise CloneRefused(f"Somebody else created, dropped or renamed {target!r} meanwhile: try again.")
+
+
+def _step_aside(session: Session, target: str, oid: int | None, backup: str | None) -> None:
+    if oid is not None and backup is not None:
+        # Again, since building took its time.
+        refusals.by_target(session, target, oid)
+        session.run(f"ALTER SCHEMA {quote(target)} RENAME TO {quote(backup)}")

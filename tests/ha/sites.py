@@ -130,5 +130,5 @@ def _gunicorn(machines: Machines, name: str, env: Mapping[str, str]) -> Iterator
     try:
         yield log
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGQUIT)  # Without waiting for connections that are kept alive.
         process.wait(STOP_SECONDS)

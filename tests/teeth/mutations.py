@@ -631,15 +631,15 @@ MUTATIONS = [
     _m(
         "C: a write never moves",
         MOVES,
-        "(sql is None or not classify(sql).writes)",
-        "True",
+        " or sql is None or not classify(sql).writes",
+        " or True",
         f"{T_MOVES} -k write",
     ),
     _m(
         "C: a read of the primary moves only in a request that only reads",
         MOVES,
-        "policy.only_reads() and (",
-        "True and (",
+        "if wrapper.alias == policy.primary and not policy.only_reads():",
+        "if False:",
         f"{T_MOVES} -k only_reads",
     ),
     _m(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas.cloning import backups, feed, programs, refusals
+from django_gmf_router.schemas.cloning import backups, feed, programs, progress, refusals
 from django_gmf_router.schemas.cloning.building import _leaves
 from django_gmf_router.schemas.cloning.progress import Lines
 from django_gmf_router.schemas.cloning.sessions import literal
@@ -125,3 +126,26 @@ def test_strings_are_written_as_sql_reads_them() -> None:
 
 def test_some_names_stand_for_many() -> None:
     assert refusals.some(list("abcdefg")) == "a, b, c, d, e and 2 more"
+
+
+def test_a_terminal_gets_a_bar_and_anything_else_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes any output for a terminal
+    written: list[str] = []
+    with progress.shown(written.append, terminal=False) as plain:
+        plain.step("copying main")
+    assert written == ["copying main"]
+    with progress.shown(written.append, terminal=True) as bar:
+        bar.step("copying main")
+        bar.copying("layer", 7000, 5000)
+    assert "7,000 rows" in capsys.readouterr().out
+    assert written == ["copying main"]
+
+
+def test_without_rich_a_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    written: list[str] = []
+    with progress.shown(written.append, terminal=True) as plain:
+        plain.step("copying main")
+    assert written == ["copying main"]

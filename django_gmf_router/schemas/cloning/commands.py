@@ -69,6 +69,15 @@ def roll_back(alias: str, target: str, keep: int | None) -> tuple[str, Result]:
         return restored, result
 
 
+def explain_roll_back(alias: str, target: str) -> list[str]:
+    """Return in lines what a rollback would do; nothing changes."""
+    with Session(alias) as session, schemas_locked(session.wrapper):
+        refusals.by_server(session)
+        saved, oid = swapping.newest_backup(session, target)
+        aside = [f"rename {target} to {backups.beside(target, '_<timestamp>')}"] if oid is not None else []
+        return [*aside, f"rename {saved} to {target}"]
+
+
 def _make_copy(session: Session, made: Plan, alias: str, shown: Progress) -> list[str]:
     with _snapshot(alias) as (snapshot, identifier):
         shown.step(f"copying {made.source} to {made.building}")

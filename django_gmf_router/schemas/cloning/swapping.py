@@ -25,6 +25,20 @@ def swap(session: Session, plan: Plan) -> str | None:
 
 def roll_back(session: Session, target: str) -> tuple[str, str | None]:
     """Swap the newest backup back; return its name, and the one that the target has now, itself a backup."""
+    saved, oid = newest_backup(session, target)
+    backup = backups.next_backup(session, target) if oid is not None else None
+
+    def both() -> None:
+        _require(session, target, oid)
+        _step_aside(session, target, oid, backup)
+        session.run(f"ALTER SCHEMA {quote(saved)} RENAME TO {quote(target)}")
+
+    session.change(f"rename {saved} to {target}", both)
+    return saved, backup
+
+
+def newest_backup(session: Session, target: str) -> tuple[str, int | None]:
+    """Return the backup to swap back, and the oid of the target that stands now; raises CloneRefused."""
     saved = backups.backups(session, target)
     if not saved:
         raise CloneRefused(f"There is no backup of {target!r}: only clone_schema --replace makes one.")
@@ -32,15 +46,7 @@ def roll_back(session: Session, target: str) -> tuple[str, str | None]:
     if oid is not None:
         refusals.by_target(session, target, oid)
     refusals.by_owner(session, [saved[0], target])
-    backup = backups.next_backup(session, target) if oid is not None else None
-
-    def both() -> None:
-        _require(session, target, oid)
-        _step_aside(session, target, oid, backup)
-        session.run(f"ALTER SCHEMA {quote(saved[0])} RENAME TO {quote(target)}")
-
-    session.change(f"rename {saved[0]} to {target}", both)
-    return saved[0], backup
+    return saved[0], oid
 
 
 def _require(session: Session, target: str, oid: int | None) -> None:

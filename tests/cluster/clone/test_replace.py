@@ -50,6 +50,10 @@ def test_rollback_swaps_the_newest_backup_back_and_again(database: Database) -> 
         version(database, number)
         database.clone("main", "prod", "--replace")
     newest = backups(database)[-1]
+    before = database.schemas()
+    plan = database.clone("main", "prod", "--rollback", "--dry-run")
+    assert plan.splitlines() == ["rename prod to prod_<timestamp>", f"rename {newest} to prod"]
+    assert database.schemas() == before
     assert f"{newest} is prod again; the former prod is kept as prod_" in database.clone("main", "prod", "--rollback")
     assert shown(database) == "version 2"
     assert [shown(database, backup) for backup in backups(database)] == ["version 1", "version 3"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from django.db import Error
+from django.db import Error, OperationalError
 
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.schemas.cloning import backups, catalog, outgoing, plan, progress, refusals, swapping
@@ -53,7 +53,7 @@ def clone(alias: str, request: Request, shown: Progress) -> Result:
             backups.remove(session, made.building)
         with _removed_on_failure(session, made.building):
             warnings = _make_copy(session, made, alias, shown)
-            backup = swapping.swap(session, made)
+            backup = _swap(session, made, alias)
         result = Result(backup=backup, warnings=warnings)
         _prune(session, request.target, request.keep, result)
         return result
@@ -93,6 +93,19 @@ def _make_copy(session: Session, made: Plan, alias: str, shown: Progress) -> lis
         return verify(session, made, copy, snapshot)
 
 
+def _swap(session: Session, made: Plan, alias: str) -> str | None:
+    backup = backups.next_backup(session, made.target) if made.replaced_oid is not None else None
+    copy = refusals.existing(session, made.building)
+    try:
+        swapping.swap(session, made, backup)
+    except OperationalError:
+        # A connection that goes while it commits does not tell whether it did: a new one does.
+        with Session(alias) as fresh:
+            if catalog.schema_oid(fresh, made.target) != copy:
+                raise
+    return backup
+
+
 @contextmanager
 def _snapshot(alias: str) -> Iterator[tuple[Session, str]]:
     """Keep a snapshot of the database, and its identifier for pg_dump."""
@@ -114,6 +127,11 @@ def _removed_on_failure(session: Session, building: str) -> Iterator[None]:
 
 
 def _prune(session: Session, target: str, keep: int | None, result: Result) -> None:
-    if keep is not None:
+    if keep is None:
+        return
+    # The swap is done, so what goes wrong from here on is no failure.
+    try:
         result.dropped, stayed = backups.prune(session, target, keep)
-        result.warnings += stayed
+    except (Error, KeyboardInterrupt) as error:
+        stayed = [f"older backups stay: {' '.join(str(error).split()) or 'interrupted'}"]
+    result.warnings += stayed

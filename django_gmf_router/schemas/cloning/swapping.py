@@ -9,9 +9,8 @@ from django_gmf_router.schemas.cloning.sessions import Session, literal
 from django_gmf_router.schemas.names import quote
 
 
-def swap(session: Session, plan: Plan) -> str | None:
-    """Let the copy take the target's name; return the name that the target has now, None where there was none."""
-    backup = backups.next_backup(session, plan.target) if plan.replaced_oid is not None else None
+def swap(session: Session, plan: Plan, backup: str | None) -> None:
+    """Let the copy take the target's name, and the target, where there is one, that of a backup."""
 
     def both() -> None:
         _require(session, plan.target, plan.replaced_oid)
@@ -20,7 +19,6 @@ def swap(session: Session, plan: Plan) -> str | None:
         session.run(f"ALTER SCHEMA {quote(plan.building)} RENAME TO {quote(plan.target)}")
 
     session.change(f"rename {plan.building} to {plan.target}", both)
-    return backup
 
 
 def roll_back(session: Session, target: str) -> tuple[str, str | None]:

@@ -98,8 +98,8 @@ def _swap(session: Session, made: Plan, alias: str) -> str | None:
     copy = refusals.existing(session, made.building)
     try:
         swapping.swap(session, made, backup)
-    except OperationalError:
-        # A connection that goes while it commits does not tell whether it did: a new one does.
+    except (OperationalError, KeyboardInterrupt):
+        # What comes in between while it commits does not tell whether it did: a new connection does.
         with Session(alias) as fresh:
             if catalog.schema_oid(fresh, made.target) != copy:
                 raise

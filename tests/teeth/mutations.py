@@ -19,6 +19,7 @@ HEALTH = "django_gmf_router/replicas/health.py"
 NODES = "django_gmf_router/replicas/nodes.py"
 PROBES = "django_gmf_router/replicas/probes.py"
 MOVES = "django_gmf_router/routing/moves.py"
+CLONING = "django_gmf_router/schemas/cloning"
 SOCKETS = "django_gmf_router/replicas/sockets.py"
 
 MIGRATING = "django_gmf_router/schemas/migrating.py"
@@ -839,5 +840,48 @@ MUTATIONS = [
         '        while not _ask(connection, "pg_try_advisory_lock"):',
         '        while _ask(connection, "pg_advisory_lock"):',
         "tests/cluster/test_schemas_lock.py -k concurrently",
+    ),
+    # Cloning a schema (D)
+    _m(
+        "D: COMMIT only after every program ended well",
+        f"{CLONING}/feed.py",
+        "        if code != 0:\n",
+        "        if code == -99:\n",
+        "tests/unit/schemas/cloning/test_feed.py -k nothing_is_committed",
+    ),
+    _m(
+        "D: psql is killed before its input ends",
+        f"{CLONING}/feed.py",
+        "        end(self._psql)\n        with suppress(BrokenPipeError):\n            self._pipe.close()\n",
+        "        self._pipe.close()\n        self._psql.wait()\n",
+        "tests/unit/schemas/cloning/test_feed.py -k killed_before",
+    ),
+    _m(
+        "D: programs of the server's own version only",
+        f"{CLONING}/programs.py",
+        "        if version == major:",
+        "        if version is not None:",
+        "tests/unit/schemas/cloning/test_parts.py -k another_major",
+    ),
+    _m(
+        "D: names beside a target fit",
+        f"{CLONING}/backups.py",
+        "    if len((target + suffix).encode()) <= MAX_BYTES:",
+        "    if True:",
+        "tests/unit/schemas/cloning/test_parts.py -k never_exceed",
+    ),
+    _m(
+        "D: only foreign keys that leave are left out",
+        f"{CLONING}/building.py",
+        "    if catalog == PG_CONSTRAINT and oid in oids:",
+        "    if oid in oids:",
+        "tests/unit/schemas/cloning/test_parts.py -k only_the_keys",
+    ),
+    _m(
+        "D: no repetition inside a transaction",
+        MOVES,
+        "    if wrapper.in_atomic_block or not wrapper.autocommit:",
+        "    if not wrapper.autocommit:",
+        "tests/unit/routing/test_moves.py -k not_even_begun",
     ),
 ]

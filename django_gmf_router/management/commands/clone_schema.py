@@ -66,8 +66,11 @@ class Command(BaseCommand):
         self._say(f"{options['target']} is now a copy of {options['source']}", options["target"], result)
 
     def _roll_back(self, options: dict[str, Any]) -> None:
-        if options["replace"] or options["dry_run"]:
-            raise CommandError("--rollback goes with --keep and --database alone: leave out the others.")
+        if options["replace"]:
+            raise CommandError("--rollback brings a backup back, --replace makes one: name one of them.")
+        if options["dry_run"]:
+            self.stdout.write("\n".join(commands.explain_roll_back(options["database"], options["target"])))
+            return
         restored, result = commands.roll_back(options["database"], options["target"], options["keep"])
         self._say(f"{restored} is {options['target']} again", options["target"], result)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from django.db import Error
+from django.db import Error, OperationalError
 
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.schemas.cloning import backups, catalog, outgoing, plan, progress, refusals, swapping
@@ -53,7 +53,7 @@ def clone(alias: str, request: Request, shown: Progress) -> Result:
             backups.remove(session, made.building)
         with _removed_on_failure(session, made.building):
             warnings = _make_copy(session, made, alias, shown)
-            backup = swapping.swap(session, made)
+            backup = _swap(session, made, alias)
         result = Result(backup=backup, warnings=warnings)
         _prune(session, request.target, request.keep, result)
         return result
@@ -69,6 +69,15 @@ def roll_back(alias: str, target: str, keep: int | None) -> tuple[str, Result]:
         return restored, result
 
 
+def explain_roll_back(alias: str, target: str) -> list[str]:
+    """Return in lines what a rollback would do; nothing changes."""
+    with Session(alias) as session, schemas_locked(session.wrapper):
+        refusals.by_server(session)
+        saved, oid = swapping.newest_backup(session, target)
+        aside = [f"rename {target} to {backups.beside(target, '_<timestamp>')}"] if oid is not None else []
+        return [*aside, f"rename {saved} to {target}"]
+
+
 def _make_copy(session: Session, made: Plan, alias: str, shown: Progress) -> list[str]:
     with _snapshot(alias) as (snapshot, identifier):
         shown.step(f"copying {made.source} to {made.building}")
@@ -82,6 +91,19 @@ def _make_copy(session: Session, made: Plan, alias: str, shown: Progress) -> lis
             session.run(f"ANALYZE {quote(made.building)}.{quote(table)}")
         shown.step(f"verifying {made.building}")
         return verify(session, made, copy, snapshot)
+
+
+def _swap(session: Session, made: Plan, alias: str) -> str | None:
+    backup = backups.next_backup(session, made.target) if made.replaced_oid is not None else None
+    copy = refusals.existing(session, made.building)
+    try:
+        swapping.swap(session, made, backup)
+    except (OperationalError, KeyboardInterrupt):
+        # What comes in between while it commits does not tell whether it did: a new connection does.
+        with Session(alias) as fresh:
+            if catalog.schema_oid(fresh, made.target) != copy:
+                raise
+    return backup
 
 
 @contextmanager
@@ -105,6 +127,11 @@ def _removed_on_failure(session: Session, building: str) -> Iterator[None]:
 
 
 def _prune(session: Session, target: str, keep: int | None, result: Result) -> None:
-    if keep is not None:
+    if keep is None:
+        return
+    # The swap is done, so what goes wrong from here on is no failure.
+    try:
         result.dropped, stayed = backups.prune(session, target, keep)
-        result.warnings += stayed
+    except (Error, KeyboardInterrupt) as error:
+        stayed = [f"older backups stay: {' '.join(str(error).split()) or 'interrupted'}"]
+    result.warnings += stayed

@@ -9,9 +9,8 @@ from django_gmf_router.schemas.cloning.sessions import Session, literal
 from django_gmf_router.schemas.names import quote
 
 
-def swap(session: Session, plan: Plan) -> str | None:
-    """Let the copy take the target's name; return the name that the target has now, None where there was none."""
-    backup = backups.next_backup(session, plan.target) if plan.replaced_oid is not None else None
+def swap(session: Session, plan: Plan, backup: str | None) -> None:
+    """Let the copy take the target's name, and the target, where there is one, that of a backup."""
 
     def both() -> None:
         _require(session, plan.target, plan.replaced_oid)
@@ -20,11 +19,24 @@ def swap(session: Session, plan: Plan) -> str | None:
         session.run(f"ALTER SCHEMA {quote(plan.building)} RENAME TO {quote(plan.target)}")
 
     session.change(f"rename {plan.building} to {plan.target}", both)
-    return backup
 
 
 def roll_back(session: Session, target: str) -> tuple[str, str | None]:
     """Swap the newest backup back; return its name, and the one that the target has now, itself a backup."""
+    saved, oid = newest_backup(session, target)
+    backup = backups.next_backup(session, target) if oid is not None else None
+
+    def both() -> None:
+        _require(session, target, oid)
+        _step_aside(session, target, oid, backup)
+        session.run(f"ALTER SCHEMA {quote(saved)} RENAME TO {quote(target)}")
+
+    session.change(f"rename {saved} to {target}", both)
+    return saved, backup
+
+
+def newest_backup(session: Session, target: str) -> tuple[str, int | None]:
+    """Return the backup to swap back, and the oid of the target that stands now; raises CloneRefused."""
     saved = backups.backups(session, target)
     if not saved:
         raise CloneRefused(f"There is no backup of {target!r}: only clone_schema --replace makes one.")
@@ -32,15 +44,7 @@ def roll_back(session: Session, target: str) -> tuple[str, str | None]:
     if oid is not None:
         refusals.by_target(session, target, oid)
     refusals.by_owner(session, [saved[0], target])
-    backup = backups.next_backup(session, target) if oid is not None else None
-
-    def both() -> None:
-        _require(session, target, oid)
-        _step_aside(session, target, oid, backup)
-        session.run(f"ALTER SCHEMA {quote(saved[0])} RENAME TO {quote(target)}")
-
-    session.change(f"rename {saved[0]} to {target}", both)
-    return saved[0], backup
+    return saved[0], oid
 
 
 def _require(session: Session, target: str, oid: int | None) -> None:

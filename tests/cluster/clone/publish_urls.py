@@ -61,7 +61,7 @@ def page(request: HttpRequest) -> JsonResponse:
         versions = list(cursor.fetchone())
         wait_for_the_swap(before)
         cursor.execute("SELECT version FROM release")
-        versions += cursor.fetchone()
+        versions += cursor.fetchone() or [None]
     return JsonResponse({"versions": versions})
 
 

@@ -139,6 +139,17 @@ def test_during(database: Database, state: State, where: str, held: str, waiting
     state.check()
 
 
+def test_no_password_is_on_a_command_line_or_in_the_output(database: Database) -> None:
+    process = database.start("main", "prod")
+    pids = [process.pid, *wait(lambda: while_dumping(process)).values()]
+    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
+    stdout, stderr = process.communicate(timeout=WAIT_SECONDS)
+    assert (process.returncode, len(lines)) == (0, 3)
+    password = database.cluster.databases()["default"]["PASSWORD"]
+    assert password
+    assert password not in f"{lines}{stdout}{stderr}"
+
+
 @pytest.mark.soak
 def test_at_random_moments(database: Database, state: State) -> None:
     began = time.monotonic()

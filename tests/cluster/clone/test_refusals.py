@@ -206,6 +206,7 @@ def test_more_relations_than_the_server_has_locks_for() -> None:
 def test_options_that_make_no_sense(shared: Database) -> None:
     assert "is no number of backups" in shared.refusal("main", "prod", "--keep", "-1")
     assert "There is no alias 'nobody'" in shared.refusal("main", "prod", "--database", "nobody")
+    assert "name one of them" in shared.refusal("main", "prod", "--rollback", "--replace")
     assert "is a replica: name its primary" in shared.refusal("main", "prod", "--database", "replica_1")
 
 

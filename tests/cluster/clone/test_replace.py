@@ -50,6 +50,10 @@ def test_rollback_swaps_the_newest_backup_back_and_again(database: Database) -> 
         version(database, number)
         database.clone("main", "prod", "--replace")
     newest = backups(database)[-1]
+    before = database.schemas()
+    plan = database.clone("main", "prod", "--rollback", "--dry-run")
+    assert plan.splitlines() == ["rename prod to prod_<timestamp>", f"rename {newest} to prod"]
+    assert database.schemas() == before
     assert f"{newest} is prod again; the former prod is kept as prod_" in database.clone("main", "prod", "--rollback")
     assert shown(database) == "version 2"
     assert [shown(database, backup) for backup in backups(database)] == ["version 1", "version 3"]
@@ -101,3 +105,17 @@ def test_the_copys_own_comment_comes_with_its_name(database: Database) -> None:
     database.clone("main", "prod")
     comment = "SELECT obj_description('{}'::regnamespace)"
     assert database.execute(comment.format("prod")) == [("what it's for",)]
+
+
+def test_a_role_that_the_alias_assumes_owns_the_copy(database: Database) -> None:
+    database.execute(f"""
+        CREATE ROLE owner; GRANT owner TO gmf; GRANT CREATE ON DATABASE {database.name} TO owner;
+        GRANT USAGE ON SCHEMA static TO owner; GRANT ALL ON static.users TO owner;
+        ALTER SCHEMA main OWNER TO owner; ALTER TABLE main.layer OWNER TO owner;
+    """)
+    options = {"assume_role": "owner"}
+    database.clone("main", "prod", env=database.environment(OPTIONS=options))
+    owners = "SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'prod'"
+    assert database.execute(owners) == [("owner",)]
+    assert [line.replace("prod", "main") for line in database.dump("prod")] == database.dump("main")
+    database.execute("DROP OWNED BY owner; DROP ROLE owner")

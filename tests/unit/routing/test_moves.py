@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from django_gmf_router import clusters, use_primary
-from django_gmf_router.routing.moves import may_move
+from django_gmf_router.routing.moves import may_move, may_repeat
 from tests.conftest import OpenUnit
 
 pytestmark = pytest.mark.usefixtures("unmirrored")
@@ -57,3 +57,11 @@ def test_a_write_never_moves(open_request: OpenUnit) -> None:
     with open_request("GET"):
         assert not moves("default", WRITE)
         assert not moves("default", b"SELECT 1")  # type: ignore[arg-type]
+
+
+def test_what_was_not_even_begun_is_repeated_where_it_reads_outside_transactions() -> None:
+    policy = clusters.registry().clusters[0].policy
+    assert may_repeat(policy, wrapper("default"), READ)
+    assert may_repeat(policy, wrapper("replica_1"), WRITE)
+    assert not may_repeat(policy, wrapper("default"), WRITE)
+    assert not may_repeat(policy, wrapper("default", in_atomic_block=True), READ)

@@ -1,0 +1,52 @@
+"""What is said when the connection goes while the swap commits?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.db.utils import ConnectionHandler
+
+from django_gmf_router.schemas.cloning import commands, sessions
+from django_gmf_router.schemas.cloning.plan import Request
+from django_gmf_router.schemas.cloning.progress import Lines
+from django_gmf_router.schemas.cloning.sessions import Session
+from tests.cluster.clone.databases import Database
+
+
+@pytest.fixture
+def here(database: Database, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let the command run in this process."""
+    engine = "django.db.backends.postgresql"
+    settings = {**database.cluster.databases(engine=engine)["default"], "NAME": database.name}
+    monkeypatch.setattr(sessions, "connections", ConnectionHandler({"default": settings}))
+    monkeypatch.setenv("GMF_PG_BINDIR", str(database.bin_dir))
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("committed", [True, False])
+def test_whether_it_was_committed_is_asked_on_a_new_connection(
+    database: Database, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    run, renamed = Session.run, []
+
+    def run_and_lose(session: Session, sql: str) -> None:
+        if sql.startswith("ALTER SCHEMA"):
+            renamed.append(sql)
+        if renamed and sql == "COMMIT":
+            run(session, "COMMIT" if committed else "ROLLBACK")
+            session.wrapper.close()
+            raise OperationalError("server closed the connection unexpectedly")
+        run(session, sql)
+
+    monkeypatch.setattr(Session, "run", run_and_lose)
+    request = Request(source="main", target="prod", keep=0)
+    if committed:
+        commands.clone("default", request, Lines(lambda line: None))
+    else:
+        with pytest.raises(OperationalError):
+            commands.clone("default", request, Lines(lambda line: None))
+    assert ("prod" in database.schemas()) == committed

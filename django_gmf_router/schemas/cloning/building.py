@@ -10,7 +10,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from typing import IO
 
 from django_gmf_router.schemas.cloning import backups, default_rights
 from django_gmf_router.schemas.cloning.feed import Feed, run
@@ -30,16 +30,20 @@ def build(session: Session, plan: Plan, snapshot: str, tell: Callable[[], None])
     environment = session.environment()
     rights = default_rights.of_role(session)
     with (
-        tempfile.TemporaryDirectory(prefix="clone_schema-") as directory,
+        # Without a name: nothing is left of them, whoever is killed.
+        tempfile.TemporaryFile() as archive,
+        tempfile.TemporaryFile() as kept,
         Feed(plan.programs.path("psql"), environment, tell) as feed,
     ):
         feed.write(_opening(session, plan, rights.set_aside))
         dump = _dump(session, plan, snapshot)
         feed.pour(*dump, "--section=pre-data", "--section=data")
-        archive, kept = Path(directory) / "post-data", Path(directory) / "kept"
-        run((*dump, "--section=post-data", "-Fc", "-f", str(archive)), environment, tell)
-        kept.write_text(_without_leaving_keys(plan, str(archive), environment))
-        feed.pour(plan.programs.path("pg_restore"), "-L", str(kept), "-f", "-", str(archive))
+        run((*dump, "--section=post-data", "-Fc"), environment, tell, output=archive)
+        kept.write(_without_leaving_keys(plan, archive, environment).encode())
+        kept.seek(0)
+        archive.seek(0)
+        restore = (plan.programs.path("pg_restore"), "-L", f"/dev/fd/{kept.fileno()}", "-f", "-")
+        feed.pour(*restore, source=archive, passed=[kept.fileno()])
         feed.write(_closing(plan, rights.put_back))
         feed.commit()
 
@@ -75,10 +79,11 @@ def _closing(plan: Plan, rights: list[str]) -> str:
     return "".join(f"{line};\n" for line in lines)
 
 
-def _without_leaving_keys(plan: Plan, archive: str, environment: dict[str, str]) -> str:
+def _without_leaving_keys(plan: Plan, archive: IO[bytes], environment: dict[str, str]) -> str:
     """Return the archive's table of contents without the foreign keys that leave the schema, and their comments."""
-    command = [plan.programs.path("pg_restore"), "-l", archive]
-    listed = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout.decode()
+    archive.seek(0)
+    command = [plan.programs.path("pg_restore"), "-l"]
+    listed = subprocess.run(command, stdin=archive, stdout=subprocess.PIPE, check=True, env=environment).stdout.decode()
     oids = {str(key.oid) for key in plan.leaves}
     comments = [key.archived_as() for key in plan.leaves if key.comment is not None]
     return "".join(f"{line}\n" for line in listed.splitlines() if not _leaves(line, oids, comments))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -62,10 +62,10 @@ class Feed:
         except BrokenPipeError:
             raise self._failure() from None
 
-    def pour(self, *command: str) -> None:
-        """Let a program write its output; raises CloneRefused unless it and psql went through all of it."""
+    def pour(self, *command: str, source: IO[bytes] | int = subprocess.DEVNULL, passed: Sequence[int] = ()) -> None:
+        """Let a program write what it makes of `source`; raises CloneRefused unless it and psql went through all."""
         try:
-            run(command, self._environment, self._while_waiting, output=self._pipe)
+            run(command, self._environment, self._while_waiting, output=self._pipe, source=source, passed=passed)
         except CloneRefused:
             # A program that cannot write any more fails after psql.
             with suppress(subprocess.TimeoutExpired):
@@ -89,17 +89,21 @@ def run(
     command: tuple[str, ...],
     environment: dict[str, str],
     while_waiting: Step,
+    *,
     output: IO[bytes] | int = subprocess.DEVNULL,
+    source: IO[bytes] | int = subprocess.DEVNULL,
+    passed: Sequence[int] = (),
 ) -> None:
-    """Run a program; raises CloneRefused with what it said."""
+    """Run a program, to which open files may be passed; raises CloneRefused with what it said."""
     with tempfile.TemporaryFile() as complaints:
         program = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=source,
             stdout=output,
             stderr=complaints,
             env=environment,
             start_new_session=True,
+            pass_fds=passed,
         )
         try:
             code = watch(program, while_waiting)

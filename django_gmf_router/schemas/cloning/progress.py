@@ -66,16 +66,22 @@ class Bar:
 @contextmanager
 def shown(write: Callable[[str], Any], *, terminal: bool) -> Iterator[Progress]:
     """Show progress on a terminal as a bar where rich is installed, else in lines."""
-    try:
-        from rich import progress  # noqa: PLC0415  (an extra)
-    except ImportError:
-        terminal = False
-    if not terminal:
+    progress = _rich() if terminal else None
+    if progress is None:
         yield Lines(write)
         return
     columns = ("{task.description}", progress.BarColumn(), progress.TextColumn("{task.completed:,.0f} rows"))
     with progress.Progress(*columns, progress.TimeElapsedColumn(), transient=True) as bar:
         yield Bar(bar)
+
+
+def _rich() -> Any:
+    """Return rich's module of progress bars, None where it is not installed."""
+    try:
+        from rich import progress  # noqa: PLC0415  (an extra, and slow to import)
+    except ImportError:
+        return None
+    return progress
 
 
 def report(session: Session, progress: Progress) -> None:

@@ -84,6 +84,10 @@ def program_name(pid: int) -> str | None:
         return None
 
 
+# psql waits for it before it renames the source, and pg_dump for psql, once the pipe between them is full.
+NAMED = "GRANT USAGE ON SCHEMA main TO pg_monitor"
+
+
 def while_dumping(process: subprocess.Popen[str]) -> dict[str, int]:
     """Answer the programs that the command runs as soon as pg_dump is one of them."""
     found = children(process)
@@ -105,10 +109,11 @@ def open_transaction(database: Database, sql: str) -> Iterator[None]:
     [*((each, signal.SIGKILL) for each in ("psql", "pg_dump", "command")), ("command", signal.SIGINT)],
 )
 def test_during_the_restore(database: Database, state: State, victim: str, signum: int) -> None:
-    process = database.start("main", "prod", "--replace")
-    programs = wait(lambda: while_dumping(process))
-    os.kill(programs.get(victim, process.pid), signum)
-    _, stderr = process.communicate(timeout=WAIT_SECONDS)
+    with open_transaction(database, NAMED):
+        process = database.start("main", "prod", "--replace")
+        programs = wait(lambda: while_dumping(process))
+        os.kill(programs.get(victim, process.pid), signum)
+        _, stderr = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode in ({1, -signum} if victim == "command" else {1})
     assert "Traceback" not in stderr
     state.check()
@@ -140,9 +145,10 @@ def test_during(database: Database, state: State, where: str, held: str, waiting
 
 
 def test_no_password_is_on_a_command_line_or_in_the_output(database: Database) -> None:
-    process = database.start("main", "prod")
-    pids = [process.pid, *wait(lambda: while_dumping(process)).values()]
-    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
+    with open_transaction(database, NAMED):
+        process = database.start("main", "prod")
+        pids = [process.pid, *wait(lambda: while_dumping(process)).values()]
+        lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
     stdout, stderr = process.communicate(timeout=WAIT_SECONDS)
     assert (process.returncode, len(lines)) == (0, 3)
     password = database.cluster.databases()["default"]["PASSWORD"]

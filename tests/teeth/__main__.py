@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("django_gmf_router", "tests", "setup.cfg")
 TESTS_FAILED = 1
 SECONDS = 120
-PART_IN_CI = 4
+PART_IN_CI = 6
 
 
 def main() -> int:

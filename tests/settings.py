@@ -46,7 +46,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django_gmf_router",
-    "tests.library",
+    "tests.books",
 ]
 MIDDLEWARE = [
     "django_gmf_router.middleware.RoutingMiddleware",

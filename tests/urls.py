@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from django_gmf_router import current_decision, read_after, use_primary, use_replica
 from django_gmf_router.routing.guard import sqlstate
-from tests.library.models import Author, Book
+from tests.books.models import Author, Book
 
 
 def look() -> dict[str, Any]:

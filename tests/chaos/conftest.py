@@ -14,7 +14,7 @@ from tests.cluster.sites import environment, manage
 collect_ignore = [] if IS_SOAK else ["test_soak.py"]
 LIBRARY = """
 from django.db import transaction
-from tests.library.models import Author, Book, Note, Tag
+from tests.books.models import Author, Book, Note, Tag
 with transaction.atomic():
     if not Note.objects.exists():
         tags = [Tag.objects.get_or_create(name=f"tag {number}")[0] for number in range(3)]

@@ -18,8 +18,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from django_gmf_router import clusters, current_decision
+from tests.books.models import Author, Book, Note
 from tests.chaos.gate import stand
-from tests.library.models import Author, Book, Note
 
 CLOCK = "clock"
 """The name's beginning of the author that tells the time."""

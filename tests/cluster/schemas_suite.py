@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import TestCase, TransactionTestCase
 
 from django_gmf_router import conf
-from tests.library.models import Tag
+from tests.books.models import Tag
 
 
 def schema_of(table: str) -> str:

@@ -518,6 +518,7 @@ def test_programs_in_a_private_directory_are_usable_by_the_servers_user(tmp_path
     bin_dir = find_bin_dir()
     package = bin_dir.parent.parent
     if package.name != WHEEL:
+        # A system's programs look for their files where they were installed; CI has the wheel's.
         pytest.skip("the programs are not the wheel's: others may not be moved")
     private = tmp_path / "private"
     private.mkdir(mode=0o700)

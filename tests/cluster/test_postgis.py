@@ -126,7 +126,7 @@ def test_extensions_are_in_their_schema_whichever_app_migrates(cluster: LocalClu
     router = {"SCHEMAS": {"EXTENSIONS": "extensions"}}
     env = environment(cluster, router=router, engine=ENGINE, OPTIONS={}, NAME="extended")
     env["DJANGO_SETTINGS_MODULE"] = "tests.cluster.postgis_settings"
-    env["GMF_TEST_MIGRATIONS"] = json.dumps({"library": "tests.library.extended.migrations"})
+    env["GMF_TEST_MIGRATIONS"] = json.dumps({"library": "tests.books.extended.migrations"})
     try:
         done = manage(env, "gmf_migrate", "--verbosity=0")
         assert done.returncode == 0, done.stderr

@@ -250,7 +250,7 @@ def test_a_script_tells_a_worker_what_to_wait_for(gmf_cluster: LocalCluster, mig
     env = environment(gmf_cluster, router={"HEALTH": HEALTH})
     script = (
         "from django_gmf_router import consistency_token, read_after, use_replica, current_decision\n"
-        "from tests.library.models import Author\n"
+        "from tests.books.models import Author\n"
         "Author.objects.create(name='by a script')\n"
         "token = consistency_token()\n"
         "with use_replica():\n    Author.objects.count()\n    print(current_decision().reason)\n"

@@ -171,27 +171,27 @@ def test_the_table_of_a_static_app_without_migrations_is_in_static(integration: 
 
 def test_a_migration_that_fails_leaves_nothing_and_the_lock_is_free(integration: Server) -> None:
     server = replace(integration, main="Failing")
-    server.sql("CREATE SCHEMA {main} AUTHORIZATION gmf; CREATE TABLE {main}.library_tag (id int)")
+    server.sql('CREATE SCHEMA {main} AUTHORIZATION gmf; CREATE TABLE {main}."library_tag" (id int)')
     assert "library_tag" in server.manage("gmf_migrate").stderr
     assert server.tables("Failing") == {"library_tag"}
-    server.sql("DROP TABLE {main}.library_tag")
+    server.sql('DROP TABLE {main}."library_tag"')
     server.run("gmf_migrate")
     assert server.history("Failing") == ["library.0001_initial"]
 
 
 def test_a_foreign_key_from_main_to_static_is_one_in_the_database(integration: Server) -> None:
-    keys = "SELECT confrelid::regclass::text FROM pg_constraint WHERE conrelid = '{main}.library_note'::regclass"
+    keys = """SELECT confrelid::regclass::text FROM pg_constraint WHERE conrelid = '{main}."library_note"'::regclass"""
     referred = integration.sql(f"{keys} AND contype = 'f'")
     assert referred == [f"{quote(STATIC)}.django_content_type"]
     about = """
 from django.contrib.auth.models import User
-from tests.library.models import Note, Tag
+from tests.books.models import Note, Tag
 tag = Tag.objects.create(name="about")
 Note.objects.create(text="x", about=tag)
 print(json.dumps([Note.objects.get().about.name, User.objects.count()]))
 """
     assert integration.shell(about) == ["about", 0]
-    assert integration.sql("SELECT text FROM {main}.library_note") == ["x"]
+    assert integration.sql('SELECT text FROM {main}."library_note"') == ["x"]
 
 
 def test_a_renamed_model_keeps_its_content_type_and_other_servers_their_table(integration: Server) -> None:
@@ -199,7 +199,7 @@ def test_a_renamed_model_keeps_its_content_type_and_other_servers_their_table(in
     server = replace(integration, main="earlier", static="static_renamed")
     server.run("gmf_migrate", "--verbosity=0")
     before = server.sql(query.format("tile"))
-    modules = json.dumps({"library": "tests.library.later.migrations"})
+    modules = json.dumps({"library": "tests.books.later.migrations"})
     later = replace(server, main="later", variables={"GMF_TEST_MIGRATIONS": modules})
     later.run("gmf_migrate", "--verbosity=0")
     assert server.sql(query.format("sheet")) == before != []

@@ -9,7 +9,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from django_gmf_router import current_decision
-from tests.library.models import Tile
+from tests.books.models import Tile
 
 DIGITS = 12
 READ = "SELECT id, name, current_setting('port')::int AS port FROM library_tile WHERE id = %s"

@@ -17,7 +17,7 @@ from django.test import override_settings
 from django_gmf_router import current_decision
 from django_gmf_router.exceptions import ReplicaMigrationRefused
 from django_gmf_router.replicas.probes import Probe, Reading
-from tests.library.models import Book
+from tests.books.models import Book
 
 WRONG = {"default": {"REPLICAS": ["nowhere"]}}
 

@@ -11,8 +11,8 @@ from django.test import AsyncClient, Client, override_settings
 
 from django_gmf_router import clusters, consistency_token, current_decision, read_after, use_primary, use_replica
 from django_gmf_router.testing import assert_routed_to
+from tests.books.models import Author
 from tests.conftest import OpenUnit
-from tests.library.models import Author
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

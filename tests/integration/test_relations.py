@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db import connections, router
 
 from django_gmf_router import current_decision, use_replica
+from tests.books.models import Author, Book, Note, Tag
 from tests.conftest import OpenUnit
-from tests.library.models import Author, Book, Note, Tag
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 

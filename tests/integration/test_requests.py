@@ -15,7 +15,7 @@ from django_gmf_router import current_decision, use_primary
 from django_gmf_router.middleware import RoutingMiddleware
 from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place
 from django_gmf_router.testing import assert_routed_to
-from tests.library.models import Book
+from tests.books.models import Book
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ from django.test import LiveServerTestCase, TestCase, TransactionTestCase
 
 from django_gmf_router import current_decision, use_primary
 from django_gmf_router.testing import assert_routed_to
+from tests.books.models import Book
 from tests.conftest import OpenUnit
-from tests.library.models import Book
 
 
 class RowsOfATestCase(TestCase):

@@ -16,8 +16,8 @@ from django.test import Client, override_settings
 from django_gmf_router import current_decision, use_primary
 from django_gmf_router.exceptions import UnexpectedWrite
 from django_gmf_router.routing.guard import Guard
+from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
-from tests.library.models import Author, Book
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from tests.library.models import Author, Tag
+from tests.books.models import Author, Tag
 
 SWAP_SECONDS = 60
 VERSION = "SELECT version, feel FROM release"

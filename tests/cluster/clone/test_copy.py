@@ -28,6 +28,7 @@ def cluster(request: pytest.FixtureRequest, _gmf_session_cluster: LocalCluster) 
     if request.param == "newest":
         yield _gmf_session_cluster
     elif (older := older_bin_dir()) is None:
+        # The system's programs, named by GMF_PG_BINDIR, come alone; the wheel, which CI uses, brings both.
         pytest.skip("the servers are of one version")
     else:
         with LocalCluster(0, bin_dir=older) as running:

@@ -19,8 +19,8 @@ from django.views import View
 
 from django_gmf_router import current_decision, use_primary, use_replica
 from django_gmf_router.routing.unit_of_work import NOWHERE, current_place
+from tests.books.models import Book
 from tests.conftest import OpenUnit
-from tests.library.models import Book
 
 pytestmark = pytest.mark.usefixtures("unmirrored")
 

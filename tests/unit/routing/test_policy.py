@@ -23,8 +23,8 @@ from django_gmf_router import Decision, clusters, current_decision, use_primary,
 from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place
 from django_gmf_router.signals import role_decided
+from tests.books.models import Author, Book, Tile
 from tests.conftest import OpenUnit
-from tests.library.models import Author, Book, Tile
 
 pytestmark = pytest.mark.usefixtures("unmirrored")
 REPLICAS = {"replica_1", "replica_2"}
@@ -106,7 +106,7 @@ def test_sessions_and_content_types_are_primary_models(open_request: OpenUnit, m
         assert read(Book)[0] in REPLICAS
 
 
-@isolate_apps("tests.library")
+@isolate_apps("tests.books")
 def test_a_session_model_of_the_sites_own_is_a_primary_model(open_request: OpenUnit) -> None:
     class OwnSession(AbstractBaseSession):
         class Meta:
@@ -152,7 +152,7 @@ def test_outside_requests_a_unit_of_work_is_opened_lazily_where_replicas_are_wan
         contextvars.copy_context().run(work)
 
 
-@isolate_apps("tests.library")
+@isolate_apps("tests.books")
 def test_a_historical_model_is_read_from_the_primary_whatever_is_wanted_outside() -> None:
     class Historical(models.Model):
         class Meta:

@@ -72,7 +72,7 @@ def referring(monkeypatch: pytest.MonkeyPatch, *defined: Any) -> list[str]:
     return [str(error.msg) for error in checks._static_refers_to_main(entry, SCHEMAS)]
 
 
-@isolate_apps("tests.library", "django.contrib.auth")
+@isolate_apps("tests.books", "django.contrib.auth")
 def test_a_foreign_key_from_static_to_main_is_named_by_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
     class Layer(models.Model):
         class Meta:

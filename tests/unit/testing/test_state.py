@@ -99,6 +99,7 @@ def test_the_watchdog_has_nothing_to_do_after_a_regular_end(tmp_path: Path, monk
     watchdog.main(tmp_path / "gone")
 
 
+# Systems other than Linux; CI is Linux.
 @pytest.mark.skipif(not PROC.exists(), reason="without /proc nobody knows the working directory of a process")
 def test_a_program_that_no_state_names_is_ended_with_the_cluster(state: ClusterState) -> None:
     sleep = shutil.which("sleep")

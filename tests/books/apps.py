@@ -6,5 +6,6 @@ from django.apps import AppConfig
 
 
 class LibraryConfig(AppConfig):
-    name = "tests.library"
+    name = "tests.books"
+    label = "library"
     default_auto_field = "django.db.models.BigAutoField"

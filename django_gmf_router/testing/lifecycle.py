@@ -6,8 +6,10 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 
 from django_gmf_router.testing import build, replication
 from django_gmf_router.testing.accounts import Account, server_account
@@ -148,23 +150,25 @@ def _build(plan: Plan, *, detached: bool, tell: Tell) -> Running:
     bin_dir, account = find_bin_dir(plan.bin_dir), server_account()
     ports = free_ports(len(plan.names()), plan.base_port)
     version = major_version(bin_dir)
-    state = _make_directories(plan, bin_dir, account, detached=detached)
-    nodes = {name: NodeState(port=port) for name, port in zip(plan.names(), ports, strict=True)}
-    state = replace(state, nodes=nodes)
-    state.save()
-    running = Running(state, plan.timeout_seconds, None if detached else Tether(state.directory))
-    try:
+    with ExitStack() as undo:
+        state = _make_directories(plan, bin_dir, account, detached=detached, undo=undo)
+        nodes = {name: NodeState(port=port) for name, port in zip(plan.names(), ports, strict=True)}
+        state = replace(state, nodes=nodes)
+        state.save()
+        running = Running(state, plan.timeout_seconds, None if detached else Tether(state.directory))
+        undo.callback(running.end)
         _fill(running, plan, version, tell)
-    except BaseException:
-        running.end()
-        raise
+        undo.pop_all()
     return running
 
 
-def _make_directories(plan: Plan, bin_dir: Path, account: Account, *, detached: bool) -> ClusterState:
+def _make_directories(plan: Plan, bin_dir: Path, account: Account, *, detached: bool, undo: ExitStack) -> ClusterState:
     directory, made = _directory(plan.directory)
+    if made:
+        undo.callback(rmtree, directory, ignore_errors=True)
     inside = plan.directory is None or account.may_enter(directory)
     home = Path(tempfile.mkdtemp(prefix=PREFIX, dir=directory if inside else None))
+    undo.callback(rmtree, home, ignore_errors=True)
     # The servers' user passes through, but does not look around.
     for path in {home, *([directory] if plan.directory is None else [])}:
         path.chmod(0o711 if account.is_other else 0o700)

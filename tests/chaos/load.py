@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 TIMEOUT_SECONDS = 30.0
 # A new connection now and then: gunicorn's workers each keep those that they accepted.

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.chaos.load import Answer, Load
 from tests.chaos.sites import INTERVAL, ChaosSite
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 REQUESTS = 1000
 BASELINE_REQUESTS = 300

@@ -13,8 +13,8 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.load import Answer, Client
-from tests.chaos.waiting import until
 from tests.cluster.sites import Site, environment, served
+from tests.waiting import until
 
 IS_SOAK = bool(os.environ.get("GMF_SOAK"))
 EACH_DRIVER_ONCE = [("gunicorn", "psycopg"), ("uvicorn", "psycopg2")]

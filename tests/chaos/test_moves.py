@@ -14,7 +14,7 @@ from tests.chaos.gate import Gate
 from tests.chaos.load import Answer
 from tests.chaos.sessions import terminate
 from tests.chaos.sites import ChaosSite
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 # As many as one worker has threads: it may get all of them.
 FINISHED = [

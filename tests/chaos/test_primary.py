@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
@@ -15,7 +14,7 @@ from django_gmf_router.testing import LocalCluster
 from tests.chaos.load import Client, Load
 from tests.chaos.runs import Run
 from tests.chaos.sites import INTERVAL, ChaosSite, once
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 SLOWEST_SECONDS = 3.0
 WRITES_AT_RETURN = 16
@@ -54,7 +53,7 @@ def test_gets_go_on_and_writes_answer_503_while_the_primary_is_away(
     run = Run(site, "primary killed", clients=4)
     write = f"/change?name={quote(f'away {site.name}')}"
     with run, readers(run, "/me", logged_in), readers(run, "/touch", logged_in):
-        time.sleep(0.2)
+        run.load.wait_for(50)
         with Load(site.url, [write], clients=2, method="POST", pause_seconds=0.05) as writers:
             writers.wait_for(4)
             run.strike(lambda: cluster.kill("primary"))

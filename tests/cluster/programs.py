@@ -6,14 +6,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from django_gmf_router.testing.accounts import Account
+from tests.waiting import listens, until
 
 # The program, and Debian's package of it.
 PACKAGES = {
@@ -62,16 +61,9 @@ def running(command: list[str], port: int, log: Path, account: Account | None = 
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _listens(port):
-        alive = process.poll() is None and time.monotonic() < deadline
-        assert alive, f"{process.args} does not listen on {port}: {log.read_text()}"
-        time.sleep(0.02)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    what = lambda: f"{process.args} listens on {port}: {log.read_text()}"  # noqa: E731
+    until(lambda: listens(port) or process.poll() is not None, START_SECONDS, what)
+    assert process.poll() is None, what()
 
 
 if __name__ == "__main__" and (lacking := missing(*PACKAGES)):

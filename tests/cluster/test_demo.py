@@ -6,38 +6,27 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
+from django_gmf_router.testing.ports import free_ports
+from tests.waiting import listens, until
+
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.cluster
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Demo:
     """A running demo, in a process group of its own as a terminal gives it."""
 
     def __init__(self, directory: Path) -> None:
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.output = directory / "output"
         # Not below pytest's own: where root runs the tests, the servers' user cannot enter that.
         self.files = Path(tempfile.mkdtemp(prefix="gmf-demo-"))
@@ -54,13 +43,9 @@ class Demo:
             )
 
     def wait_until_up(self) -> None:
-        deadline = time.monotonic() + 60
-        while self.process.poll() is None and time.monotonic() < deadline:
-            if is_open(self.port):
-                self.get("/places/count")
-                return
-            time.sleep(0.2)
-        pytest.fail(f"The demo does not serve:\n{self.output.read_text()}")
+        until(lambda: listens(self.port) or self.process.poll() is not None, 60, self.output.read_text)
+        assert self.process.poll() is None, self.output.read_text()
+        self.get("/places/count")
 
     def get(self, path: str) -> str:
         with urlopen(f"http://127.0.0.1:{self.port}{path}") as response:
@@ -95,20 +80,15 @@ def test_the_demo_serves_and_a_signal_ends_all_that_it_started(demo: Demo, numbe
     assert re.search(rf"port ({ports[1]}|{ports[2]}), replica", page)
     assert demo.process.returncode == 0
     assert demo.output.read_text().endswith("* Nothing is left running\n")
-    assert not any(map(is_open, [demo.port, *ports]))
+    assert not any(map(listens, [demo.port, *ports]))
     assert list(demo.files.iterdir()) == []
 
 
 def test_ctrl_c_while_the_cluster_comes_up_leaves_nothing(demo: Demo) -> None:
-    deadline = time.monotonic() + 30
-    while not demo.output.read_text() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.3)
+    until(lambda: any(demo.files.iterdir()), what=demo.output.read_text)
 
     demo.end(signal.SIGINT)
 
     assert "Traceback" not in demo.output.read_text()
-    deadline = time.monotonic() + 10
-    while list(demo.files.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert list(demo.files.iterdir()) == []
+    # Its watchdog may still be at it.
+    until(lambda: not any(demo.files.iterdir()), what=f"{demo.files} is empty")

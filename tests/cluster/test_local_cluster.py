@@ -21,8 +21,8 @@ from django_gmf_router.testing import LocalCluster, LocalClusterError
 from django_gmf_router.testing.binaries import WHEEL, find_bin_dir
 from django_gmf_router.testing.ports import free_ports
 from django_gmf_router.testing.processes import Process
-from django_gmf_router.testing.replication import wait_for
 from django_gmf_router.testing.state import load
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -368,7 +368,7 @@ def test_nothing_is_left_when_the_owner_is_killed(temporary: Path, how: str) -> 
         servers = servers_of(directory)
         assert len(servers) == 2
         owner.kill()
-    wait_for(lambda: not any(temporary.iterdir()), 15, "files are left behind")
+    until(lambda: not any(temporary.iterdir()), what=f"{temporary} is empty")
     assert not any(server.alive() for server in servers)
 
 
@@ -377,9 +377,9 @@ def test_nothing_is_left_when_the_owner_is_killed_while_it_builds(temporary: Pat
     command = [sys.executable, "-c", OWNER, str(directory)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as owner:
-        wait_for(lambda: bool(list(temporary.glob("**/base/1"))), 15, "no initdb is at work")
+        until(lambda: list(temporary.glob("**/base/1")), what="initdb is at work")
         owner.kill()
-    wait_for(lambda: not any(temporary.iterdir()), 15, "files are left behind")
+    until(lambda: not any(temporary.iterdir()), what=f"{temporary} is empty")
 
 
 def test_a_forked_child_does_not_end_the_cluster_of_its_parent() -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,6 +11,7 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import DRIVERS, SERVERS, Site, environment, manage, served
+from tests.waiting import until
 
 HEALTH = {"INTERVAL": 0.2, "TIMEOUT": 2.0, "MAX_LAG": 60.0}
 PAIRS = list(zip(SERVERS, DRIVERS, strict=True))
@@ -34,13 +34,6 @@ def counted_site(migrated: LocalCluster) -> Iterator[Site]:
 
 def client_of(site: Site, **kwargs: Any) -> httpx.Client:
     return httpx.Client(base_url=site.url, timeout=30, **kwargs)
-
-
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
 
 
 def paused(cluster: LocalCluster) -> None:

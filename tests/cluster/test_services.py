@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +18,7 @@ from django_gmf_router.testing.plugin import refuse
 from django_gmf_router.testing.ports import free_ports, is_free
 from tests.cluster import fastcgi, postgis, programs
 from tests.cluster.sites import environment, manage
+from tests.waiting import until
 
 WHERE = "SELECT inet_server_port(), pg_is_in_recovery(), current_setting('transaction_read_only')"
 PATIENCE_SECONDS = 10
@@ -89,12 +89,9 @@ def require(*names: str) -> None:
         refuse(f"{__name__} needs {lacking}")
 
 
-def until(what: Callable[[], Any], expected: Any) -> None:
+def until_it_is(expected: Any, what: Callable[[], Any]) -> None:
     """Wait until a server has noticed what happened."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (found := outcome(what)) != expected:
-        assert time.monotonic() < deadline, f"{found} is not {expected}"
-        time.sleep(0.05)
+    until(lambda: outcome(what) == expected, PATIENCE_SECONDS, lambda: f"{outcome(what)} is {expected}")
 
 
 def outcome(what: Callable[[], Any]) -> Any:
@@ -195,26 +192,26 @@ def test_haproxy_has_a_port_for_the_primary_and_one_for_the_replicas(kit: Kit, h
     write = two_ports()
     with haproxy(write):
         # Waited for: on a machine that is busy the first checks may come too late, and cut what is open.
-        until(lambda: kit.where(write), (kit.port("primary"), False, "off"))
-        until(lambda: {kit.where(write + 1)[0] for _ in range(8)}, kit.replicas)
+        until_it_is((kit.port("primary"), False, "off"), lambda: kit.where(write))
+        until_it_is(kit.replicas, lambda: {kit.where(write + 1)[0] for _ in range(8)})
         kit.cluster.kill("replica_1")
-        until(lambda: {kit.where(write + 1)[0] for _ in range(8)}, {kit.port("replica_2")})
+        until_it_is({kit.port("replica_2")}, lambda: {kit.where(write + 1)[0] for _ in range(8)})
         kit.cluster.kill("replica_2")
-        until(lambda: kit.where(write + 1), (kit.port("primary"), False, "off"))
+        until_it_is((kit.port("primary"), False, "off"), lambda: kit.where(write + 1))
         kit.cluster.restart("replica_1")
-        until(lambda: kit.where(write + 1)[0], kit.port("replica_1"))
+        until_it_is(kit.port("replica_1"), lambda: kit.where(write + 1)[0])
 
 
 def test_haproxy_finds_the_new_primary_with_a_check_user(kit: Kit, haproxy: Callable[..., Any]) -> None:
     trust(kit.cluster)
     write = two_ports()
     with haproxy(write, "--check-user", PROBE):
-        until(lambda: kit.where(write)[0], kit.port("primary"))
-        until(lambda: {kit.where(write + 1)[0] for _ in range(8)}, kit.replicas)
+        until_it_is(kit.port("primary"), lambda: kit.where(write)[0])
+        until_it_is(kit.replicas, lambda: {kit.where(write + 1)[0] for _ in range(8)})
         kit.cluster.kill("primary")
         kit.cluster.promote("replica_1")
-        until(lambda: kit.where(write), (kit.port("replica_1"), False, "off"))
-        until(lambda: {kit.where(write + 1)[0] for _ in range(8)}, {kit.port("replica_2")})
+        until_it_is((kit.port("replica_1"), False, "off"), lambda: kit.where(write))
+        until_it_is({kit.port("replica_2")}, lambda: {kit.where(write + 1)[0] for _ in range(8)})
         # The service file needs no HAProxy for it.
         file = kit.write("pg_service.conf", "pg_service")
         assert psql(str(find_bin_dir() / "psql"), kit, "default_write", file)[0] == kit.port("replica_1")

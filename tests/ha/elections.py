@@ -10,9 +10,9 @@ from itertools import count
 
 from tests.chaos.load import Answer, Load
 from tests.chaos.runs import NOTES, Run, listed
-from tests.chaos.waiting import until
 from tests.ha.machines import SITE, Machines
 from tests.ha.sites import HaSite
+from tests.waiting import until
 
 # A write is taken again so many seconds after Patroni says that there is a leader.
 WRITE_SECONDS = 3.0

@@ -22,10 +22,10 @@ from django_gmf_router.testing.accounts import server_account
 from django_gmf_router.testing.binaries import find_bin_dir, within_reach
 from django_gmf_router.testing.ports import HOST, free_ports
 from django_gmf_router.testing.processes import Process
-from tests.chaos.waiting import until
 from tests.ha.engines import patroni, program
 from tests.ha.examples import FOLDER, filled
 from tests.ha.keeper import Keeper, processes_in
+from tests.waiting import until
 
 NODES = ("node1", "node2", "node3")
 # Patroni's ttl and what an election takes on a busy machine.
@@ -85,15 +85,11 @@ class Machines:
 
     def wait_for_leader(self, *, other_than: str | None = None) -> str:
         """Wait for a leader, and answer it."""
-        found: list[str] = []
 
-        def is_there() -> bool:
-            leader = self.leader()
-            found.extend([leader] if leader not in {None, other_than} else [])
-            return bool(found)
+        def leader() -> str | None:
+            return found if (found := self.leader()) != other_than else None
 
-        until(is_there, ELECTION_SECONDS, lambda: f"a leader other than {other_than}:\n{self.logs()}")
-        return found[-1]
+        return until(leader, ELECTION_SECONDS, lambda: f"a leader other than {other_than}:\n{self.logs()}")
 
     def wait_until_whole(self) -> None:
         """Wait until there is a leader with two replicas that stream from it, one of them synchronous if need be."""
@@ -101,15 +97,11 @@ class Machines:
 
     def synchronous(self, *, other_than: str | None = None) -> str:
         """Wait for a replica that has every write that was acknowledged, and answer it."""
-        found: list[str] = []
 
-        def is_there() -> bool:
-            names = {member["name"] for member in self._members() if member["role"] == "sync_standby"}
-            found.extend(names - {other_than})
-            return bool(found)
+        def names() -> set[str]:
+            return {member["name"] for member in self._members() if member["role"] == "sync_standby"} - {other_than}
 
-        until(is_there, ELECTION_SECONDS, lambda: f"a synchronous replica: {self._members()}")
-        return found[-1]
+        return until(names, ELECTION_SECONDS, lambda: f"a synchronous replica: {self._members()}").pop()
 
     def set(self, **dynamic: object) -> None:
         """Change the dynamic configuration, as `patronictl edit-config` does."""

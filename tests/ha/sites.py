@@ -13,10 +13,10 @@ from pathlib import Path
 
 from django_gmf_router.testing.ports import HOST, free_ports
 from tests.chaos.load import Answer, Client
-from tests.chaos.waiting import until
 from tests.cluster.sites import ROOT, STOP_SECONDS, manage
 from tests.ha.examples import FOLDER, filled
 from tests.ha.machines import Machines
+from tests.waiting import until
 
 START_SECONDS = 30
 VARIANTS = {"settings.py": "web.env", "settings_hosts.py": "web-hosts.env"}

@@ -7,16 +7,16 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from django_gmf_router.testing.processes import Process
 from tests.cluster.clone.databases import SMALL, Database
+from tests.waiting import until
 
 MOMENTS = 10 if os.environ.get("GMF_SOAK") else 3
 ROWS = 20_000
@@ -49,7 +49,7 @@ class State:
         assert found == self.schemas
         assert self._database.dump("main") == self.main
         assert self._database.dump("prod") == self.prod
-        wait(lambda: not self._database.execute(f"{PROGRAM} AND application_name = 'clone_schema'"))
+        until(lambda: not self._database.execute(f"{PROGRAM} AND application_name = 'clone_schema'"))
         printed = self._database.clone("main", "prod", "--replace", "--keep", "0")
         assert ("removing prod__new" in printed) == (leftover is not None)
         assert set(self._database.schemas()) == {"static", "main", "prod"}
@@ -60,14 +60,6 @@ class State:
 @pytest.fixture
 def state(database: Database) -> State:
     return State(database)
-
-
-def wait(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.01)
-    return found
 
 
 def children(process: subprocess.Popen[str]) -> dict[str, int]:
@@ -111,7 +103,7 @@ def open_transaction(database: Database, sql: str) -> Iterator[None]:
 def test_during_the_restore(database: Database, state: State, victim: str, signum: int) -> None:
     with open_transaction(database, NAMED):
         process = database.start("main", "prod", "--replace")
-        programs = wait(lambda: while_dumping(process))
+        programs = until(lambda: while_dumping(process))
         os.kill(programs.get(victim, process.pid), signum)
         _, stderr = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode in ({1, -signum} if victim == "command" else {1})
@@ -132,7 +124,7 @@ def test_during(database: Database, state: State, where: str, held: str, waiting
         AND wait_event_type = 'Lock' AND datname = current_database()"""
     with open_transaction(database, held):
         process = database.start("main", "prod", "--replace")
-        ((pid,),) = wait(lambda: database.execute(blocked))
+        ((pid,),) = until(lambda: database.execute(blocked))
         if how == "cut":
             database.execute(f"SELECT pg_terminate_backend({pid})")
         else:
@@ -147,7 +139,7 @@ def test_during(database: Database, state: State, where: str, held: str, waiting
 def test_no_password_is_on_a_command_line_or_in_the_output(database: Database) -> None:
     with open_transaction(database, NAMED):
         process = database.start("main", "prod")
-        pids = [process.pid, *wait(lambda: while_dumping(process)).values()]
+        pids = [process.pid, *until(lambda: while_dumping(process)).values()]
         lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
     stdout, stderr = process.communicate(timeout=WAIT_SECONDS)
     assert (process.returncode, len(lines)) == (0, 3)
@@ -180,6 +172,6 @@ def test_at_random_moments(database: Database, state: State) -> None:
         if "copy" in found:
             assert [line.replace("copy", "main") for line in database.dump("copy")] == state.main, seed
         database.as_owner("DROP SCHEMA IF EXISTS copy CASCADE")
-    wait(lambda: not database.execute(f"{PROGRAM} AND application_name = 'clone_schema'"))
+    until(lambda: not database.execute(f"{PROGRAM} AND application_name = 'clone_schema'"))
     database.clone("main", "copy")
     assert set(database.schemas()) == {"static", "main", "prod", "copy"}

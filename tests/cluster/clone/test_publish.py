@@ -17,11 +17,13 @@ import pytest
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.clone.databases import Database, create, drop
 from tests.cluster.sites import Site, served
+from tests.waiting import until
 
 SOAK = bool(os.environ.get("GMF_SOAK"))
 PUBLICATIONS = 20 if SOAK else 3
 REQUESTS = 10_000 if SOAK else 1_000
 THREADS = 6
+LONG_SECONDS = 120
 P99_SECONDS = 0.5
 LOG_SECONDS = 5.0
 PUBLISHED = """
@@ -71,8 +73,7 @@ class Load:
             wanted = len(self.answers) + REQUESTS
             try:
                 yield
-                while len(self.answers) < wanted:
-                    time.sleep(0.01)
+                until(lambda: len(self.answers) >= wanted, LONG_SECONDS, f"{wanted} requests")
             finally:
                 self._ended.set()
         for each in done:
@@ -167,10 +168,7 @@ def wait_until_waiting(database: Database, since: str) -> None:
     """Return when a view waits for the swap."""
     asked = f"""SELECT 1 FROM pg_stat_activity WHERE datname = '{database.name}' AND pid <> pg_backend_pid()
         AND query LIKE '%regnamespace::oid%' AND query_start > '{since}'"""
-    deadline = time.monotonic() + 30
-    while not database.cluster.execute("replica_1", asked):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: database.cluster.execute("replica_1", asked), what="a view waits for the swap")
 
 
 def test_an_open_cursor_reads_on_in_the_schema_that_it_was_opened_in(

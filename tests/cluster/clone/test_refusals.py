@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from django_gmf_router.schemas.cloning.backups import MARK
 from django_gmf_router.schemas.lock import KEY
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.clone.databases import SMALL, Database, create, drop
+from tests.waiting import until
 
 LONG = "x" * 64
 NAMES = [
@@ -170,9 +170,7 @@ def test_another_command_that_changes_schemas(shared: Database) -> None:
     )
     holder.start()
     locked = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {KEY >> 32}"
-    deadline = time.monotonic() + 10
-    while shared.execute(locked) == [("0",)]:
-        assert time.monotonic() < deadline
+    until(lambda: shared.execute(locked) != [("0",)], what="another holds the lock")
     assert "Another gmf_migrate or clone_schema works on the database" in shared.refusal("main", "prod")
     assert shared.schemas() == before
     holder.join()

@@ -10,7 +10,8 @@ import pytest
 
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from tests.unit.replicas.test_monitor import LONG_SECONDS, REFUSED, REPLICA, Fake, threads_of, until
+from tests.unit.replicas.test_monitor import LONG_SECONDS, REFUSED, REPLICA, Fake, threads_of
+from tests.waiting import until
 
 PROMOTED = replace(REPLICA, role="primary")
 FIRST, SECOND, THIRD = (f"replica_1@127.0.0.{number}:5432" for number in (2, 3, 4))

@@ -6,8 +6,7 @@ import logging
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,6 +18,7 @@ from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.probes import Reading
 from django_gmf_router.signals import node_down, node_up
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 PRIMARY = Reading(up=True, role="primary", position=100, timeline=1, started=1.0)
@@ -85,15 +85,6 @@ def a_monitor(fake: Fake, **options: Any) -> Iterator[Monitor]:
         yield monitor
     finally:
         monitor.stop()
-
-
-def until(reached: Callable[[], bool]) -> None:
-    """Wait for what other threads do; a monitor's own Condition would not see the servers."""
-    deadline = time.monotonic() + LONG_SECONDS
-    ticks = threading.Event()
-    while not reached():
-        assert time.monotonic() < deadline
-        ticks.wait(0.001)
 
 
 def states(monitor: Monitor) -> list[str]:
@@ -476,7 +467,8 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)  # of os.fork in 
 import django
 django.setup()
 from django_gmf_router.replicas.monitor import Monitor
-from tests.unit.replicas.test_monitor import Fake, REFUSED, REPLICA, until
+from tests.unit.replicas.test_monitor import Fake, REFUSED, REPLICA
+from tests.waiting import until
 fake = Fake()
 monitor = Monitor(primary="default", replicas=["replica_1", "replica_2"], probe_factory=fake.probe,
                   interval_seconds=0.001)

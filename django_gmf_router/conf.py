@@ -106,7 +106,7 @@ class ClusterConfig:
 
     @property
     def aliases(self) -> frozenset[str]:
-        """Every alias of the cluster, the primary's first of all."""
+        """Every alias of the cluster."""
         return frozenset((self.primary, *self.replica_aliases))
 
 

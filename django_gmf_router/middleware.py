@@ -107,7 +107,7 @@ def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
 def _end_of_body(unit: UnitOfWork, response: HttpResponseBase) -> None:
     """Close `unit`, after what its body wrote is remembered where that is still possible."""
     try:
-        if unit.request is not None and unit.wrote and remembering.remembers_late(unit):
+        if unit.request is not None and unit.wrote and remembering.remembers_late():
             remembering.remember(unit, unit.request, response)
     finally:
         unit.close()

@@ -22,11 +22,9 @@ def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase)
         keeper.give(request, response, keeper.token(marks, token_of(unit, keeper)))
 
 
-def remembers_late(unit: UnitOfWork) -> bool:
-    """Answer whether what `unit` writes while its body streams can still be remembered."""
-    return (
-        any(cluster.keeper.store.writes_late for cluster in clusters.registry().clusters) and unit.request is not None
-    )
+def remembers_late() -> bool:
+    """Answer whether what is written while a body streams can still be remembered."""
+    return any(cluster.keeper.store.writes_late for cluster in clusters.registry().clusters)
 
 
 def token_text(unit: UnitOfWork | None) -> str | None:

@@ -772,6 +772,13 @@ MUTATIONS = [
         "tests/unit/schemas/test_checks.py -k static_migration",
     ),
     _m(
+        "C: a worker's dead connection to the primary is closed",
+        "django_gmf_router/backends/mixin.py",
+        "if self.autocommit and not self.in_atomic_block:  # type: ignore[attr-defined]",
+        "if False:",
+        "tests/cluster/test_worker.py -k psycopg2-alone",
+    ),
+    _m(
         "D: every session gets the search_path",
         "django_gmf_router/backends/mixin.py",
         '            params["options"] = with_search_path(params.get("options"), schemas.path)',

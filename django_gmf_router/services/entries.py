@@ -9,9 +9,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import load_backend
 
+from django_gmf_router.replicas.addresses import DEFAULT_PORT
 from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
-
-DEFAULT_PORT = "5432"
 
 # The keywords of libpq that are handed on, and the major version that knows them (manual, section "Parameter Key
 # Words"). What is not here is Django's, a password, or about the client itself.

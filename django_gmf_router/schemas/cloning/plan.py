@@ -73,7 +73,6 @@ class Plan:
 
 def make(session: Session, request: Request) -> Plan:
     """Return the plan; raises CloneRefused with the first thing that is in its way. Nothing changes."""
-    refusals.by_name(request.source, request.target)
     refusals.by_server(session)
     source = refusals.existing(session, request.source)
     target = catalog.schema_oid(session, request.target)

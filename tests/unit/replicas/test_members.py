@@ -10,7 +10,7 @@ import pytest
 
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from tests.unit.replicas.test_monitor import LONG_SECONDS, REFUSED, REPLICA, Fake, threads_of
+from tests.unit.replicas.test_monitor import REFUSED, REPLICA, Fake, a_monitor, threads_of
 from tests.waiting import until
 
 PROMOTED = replace(REPLICA, role="primary")
@@ -39,17 +39,9 @@ def named() -> Named:
 
 @pytest.fixture
 def monitor(named: Named) -> Iterator[Monitor]:
-    monitor = Monitor(
-        primary="default",
-        replicas=["replica_1", "replica_2"],
-        probe_factory=named.probe,
-        interval_seconds=0.001,
-        timeout_seconds=LONG_SECONDS,
-        look_up={"replica_1": named.look_up},
-    )
-    monitor.ensure()
-    yield monitor
-    monitor.stop()
+    with a_monitor(named, look_up={"replica_1": named.look_up}) as monitor:
+        monitor.ensure()
+        yield monitor
 
 
 def test_every_address_is_probed_and_the_alias_itself_is_not(named: Named, monitor: Monitor) -> None:
@@ -100,22 +92,12 @@ def test_what_is_told_of_an_address_that_is_not_watched_is_ignored(named: Named,
 
 def test_an_alias_whose_name_never_resolved_is_down_until_it_does(named: Named, monitor: Monitor) -> None:
     named.nodes = ()
-    other = Monitor(
-        primary="default",
-        replicas=["replica_1", "replica_2"],
-        probe_factory=named.probe,
-        interval_seconds=0.001,
-        timeout_seconds=LONG_SECONDS,
-        look_up={"replica_1": named.look_up},
-    )
-    try:
+    with a_monitor(named, look_up={"replica_1": named.look_up}) as other:
         other.ensure()
         until(lambda: other.is_down("replica_1"))
         assert other.health("replica_1").error == "Its host does not resolve."
         named.nodes = (FIRST,)
         until(lambda: not other.is_down("replica_1"))
-    finally:
-        other.stop()
 
 
 def test_an_address_that_gets_company_is_no_balancer_any_more(named: Named, monitor: Monitor) -> None:

@@ -11,7 +11,10 @@ class UnexpectedWrite(DatabaseError):
 
 
 class PrimaryUnavailable(OperationalError):
-    """No primary answers: what needs one cannot be done now; requests that meet it are answered with 503."""
+    """No primary answers: what needs one cannot be done now; requests that meet it are answered with 503.
+
+    A read needs one where no replica answers either.
+    """
 
     def __init__(self, alias: str) -> None:
         """Name the primary's alias."""

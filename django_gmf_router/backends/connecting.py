@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django_gmf_router.backends.failures import is_of_pool, server_answered, words_of_the_server
+from django_gmf_router.backends.failures import is_of_pool, is_standby, server_answered, words_of_the_server
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
@@ -23,7 +23,8 @@ def connect(wrapper: Any, cluster: Cluster, params: dict[str, Any], own: Connect
     """Answer the node that `wrapper`, a Django connection wrapper, is connected to now, and the driver's connection.
 
     `own` connects to the alias' own node. Nothing was sent yet: to try the next node is always safe. Raises
-    PrimaryUnavailable where a primary is needed and none answers within PRIMARY_WAIT, else the driver's last error.
+    PrimaryUnavailable where a primary is needed and none answers within PRIMARY_WAIT, or no node at all answers a read;
+    the driver's last error where a server answers that it takes no connection.
     """
     attempt = Attempt(wrapper, cluster, params, own)
     if wrapper.alias != cluster.config.primary:
@@ -44,13 +45,15 @@ class Attempt:
         self._pool: Any = getattr(wrapper, "pool", None)
         self._limit_seconds = float(params.get("connect_timeout") or CONNECT_TIMEOUT_SECONDS)
         self._timed_out = False
+        # Whether a replica answered that does not see what is wanted.
+        self._answered = False
 
     def any_node(self) -> tuple[str, Any]:
         """Connect to the first node that answers; after one time-out only the last resort is tried."""
         failure: Exception | None = None
         nodes = list(self._cluster.nodes.to_try(self._alias, self._wrapper.avoided, by_name=bool(self._pool)))
         for node in nodes:
-            if (self._timed_out and node != nodes[-1]) or self._has_gone_down(node):
+            if (self._timed_out and node != nodes[-1]) or self._is_left_out(node):
                 continue
             try:
                 connection = self._connect(node)
@@ -59,17 +62,25 @@ class Attempt:
                 continue
             if self._sees_what_is_wanted(node, connection):
                 return node, connection
+            self._answered = True
             connection.close()
-        if self._alias == self._cluster.config.primary:
-            raise PrimaryUnavailable(self._alias) from failure
-        raise failure or self._wrapper.Database.OperationalError(f"No node of the alias {self._alias!r} is up.")
+        primary = self._cluster.config.primary
+        if failure is not None and self._alias != primary and server_answered(failure):
+            raise failure
+        raise PrimaryUnavailable(primary) from failure
 
     def _sees_what_is_wanted(self, node: str, connection: Any) -> bool:
         """Answer whether the client may read on `node`: its own was chosen with care, any other has to be asked."""
-        if node in {self._alias, self._cluster.config.primary}:
+        primary = self._cluster.config.primary
+        if node == self._alias != primary:
             return True
         wanted = self._cluster.policy.wanted()
-        return wanted is None or self._cluster.freshness.sees(node, connection, wanted.mark)
+        if wanted is None:
+            return True
+        if node == primary:
+            # It may follow another one by now.
+            return not is_standby(connection, unsure=self._cluster.nodes.is_down(node))
+        return self._cluster.freshness.sees(node, connection, wanted.mark)
 
     def primary(self) -> tuple[str, Any]:
         """Connect to the primary, waiting for one as long as PRIMARY_WAIT says."""
@@ -85,9 +96,12 @@ class Attempt:
                     raise PrimaryUnavailable(self._alias) from error
             time.sleep(pause_seconds)
 
-    def _has_gone_down(self, node: str) -> bool:
-        # Another thread may have found out meanwhile; the primary is the last resort of replicas all the same.
-        return node not in {self._alias, self._cluster.config.primary} and self._cluster.nodes.is_down(node)
+    def _is_left_out(self, node: str) -> bool:
+        if node == self._cluster.config.primary:
+            # The last resort. Where replicas answer, but lack what this client wrote, it must not cost a time-out.
+            return self._answered and node == self._alias and self._cluster.nodes.is_down(node)
+        # Another thread may have found out meanwhile.
+        return node != self._alias and self._cluster.nodes.is_down(node)
 
     def _connect(self, node: str) -> Any:
         began = time.monotonic()

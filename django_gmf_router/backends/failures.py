@@ -43,14 +43,17 @@ def is_idle(connection: Any) -> bool:
     return int(connection.info.transaction_status) == 0
 
 
-def is_standby(connection: Any) -> bool:
+def is_standby(connection: Any, *, unsure: bool) -> bool:
     """Answer whether the server behind the driver's `connection` says that it is in recovery, without a query.
 
-    PostgreSQL 14 and later report `in_hot_standby`; an older one counts as a standby, since only the write asks.
+    PostgreSQL 14 and later report `in_hot_standby`; unsure: what to answer for an older one.
     """
     info = getattr(connection, "info", None)
     report = getattr(info, "parameter_status", None)
-    return bool(report is not None and report("in_hot_standby") in {"on", None, ""})
+    if report is None:
+        return False
+    reported = report("in_hot_standby")
+    return bool(reported == "on" if reported else unsure)
 
 
 def is_refused_write(error: BaseException) -> bool:

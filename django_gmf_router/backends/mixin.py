@@ -44,7 +44,7 @@ class ReplicaConnectionMixin:
     node: str | None = None
     """The node this connection is on: an alias, its own or where it moved to."""
     generation: tuple[int, int] | None = None
-    """The node's generation when it connected."""
+    """The node's generation when it connected; None where the connection shall not outlive the request."""
     avoided: str | None = None
     """The node that a read has just failed on."""
     past_pool = False
@@ -71,6 +71,9 @@ class ReplicaConnectionMixin:
             return super().get_new_connection(conn_params)  # type: ignore[misc]
         self.node, connection = connect(self, cluster, conn_params, super().get_new_connection)  # type: ignore[misc]
         self.generation = cluster.nodes.generation(self.node)
+        if self.node == cluster.config.primary and is_standby(connection, unsure=False):
+            # It follows another primary: the client of the next request may have written to that.
+            self.generation = None
         self.avoided = None
         cluster.nodes.sockets.hold(self.node, connection)
         if getattr(self, "pool", None) and not _is_pooled(connection):
@@ -191,7 +194,7 @@ class ReplicaConnectionMixin:
         """Raise PrimaryUnavailable if `error` of the primary's alias means that there is no primary behind it."""
         if clusters.of_alias(self.alias) is None or clusters.is_replica(self.alias):
             return
-        if is_refused_write(error) and is_standby(self.connection):
+        if is_refused_write(error) and is_standby(self.connection, unsure=True):
             self.close()  # type: ignore[attr-defined]
             raise PrimaryUnavailable(self.alias) from error
         if is_lost(error, self.connection):

@@ -27,9 +27,13 @@ def nodes_for_reads_of_the_primary(
     primary: str, *, replicas: Sequence[str], is_down: Is, avoid: str | None = None
 ) -> Iterator[str]:
     """Yield the nodes for reads of the primary's alias that a replica may serve while the primary is away."""
-    if primary != avoid and not is_down(primary):
+    is_first = primary != avoid and not is_down(primary)
+    if is_first:
         yield primary
     yield from (node for node in shuffled(replicas) if not is_down(node))
+    if not is_first:
+        # It may be back, and nobody has noticed yet.
+        yield primary
 
 
 def shuffled(nodes: Sequence[str]) -> list[str]:

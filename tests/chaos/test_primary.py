@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.cookies import SimpleCookie
 from urllib.parse import quote
 
 import pytest
 
+from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.load import Client, Load
 from tests.chaos.runs import Run
@@ -47,6 +48,19 @@ def readers(run: Run, path: str, headers: dict[str, str]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def demoted(cluster: LocalCluster) -> Iterator[None]:
+    """Restart the primary as a standby, which it stays during the block."""
+    signal = cluster._node("primary").data / "standby.signal"
+    signal.touch()
+    try:
+        cluster.restart("primary")
+        yield
+    finally:
+        signal.unlink()
+        cluster.restart("primary")
+
+
 def test_gets_go_on_and_writes_answer_503_while_the_primary_is_away(
     site: ChaosSite, cluster: LocalCluster, logged_in: dict[str, str]
 ) -> None:
@@ -78,18 +92,49 @@ def test_gets_go_on_and_writes_answer_503_while_the_primary_is_away(
 
 
 @once
+@pytest.mark.parametrize(("fault", "mend"), [("kill", "restart"), ("freeze", "thaw")])
 def test_who_has_just_written_gets_503_rather_than_an_old_page_while_the_primary_is_away(
-    site: ChaosSite, cluster: LocalCluster, cookies: dict[str, str]
+    site: ChaosSite, cluster: LocalCluster, cookies: dict[str, str], fault: str, mend: str
 ) -> None:
     token = {"Cookie": cookies["gmf_token"]}
     assert site.ask("/page", headers=token).status == 200
-    cluster.kill("primary")
+    getattr(cluster, fault)("primary")
     site.wait_until_known_to_be_down("default")
     answer = site.ask("/page", headers=token)
     assert (answer.status, answer.retry_after is not None) == (503, True), answer
+    assert answer.seconds < CONNECT_TIMEOUT_SECONDS, answer
     assert site.ask("/page").status == 200
-    cluster.restart("primary")
+    getattr(cluster, mend)("primary")
     until(lambda: site.ask("/page", headers=token).status == 200, 3 * INTERVAL, "the page is there again")
+
+
+def test_nothing_but_503_while_no_node_at_all_answers(
+    site: ChaosSite, cluster: LocalCluster, logged_in: dict[str, str]
+) -> None:
+    for node in cluster.nodes:
+        cluster.kill(node)
+    # Connections that died, then none, whatever is known: of the worker's other thread, or another worker.
+    for _ in range(12):
+        for path, headers in (("/page", {}), ("/me", logged_in)):
+            answer = site.ask(path, headers=headers)
+            assert (answer.status, int(answer.retry_after or 0) > 0) == (503, True), answer
+        assert site.ask("/change?name=nowhere", "POST").status == 503
+    cluster.restart("primary")
+    assert [site.ask("/page").status for _ in range(WRITES_AT_RETURN)] == [200] * WRITES_AT_RETURN
+
+
+@once
+def test_a_demoted_primary_that_is_the_last_node_serves_nobody_who_has_just_written(
+    site: ChaosSite, cluster: LocalCluster, cookies: dict[str, str]
+) -> None:
+    token = {"Cookie": cookies["gmf_token"]}
+    with demoted(cluster):
+        for replica in ("replica_1", "replica_2"):
+            cluster.kill(replica)
+        site.wait_until_known_to_be_down("default")
+        for _ in range(8):
+            assert site.ask("/page", headers=token).status == 503
+            assert site.ask("/page").body["port"] == cluster.port("primary")
 
 
 @once
@@ -118,16 +163,11 @@ def test_a_frozen_primary_holds_no_get(site: ChaosSite, cluster: LocalCluster) -
 
 
 def test_a_demoted_primary_takes_no_write_and_gets_go_on(site: ChaosSite, cluster: LocalCluster) -> None:
-    signal = cluster._node("primary").data / "standby.signal"
-    with Run(site, "primary demoted") as run:
-        signal.touch()
-        try:
-            run.strike(lambda: cluster.restart("primary"))
-            refused = [site.ask("/change?name=demoted", "POST") for _ in range(8)]
-            run.go_on(3 * INTERVAL)
-        finally:
-            signal.unlink()
-            cluster.restart("primary")
+    with Run(site, "primary demoted") as run, ExitStack() as stack:
+        run.strike(lambda: stack.enter_context(demoted(cluster)))
+        refused = [site.ask("/change?name=demoted", "POST") for _ in range(8)]
+        run.go_on(3 * INTERVAL)
+        stack.close()
         returned = site.ask("/change?name=demoted", "POST")
     run.check(SLOWEST_SECONDS)
     assert [(answer.status, answer.retry_after is not None) for answer in refused] == [(503, True)] * 8

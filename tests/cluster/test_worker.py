@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
 import pytest
 
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.scripts import script
 from tests.cluster.sites import DRIVERS, environment
+from tests.waiting import until
 
 WORKER = """
 import sys, django
@@ -55,3 +60,43 @@ def test_a_restart_between_two_writes_costs_one(
         gmf_cluster.restart("primary")
         # A write is never repeated: nobody knows whether it was done.
         assert [ask(how), ask(how)] == ["unavailable", "written"]
+
+
+@pytest.mark.parametrize("how", ["alone", "in a transaction"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_primary_that_takes_no_connection_yet_is_none(
+    gmf_cluster: LocalCluster, migrated: LocalCluster, driver: str, how: str
+) -> None:
+    with script(WORKER, environment(gmf_cluster, driver)) as ask:
+        assert ask(how) == "written"
+        gmf_cluster.kill("primary")
+        with starting_up(gmf_cluster):
+            assert ask(how) == "unavailable"
+        gmf_cluster.restart("primary")
+        assert ask(how) == "written"
+
+
+@contextmanager
+def starting_up(cluster: LocalCluster) -> Iterator[None]:
+    """Run a primary that stays as it is while it starts: "the database system is not accepting connections"."""
+    node = cluster._node("primary")
+    signal, conf = node.data / "standby.signal", node.data / "postgresql.auto.conf"
+    before = conf.read_text()
+    signal.touch()
+    conf.write_text(f"{before}hot_standby = off\n")
+    try:
+        node.launch()
+        until(lambda: "the database system is not accepting" in refusal(cluster))
+        yield
+    finally:
+        node.kill()
+        signal.unlink()
+        conf.write_text(before)
+
+
+def refusal(cluster: LocalCluster) -> str:
+    try:
+        psycopg.connect(cluster.dsn("primary")).close()
+    except psycopg.OperationalError as error:
+        return str(error)
+    return ""

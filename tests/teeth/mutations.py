@@ -779,6 +779,27 @@ MUTATIONS = [
         "tests/cluster/test_worker.py -k psycopg2-alone",
     ),
     _m(
+        "C: a primary that is known to be down is the last resort of reads on its alias",
+        "django_gmf_router/replicas/candidates.py",
+        "    if not is_first:\n",
+        "    if False:\n",
+        "tests/chaos/test_primary.py -k nothing_but_503",
+    ),
+    _m(
+        "C: a connection to a demoted primary does not outlive the request",
+        "django_gmf_router/backends/mixin.py",
+        "is_standby(connection, unsure=False)",
+        "False",
+        "tests/chaos/test_primary.py -k last_node",
+    ),
+    _m(
+        "C: where replicas answer, a primary that is down costs no time-out",
+        "django_gmf_router/backends/connecting.py",
+        "return self._answered and node",
+        "return False and node",
+        "tests/chaos/test_primary.py -k just_written",
+    ),
+    _m(
         "D: every session gets the search_path",
         "django_gmf_router/backends/mixin.py",
         '            params["options"] = with_search_path(params.get("options"), schemas.path)',

@@ -198,9 +198,6 @@ class ReplicaConnectionMixin:
             self.close()  # type: ignore[attr-defined]
             raise PrimaryUnavailable(self.alias) from error
         if is_lost(error, self.connection):
-            if self.autocommit and not self.in_atomic_block:  # type: ignore[attr-defined]
-                # A worker may have no request that ends, and tries again; a transaction's end closes it by itself.
-                self.close()  # type: ignore[attr-defined]
             raise PrimaryUnavailable(self.alias) from error
 
 

@@ -14,7 +14,9 @@ from tests.ha.machines import Machines
 from tests.ha.sites import HaSite
 
 KILLS = 5
+# How long faults last.
 STALL_SECONDS = 2.0
+ETCD_AWAY_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_nothing_fails_while_etcd_is_away(machines: Machines, sites: list[HaSite
     election = Election(machines, sites, "etcd frozen for longer than ttl")
     with election.load():
         election.happen(lambda: machines.freeze("etcd"))
-        time.sleep(30)
+        time.sleep(ETCD_AWAY_SECONDS)
         machines.thaw("etcd")
         machines.wait_until_whole()
     election.check_reads()

@@ -772,13 +772,6 @@ MUTATIONS = [
         "tests/unit/schemas/test_checks.py -k static_migration",
     ),
     _m(
-        "C: a worker's dead connection to the primary is closed",
-        "django_gmf_router/backends/mixin.py",
-        "if self.autocommit and not self.in_atomic_block:  # type: ignore[attr-defined]",
-        "if False:",
-        "tests/cluster/test_worker.py -k psycopg2-alone",
-    ),
-    _m(
         "C: a primary that is known to be down is the last resort of reads on its alias",
         "django_gmf_router/replicas/candidates.py",
         "    if not is_first:\n",

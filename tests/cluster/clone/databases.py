@@ -6,9 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import ROOT, environment
@@ -39,6 +43,15 @@ class Database:
     def as_owner(self, sql: str) -> list[Any]:
         """Run SQL as the site's role."""
         return self.execute(f"SET ROLE gmf; {sql}")
+
+    @contextmanager
+    def holding(self, sql: str) -> Iterator[None]:
+        """Hold the locks of a statement of the site's role during the block."""
+        dsn = self.cluster.dsn("primary")
+        with psycopg.connect(f"{dsn} dbname={self.name}") as connection:
+            connection.execute(sql)
+            yield
+            connection.rollback()
 
     def environment(self, driver: str = "psycopg", **database: Any) -> dict[str, str]:
         """Answer the environment of the site's commands."""

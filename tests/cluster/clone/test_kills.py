@@ -7,11 +7,8 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from django_gmf_router.testing.processes import Process
@@ -86,22 +83,12 @@ def while_dumping(process: subprocess.Popen[str]) -> dict[str, int]:
     return found if "pg_dump" in found else {}
 
 
-@contextmanager
-def open_transaction(database: Database, sql: str) -> Iterator[None]:
-    """Hold the locks of a statement."""
-    dsn = database.cluster.dsn("primary")
-    with psycopg.connect(f"{dsn} dbname={database.name}") as connection:
-        connection.execute(sql)
-        yield
-        connection.rollback()
-
-
 @pytest.mark.parametrize(
     ("victim", "signum"),
     [*((each, signal.SIGKILL) for each in ("psql", "pg_dump", "command")), ("command", signal.SIGINT)],
 )
 def test_during_the_restore(database: Database, state: State, victim: str, signum: int) -> None:
-    with open_transaction(database, NAMED):
+    with database.holding(NAMED):
         process = database.start("main", "prod", "--replace")
         programs = until(lambda: while_dumping(process))
         os.kill(programs.get(victim, process.pid), signum)
@@ -122,7 +109,7 @@ def test_during_the_restore(database: Database, state: State, victim: str, signu
 def test_during(database: Database, state: State, where: str, held: str, waiting: str, how: str) -> None:
     blocked = f"""SELECT pid FROM pg_stat_activity WHERE application_name = 'clone_schema' AND query LIKE '{waiting}'
         AND wait_event_type = 'Lock' AND datname = current_database()"""
-    with open_transaction(database, held):
+    with database.holding(held):
         process = database.start("main", "prod", "--replace")
         ((pid,),) = until(lambda: database.execute(blocked))
         if how == "cut":
@@ -137,7 +124,7 @@ def test_during(database: Database, state: State, where: str, held: str, waiting
 
 
 def test_no_password_is_on_a_command_line_or_in_the_output(database: Database) -> None:
-    with open_transaction(database, NAMED):
+    with database.holding(NAMED):
         process = database.start("main", "prod")
         pids = [process.pid, *until(lambda: while_dumping(process)).values()]
         lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from django_gmf_router.schemas.cloning.backups import MARK
 from django_gmf_router.schemas.lock import KEY
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.clone.databases import SMALL, Database, create, drop
-from tests.waiting import until
 
 LONG = "x" * 64
 NAMES = [
@@ -163,17 +161,10 @@ def test_a_role_without_the_rights(database: Database, sql: str, message: str) -
 
 
 def test_another_command_that_changes_schemas(shared: Database) -> None:
-    psql = shared.cluster.execute
     before = shared.schemas()
-    holder = threading.Thread(
-        target=lambda: psql("primary", f"SELECT pg_advisory_lock({KEY}), pg_sleep(4)", database=shared.name)
-    )
-    holder.start()
-    locked = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {KEY >> 32}"
-    until(lambda: shared.execute(locked) != [("0",)], what="another holds the lock")
-    assert "Another gmf_migrate or clone_schema works on the database" in shared.refusal("main", "prod")
+    with shared.holding(f"SELECT pg_advisory_xact_lock({KEY})"):
+        assert "Another gmf_migrate or clone_schema works on the database" in shared.refusal("main", "prod")
     assert shared.schemas() == before
-    holder.join()
 
 
 def test_a_stranger_under_the_name_of_the_copy(database: Database) -> None:

@@ -23,11 +23,9 @@ LOGGER = logging.getLogger("django_gmf_router")
 class Store(Protocol):
     """Where the token of a client is kept between its requests; what is read is as the client sent it, to be verified.
 
-    does_io: whether both methods may wait for another server, so that they belong in a thread under asyncio;
     writes_late: whether `write` still reaches the client when the headers are sent, at the end of a streamed body.
     """
 
-    does_io: ClassVar[bool]
     writes_late: ClassVar[bool]
 
     def read(self, request: HttpRequest) -> str | None:
@@ -46,7 +44,6 @@ class CookieStore:
     one, which another answer brought meanwhile.
     """
 
-    does_io: ClassVar[bool] = False
     writes_late: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
@@ -76,7 +73,6 @@ class CookieStore:
 class HeaderStore:
     """A header of the response, which the client sends back as a header of its requests: for APIs and OGC clients."""
 
-    does_io: ClassVar[bool] = False
     writes_late: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
@@ -101,7 +97,6 @@ class CacheStore:
     at the cookie and the header alone. A client that sends neither has no token.
     """
 
-    does_io: ClassVar[bool] = True
     writes_late: ClassVar[bool] = True
 
     def __init__(self) -> None:

@@ -8,8 +8,6 @@ from django_gmf_router.schemas.cloning.plan import Plan
 from django_gmf_router.schemas.cloning.refusals import some
 from django_gmf_router.schemas.cloning.sessions import Session
 
-Facts = dict[str, inventory.Inventory | dict[str, int] | list[str]]
-
 
 def verify(session: Session, plan: Plan, copy: int, snapshot: Session) -> list[str]:
     """Compare the copy with the source as `snapshot` shows it; return warnings, or raise CloneRefused."""

@@ -10,8 +10,6 @@ import pytest
 from django_gmf_router.testing import replication
 from django_gmf_router.testing.errors import LocalClusterError
 
-IN_RECOVERY = "SELECT pg_is_in_recovery()"
-
 
 class Server:
     """A node that runs, and answers what it was given; nothing to anything else."""

@@ -100,8 +100,10 @@ class Run:
         return [answer for answer in self.load.answers if answer.is_failed]
 
     def begun_after(self, seconds: float) -> list[Answer]:
-        """The requests that began so many seconds after the fault or later."""
-        return [answer for answer in self.load.answers if answer.began >= self._struck() + seconds]
+        """The requests that began so many seconds after the fault or later; some did."""
+        found = [answer for answer in self.load.answers if answer.began >= self._struck() + seconds]
+        assert found, f"no request began {seconds:g} s after the fault: {self.line()}"
+        return found
 
     def line(self) -> str:
         answers = self.load.answers

@@ -51,7 +51,7 @@ def test_no_get_fails_when_both_replicas_are_killed_since_the_primary_serves(
     with Run(site, "both replicas killed") as run:
         run.strike(lambda: (cluster.kill("replica_1"), cluster.kill("replica_2")))
         killed_at = time.monotonic()
-        run.go_on()
+        run.go_on(3 * INTERVAL)
     run.check(PRIMARY_SERVES_SECONDS)
     assert served_since(run, killed_at) == {cluster.port("primary")}
     assert {answer.body["reason"] for answer in run.begun_after(2 * INTERVAL)} == {"no_replica"}

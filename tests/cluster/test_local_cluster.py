@@ -19,6 +19,7 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster, LocalClusterError
 from django_gmf_router.testing.binaries import WHEEL, find_bin_dir
+from django_gmf_router.testing.plugin import refuse
 from django_gmf_router.testing.ports import free_ports
 from django_gmf_router.testing.processes import Process
 from django_gmf_router.testing.state import load
@@ -518,8 +519,8 @@ def test_programs_in_a_private_directory_are_usable_by_the_servers_user(tmp_path
     bin_dir = find_bin_dir()
     package = bin_dir.parent.parent
     if package.name != WHEEL:
-        # A system's programs look for their files where they were installed; CI has the wheel's.
-        pytest.skip("the programs are not the wheel's: others may not be moved")
+        # A system's programs look for their files where they were installed.
+        refuse("the programs are not the wheel's: others may not be moved")
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     for source in (bin_dir.parent, package.with_name(f"{WHEEL}.libs")):

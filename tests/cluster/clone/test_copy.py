@@ -9,6 +9,7 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.binaries import find_bin_dir
+from django_gmf_router.testing.plugin import refuse
 from tests.cluster.clone.databases import EVERYTHING, Database, create, drop
 from tests.cluster.sites import DRIVERS
 
@@ -28,8 +29,8 @@ def cluster(request: pytest.FixtureRequest, _gmf_session_cluster: LocalCluster) 
     if request.param == "newest":
         yield _gmf_session_cluster
     elif (older := older_bin_dir()) is None:
-        # The system's programs, named by GMF_PG_BINDIR, come alone; the wheel, which CI uses, brings both.
-        pytest.skip("the servers are of one version")
+        # The system's programs, named by GMF_PG_BINDIR, come alone; the wheel brings both.
+        refuse("the servers are of one version")
     else:
         with LocalCluster(0, bin_dir=older) as running:
             yield running

@@ -80,15 +80,18 @@ def test_one_block_object_may_be_entered_again_and_by_many_threads(open_request:
 
 
 def test_blocks_of_the_tasks_of_a_gather_are_their_own(open_request: OpenUnit) -> None:
-    async def task(block: Any) -> tuple[str, str]:
+    async def task(block: Any, entered: asyncio.Event, others: list[asyncio.Event]) -> tuple[str, str]:
         with block():
-            await asyncio.sleep(0)
+            entered.set()
+            for other in others:
+                await other.wait()
             inside = reason()
-        await asyncio.sleep(0)
         return inside, reason()
 
     async def main() -> list[tuple[str, str]]:
-        return await asyncio.gather(*(task(block) for block in (use_primary, use_replica) * 5))
+        entered = [asyncio.Event() for _ in range(10)]
+        blocks = (use_primary, use_replica) * 5
+        return await asyncio.gather(*(task(block, own, entered) for block, own in zip(blocks, entered, strict=True)))
 
     with open_request():
         assert asyncio.run(main()) == [("use_primary", "read_method"), ("use_replica", "read_method")] * 5

@@ -16,6 +16,7 @@ import pytest
 from django_gmf_router.testing import watchdog
 from django_gmf_router.testing.cleanup import end_cluster
 from django_gmf_router.testing.errors import LocalClusterError
+from django_gmf_router.testing.plugin import refuse
 from django_gmf_router.testing.processes import PROC, Process
 from django_gmf_router.testing.state import FILE, TOKEN_FILE, ClusterState, load
 
@@ -99,9 +100,9 @@ def test_the_watchdog_has_nothing_to_do_after_a_regular_end(tmp_path: Path, monk
     watchdog.main(tmp_path / "gone")
 
 
-# Systems other than Linux; CI is Linux.
-@pytest.mark.skipif(not PROC.exists(), reason="without /proc nobody knows the working directory of a process")
 def test_a_program_that_no_state_names_is_ended_with_the_cluster(state: ClusterState) -> None:
+    if not PROC.exists():
+        refuse("without /proc nobody knows the working directory of a process")
     sleep = shutil.which("sleep")
     assert sleep is not None
     bin_dir = state.directory / "bin"

@@ -30,7 +30,7 @@ class Figure:
 
 
 def figure(row: Row, processes: Sequence[Values]) -> Figure | None:
-    """Answer what `processes` measured for `row`; None where the subject was not measured, as a missing peer.
+    """Return what `processes` measured for `row`; None where the subject was not measured, as a missing peer.
 
     Minima: noise only adds. The median over processes, since memory layout favours one contestant or the other.
     """

@@ -42,10 +42,10 @@ SETTINGS = {
 
 
 def installed() -> list[Peer]:
-    """Answer the peers that can be measured here."""
+    """Return the peers that can be measured here."""
     return [peer for peer in PEERS if peer.is_installed]
 
 
 def missing() -> list[str]:
-    """Answer the names of those that cannot."""
+    """Return the names of those that cannot."""
     return [peer.name for peer in PEERS if not peer.is_installed]

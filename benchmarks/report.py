@@ -42,7 +42,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 
 
 def write(folder: Path, figures: Sequence[Figure], measured: Mapping[str, Sequence[Values]]) -> Path:
-    """Write `benchmark.json`, the figures, and `pyperf.json`, every value; answer the path of the first."""
+    """Write `benchmark.json`, the figures, and `pyperf.json`, every value; return the path of the first."""
     folder.mkdir(exist_ok=True)
     told = {
         "python": platform.python_version(),

@@ -32,12 +32,12 @@ class ConstantRouter:
     """The least a router can do."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str:  # noqa: ARG002
-        """Answer always the same."""
+        """Return always the same."""
         return "replica_1"
 
 
 def routers() -> dict[str, ConnectionRouter]:
-    """Answer Django's router of routers for each contestant's router, by the contestant's name."""
+    """Return Django's router of routers for each contestant's router, by the contestant's name."""
     paths: dict[str, Any] = {"constant": ConstantRouter(), "ours": OUR_ROUTER}
     paths.update({peer.name: peer.router for peer in peers.installed()})
     return {name: ConnectionRouter([path]) for name, path in paths.items()}

@@ -12,7 +12,7 @@ ROUTERS = site.routers()
 
 
 def no_query(_request: HttpRequest, router: str) -> HttpResponse:  # noqa: ARG001
-    """Answer without a query."""
+    """Return without a query."""
     return HttpResponse(b"ok")
 
 
@@ -23,7 +23,7 @@ def one_decision(_request: HttpRequest, router: str) -> HttpResponse:
 
 
 async def no_query_async(_request: HttpRequest, router: str) -> HttpResponse:  # noqa: ARG001
-    """Answer without a query."""
+    """Return without a query."""
     return HttpResponse(b"ok")
 
 

@@ -48,7 +48,7 @@ def _take_turns(contestants: list[Contestant], options: argparse.Namespace) -> d
 
 
 def _calibrate(contestant: Contestant, seconds: float) -> int:
-    """Answer how many loops take at least `seconds`, in a quiet moment; one where that is 0, without trying."""
+    """Return how many loops take at least `seconds`, in a quiet moment; one where that is 0, without trying."""
     loops = 1
     while seconds and min(contestant.run(loops) for _ in range(CALIBRATIONS)) < seconds:
         loops *= 2

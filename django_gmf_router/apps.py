@@ -38,13 +38,13 @@ class GmfRouterConfig(AppConfig):
 
 def _on_connection(*, connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
     from django_gmf_router import clusters  # noqa: PLC0415
-    from django_gmf_router.replicas import sessions  # noqa: PLC0415
+    from django_gmf_router.postgres import session_options  # noqa: PLC0415
 
     cluster = clusters.of_alias(connection.alias)
     if cluster is None:
         return
     if connection.alias != cluster.config.primary:
-        sessions.ensure_read_only(connection)
+        session_options.ensure_read_only(connection)
     clusters.guard_connection(connection)
 
 

@@ -17,7 +17,7 @@ from django_gmf_router.routing.unit_of_work import UnitOfWork
 
 
 def client_of(config: ClusterConfig, keeper: Keeper, unit: UnitOfWork, blocks: Blocks) -> Client:
-    """Answer for whom a replica is picked: what this client must be able to read, and who it is."""
+    """Return for whom a replica is picked: what this client must be able to read, and who it is."""
     tokens = [block.token for block in blocks if block.token is not None]
     if config.consistency.level == "session" and not is_eventual(blocks):
         tokens.append(token_of(unit, keeper))
@@ -35,14 +35,14 @@ def _wanted(primary: str, tokens: Iterable[Token | None]) -> Wanted | None:
 
 
 def _key(config: ClusterConfig, keeper: Keeper, unit: UnitOfWork) -> str | None:
-    """Answer what names the client for a stable balancer: its session or what it sends as its token."""
+    """Return what names the client for a stable balancer: its session or what it sends as its token."""
     if config.balancer != "stable" or unit.request is None:
         return None
     return unit.request.COOKIES.get(settings.SESSION_COOKIE_NAME) or keeper.store.read(unit.request)
 
 
 def token_of(unit: UnitOfWork, keeper: Keeper) -> Token | None:
-    """Answer the token that the client of `unit` brought; verified once."""
+    """Return the token that the client of `unit` brought; verified once."""
     if unit.request is None:
         return None
     if unit.tokens is None:

@@ -22,12 +22,12 @@ from django_gmf_router.conf import ClusterConfig, ConsistencyConfig
 from django_gmf_router.consistency.keeper import Keeper
 from django_gmf_router.decision import REPLICA
 from django_gmf_router.exceptions import ReplicaMigrationRefused
+from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.balancers import Stable, WeightedRandom
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.pool import ReplicaPool
-from django_gmf_router.replicas.sockets import NodeSockets
 from django_gmf_router.replicas.status import NodeStatus, statuses
 from django_gmf_router.replicas.watching import address_book, monitor_of
 from django_gmf_router.routing import guard, moves, outside
@@ -76,7 +76,7 @@ class Registry:
 
 @lru_cache(maxsize=1)
 def registry() -> Registry:
-    """Answer the clusters, built once from the settings; raises ImproperlyConfigured where these are wrong."""
+    """Return the clusters, built once from the settings; raises ImproperlyConfigured where these are wrong."""
     built = tuple(_build(config) for config in conf.clusters())
     return Registry(
         clusters=built,
@@ -88,7 +88,7 @@ def registry() -> Registry:
 
 @lru_cache(maxsize=8)
 def _keeper(config: ConsistencyConfig) -> Keeper:
-    """Answer what keeps tokens, one for all clusters that keep them alike: their marks share a token."""
+    """Return what keeps tokens, one for all clusters that keep them alike: their marks share a token."""
     return Keeper(config)
 
 
@@ -136,7 +136,7 @@ def _build(config: ClusterConfig) -> Cluster:
 
 
 def _window_seconds(config: ClusterConfig) -> float:
-    """Answer how long a write whose position is not known keeps its client on the primary.
+    """Return how long a write whose position is not known keeps its client on the primary.
 
     Where replicas are known to lag by so much at most, no shorter than that.
     """
@@ -151,18 +151,18 @@ def _apps(cluster: Cluster) -> Iterable[str | None]:
 
 
 def of_alias(alias: str | None) -> Cluster | None:
-    """Answer the cluster that `alias` belongs to."""
+    """Return the cluster that `alias` belongs to."""
     return registry().by_alias.get(alias) if alias is not None else None
 
 
 def of_app(app_label: str) -> Cluster | None:
-    """Answer the cluster that holds the models of an app."""
+    """Return the cluster that holds the models of an app."""
     by_app = registry().by_app
     return by_app.get(app_label) or by_app.get(None)
 
 
 def is_replica(alias: str) -> bool:
-    """Answer whether `alias` is a replica of a cluster."""
+    """Return whether `alias` is a replica of a cluster."""
     cluster = of_alias(alias)
     return cluster is not None and alias != cluster.config.primary
 
@@ -194,7 +194,7 @@ def _unrouted(_model: Any, _instance: Any) -> None:
 
 
 def may_migrate(alias: str, app_label: str) -> bool | None:
-    """Answer False for a replica and for a cluster's primary that does not hold the app; None leaves it to others."""
+    """Return False for a replica and for a cluster's primary that does not hold the app; None leaves it to others."""
     try:
         cluster = of_alias(alias)
     except ImproperlyConfigured:
@@ -220,19 +220,19 @@ def begin_migrate(alias: str) -> None:
 
 
 def may_move(wrapper: Any, sql: Any) -> bool:
-    """Answer whether a statement of a connection wrapper that failed with its node may be repeated on another one."""
+    """Return whether a statement of a connection wrapper that failed with its node may be repeated on another one."""
     cluster = of_alias(wrapper.alias)
     return cluster is not None and moves.may_move(cluster.policy, wrapper, sql)
 
 
 def may_repeat(wrapper: Any, sql: Any) -> bool:
-    """Answer whether a statement that was not even begun may be executed on a new connection to the same node."""
+    """Return whether a statement that was not even begun may be executed on a new connection to the same node."""
     cluster = of_alias(wrapper.alias)
     return cluster is not None and moves.may_repeat(cluster.policy, wrapper, sql)
 
 
 def sessions_in_database() -> bool:
-    """Answer whether sessions are kept in a database that has replicas."""
+    """Return whether sessions are kept in a database that has replicas."""
     return bool(registry().clusters) and settings.SESSION_ENGINE.endswith((".db", ".cached_db"))
 
 
@@ -247,12 +247,12 @@ def tolerate_unsaved_session(request: HttpRequest) -> None:
 
 
 def retry_after_seconds() -> float:
-    """Answer when a client may try again: the monitors will have seen a primary that is back by then."""
+    """Return when a client may try again: the monitors will have seen a primary that is back by then."""
     return max(2 * cluster.config.health.interval for cluster in registry().clusters)
 
 
 def watch(alias: str) -> WriteWatch | None:
-    """Answer who watches the writes of `alias`."""
+    """Return who watches the writes of `alias`."""
     cluster = of_alias(alias)
     return None if cluster is None else cluster.writes
 
@@ -271,7 +271,7 @@ def describe(unit: UnitOfWork, response: HttpResponseBase) -> None:
 
 
 def explain(method: str, path: str, model: Any = None) -> Explanation:
-    """Answer why the first read of a request goes where it goes; without `model` one that is no primary model."""
+    """Return why the first read of a request goes where it goes; without `model` one that is no primary model."""
     label = model._meta.label if model is not None else None
     cluster = of_app(model._meta.app_label) if model is not None else next(iter(registry().clusters), None)
     if cluster is None:

@@ -66,11 +66,11 @@ class SchemasConfig:
         return (self.main, self.static, self.extensions)
 
     def schema_of(self, app_label: str) -> str:
-        """Answer the schema that holds the tables of an app, and the history of its migrations."""
+        """Return the schema that holds the tables of an app, and the history of its migrations."""
         return self.static if app_label in self.static_apps else self.main
 
     def path_of(self, app_label: str) -> tuple[str, ...]:
-        """Answer where the migrations of an app look for a name: its own schema first; from static never in main."""
+        """Return where the migrations of an app look for a name: its own schema first; from static never in main."""
         return self.path[1:] if app_label in self.static_apps else self.path
 
 
@@ -111,13 +111,13 @@ class ClusterConfig:
 
 
 def raw() -> Any:
-    """Answer GMF_ROUTER as the site wrote it; `{}` where it is absent."""
+    """Return GMF_ROUTER as the site wrote it; `{}` where it is absent."""
     return getattr(settings, SETTING, {})
 
 
 @lru_cache(maxsize=1)
 def entries() -> tuple[ClusterConfig, ...]:
-    """Answer every entry of GMF_ROUTER, those without replicas too.
+    """Return every entry of GMF_ROUTER, those without replicas too.
 
     Raises ImproperlyConfigured with the first problem that `manage.py check` would report.
     """
@@ -129,12 +129,12 @@ def entries() -> tuple[ClusterConfig, ...]:
 
 @lru_cache(maxsize=1)
 def clusters() -> tuple[ClusterConfig, ...]:
-    """Answer the clusters that have replicas; none where nothing is configured. Raises what `entries` does."""
+    """Return the clusters that have replicas; none where nothing is configured. Raises what `entries` does."""
     return tuple(cluster for cluster in entries() if cluster.replicas)
 
 
 def names_schemas() -> bool:
-    """Answer whether an entry of GMF_ROUTER has SCHEMAS, right or wrong."""
+    """Return whether an entry of GMF_ROUTER has SCHEMAS, right or wrong."""
     found = raw()
     return isinstance(found, Mapping) and any(
         isinstance(entry, Mapping) and entry.get("SCHEMAS") for entry in found.values()
@@ -143,7 +143,7 @@ def names_schemas() -> bool:
 
 @lru_cache(maxsize=32)
 def schemas_of(alias: str) -> SchemasConfig | None:
-    """Answer the schemas of the cluster that `alias` belongs to, None where it has none. Raises what `entries` does."""
+    """Return the schemas of the cluster that `alias` belongs to, None where it has none. Raises what `entries` does."""
     return next((entry.schemas for entry in entries() if alias in entry.aliases), None)
 
 

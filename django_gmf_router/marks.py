@@ -20,7 +20,7 @@ class Mark:
     position: int | None
 
     def followed_by(self, other: Mark, *, order_is_certain: bool = True) -> Mark:
-        """Answer the mark of a client that has this and a later one of the same cluster.
+        """Return the mark of a client that has this and a later one of the same cluster.
 
         `order_is_certain`: whether `other` is the later one by more than the clocks of two servers may differ.
         """

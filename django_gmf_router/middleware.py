@@ -66,7 +66,7 @@ class RoutingMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
-        """Answer 503 for a view that needed the primary while none answers."""
+        """Return 503 for a view that needed the primary while none answers."""
         if isinstance(exception, PrimaryUnavailable):
             return unavailable.respond(request, clusters.retry_after_seconds())
         return None
@@ -84,7 +84,7 @@ def _begin(request: HttpRequest) -> tuple[UnitOfWork, Token[Place]]:
 
 
 def _respond(unit: UnitOfWork, response: Any) -> Any:
-    """Answer `response`, or 503 where it became an error in a middleware since no primary answered."""
+    """Return `response`, or 503 where it became an error in a middleware since no primary answered."""
     if unit.failure is None or unit.request is None or response.status_code < SERVER_ERROR:
         return response
     return unavailable.respond(unit.request, clusters.retry_after_seconds())

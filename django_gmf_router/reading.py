@@ -8,7 +8,7 @@ from django_gmf_router.routing.unit_of_work import open_unit
 
 
 def consistency_token() -> str | None:
-    """Answer a token of what this unit of work has committed and its client brought; None if that is nothing.
+    """Return a token of what this unit of work has committed and its client brought; None if that is nothing.
 
     Outside requests: of all that the primary has committed by now. Ask after the commit, in `on_commit`: inside a
     transaction only the time can be told. It counts for `MAX_AGE` seconds.

@@ -23,12 +23,12 @@ def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase)
 
 
 def remembers_late() -> bool:
-    """Answer whether what is written while a body streams can still be remembered."""
+    """Return whether what is written while a body streams can still be remembered."""
     return any(cluster.keeper.store.writes_late for cluster in clusters.registry().clusters)
 
 
 def token_text(unit: UnitOfWork | None) -> str | None:
-    """Answer a token of what `unit` wrote and its client brought; outside requests of all that is committed."""
+    """Return a token of what `unit` wrote and its client brought; outside requests of all that is committed."""
     found = _marks(unit)
     for cluster in clusters.registry().clusters:
         brought = None if unit is None else token_of(unit, cluster.keeper)
@@ -39,7 +39,7 @@ def token_text(unit: UnitOfWork | None) -> str | None:
 
 
 def parse_token(text: str) -> Token | None:
-    """Answer the token of a text; None if it is not ours or has expired."""
+    """Return the token of a text; None if it is not ours or has expired."""
     return next(filter(None, (cluster.keeper.parse(text) for cluster in clusters.registry().clusters)), None)
 
 

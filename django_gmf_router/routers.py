@@ -17,7 +17,7 @@ class PrimaryReplicaRouter:
     """
 
     def db_for_read(self, model: Any, instance: Any = None, **hints: Any) -> str | None:  # noqa: ARG002
-        """Answer the alias for a read: the primary's or that of the replica this unit of work has."""
+        """Return the alias for a read: the primary's or that of the replica this unit of work has."""
         try:
             read = _READS[model]
         except KeyError:
@@ -25,7 +25,7 @@ class PrimaryReplicaRouter:
         return read(model, instance)
 
     def db_for_write(self, model: Any, instance: Any = None, **hints: Any) -> str | None:  # noqa: ARG002
-        """Answer the primary's alias; asking is no write, since Django asks where nothing is written."""
+        """Return the primary's alias; asking is no write, since Django asks where nothing is written."""
         try:
             write = _WRITES[model]
         except KeyError:
@@ -33,10 +33,10 @@ class PrimaryReplicaRouter:
         return write(model, instance)
 
     def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool | None:  # noqa: ARG002
-        """Answer True within one cluster: its aliases are one database."""
+        """Return True within one cluster: its aliases are one database."""
         cluster = clusters.of_alias(first._state.db)
         return True if cluster is not None and second._state.db in cluster.policy.aliases else None
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:  # noqa: ARG002
-        """Answer False for replicas, which receive migrations from their primary, and for another cluster's apps."""
+        """Return False for replicas, which receive migrations from their primary, and for another cluster's apps."""
         return clusters.may_migrate(db, app_label)

@@ -22,7 +22,7 @@ TEMPLATE = "gmf_router/503.html"
 
 
 def respond(request: HttpRequest, retry_after_seconds: float) -> HttpResponse:
-    """Answer 503 with Retry-After, by the `handler503` of the root URLconf or as HTML or JSON, as the client prefers.
+    """Return 503 with Retry-After, by the `handler503` of the root URLconf or as HTML or JSON, as the client prefers.
 
     RFC 9110, section 15.6.4. The template `gmf_router/503.html` can be overridden; it is rendered without the request,
     since context processors may read the database.

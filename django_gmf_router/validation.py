@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from django_gmf_router.schemas import names
+from django_gmf_router.postgres import names
 
 CLUSTER_KEYS: dict[str, tuple[Any, ...]] = {
     "REPLICAS": (list, tuple, dict, None),

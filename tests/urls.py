@@ -16,7 +16,7 @@ from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from django_gmf_router import current_decision, read_after, use_primary, use_replica
-from django_gmf_router.routing.guard import sqlstate
+from django_gmf_router.postgres.sqlstates import sqlstate
 from tests.books.models import Author, Book
 
 
@@ -160,7 +160,7 @@ def lazy(request: HttpRequest) -> TemplateResponse:
 
 
 def explained(write: Callable[[], Any]) -> JsonResponse:
-    """Answer how a write was refused."""
+    """Return how a write was refused."""
     try:
         write()
     except Error as error:
@@ -199,7 +199,7 @@ def books(request: HttpRequest) -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """Answer what went wrong, so that a failing test shows it."""
+    """Return what went wrong, so that a failing test shows it."""
     return HttpResponse(traceback.format_exc(), status=500, content_type="text/plain")
 
 

@@ -27,6 +27,6 @@ def until(
 
 
 def listens(port: int) -> bool:
-    """Answer whether something on this machine takes connections on this port."""
+    """Return whether something on this machine takes connections on this port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

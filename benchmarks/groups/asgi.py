@@ -78,7 +78,7 @@ def _scope(path: str) -> dict[str, Any]:
 
 
 def _receive() -> Callable[[], Awaitable[dict[str, Any]]]:
-    """Answer what a client sends: an empty body, and then nothing more."""
+    """Return what a client sends: an empty body, and then nothing more."""
     messages = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> dict[str, Any]:

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django_gmf_router.backends.failures import is_of_pool, is_standby, server_answered, words_of_the_server
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
-from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
-from django_gmf_router.replicas.sockets import is_gone
+from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
+from django_gmf_router.postgres.sockets import is_gone
+from django_gmf_router.postgres.sqlstates import is_of_pool, is_standby, server_answered, words_of_the_server
 
 RETRY_SECONDS = 0.1
 POOL_SECONDS = 0.2
@@ -20,7 +20,7 @@ Connect = Callable[[dict[str, Any]], Any]
 
 
 def connect(wrapper: Any, cluster: Cluster, params: dict[str, Any], own: Connect) -> tuple[str, Any]:
-    """Answer the node that `wrapper`, a Django connection wrapper, is connected to now, and the driver's connection.
+    """Return the node that `wrapper`, a Django connection wrapper, is connected to now, and the driver's connection.
 
     `own` connects to the alias' own node. Nothing was sent yet: to try the next node is always safe. Raises
     PrimaryUnavailable where a primary is needed and none answers within PRIMARY_WAIT, or no node at all answers a read;
@@ -70,7 +70,7 @@ class Attempt:
         raise PrimaryUnavailable(primary) from failure
 
     def _sees_what_is_wanted(self, node: str, connection: Any) -> bool:
-        """Answer whether the client may read on `node`: its own was chosen with care, any other has to be asked."""
+        """Return whether the client may read on `node`: its own was chosen with care, any other has to be asked."""
         primary = self._cluster.config.primary
         if node == self._alias != primary:
             return True

@@ -44,7 +44,7 @@ class MovingCursorMixin:
 
 @lru_cache(maxsize=8)
 def moving(wrapper: type[Any]) -> Any:
-    """Answer the subclass of a cursor wrapper whose reads move."""
+    """Return the subclass of a cursor wrapper whose reads move."""
     return type(f"Moving{wrapper.__name__}", (MovingCursorMixin, wrapper), {})
 
 

@@ -16,7 +16,10 @@ from django.db import Error
 from django_gmf_router import clusters, conf
 from django_gmf_router.backends.connecting import connect
 from django_gmf_router.backends.cursors import MovingCursor, moving
-from django_gmf_router.backends.failures import (
+from django_gmf_router.exceptions import PrimaryUnavailable
+from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS, read_only_options, with_search_path
+from django_gmf_router.postgres.sockets import is_gone
+from django_gmf_router.postgres.sqlstates import (
     is_changed_plan,
     is_idle,
     is_lost,
@@ -24,11 +27,7 @@ from django_gmf_router.backends.failures import (
     is_refused_write,
     is_standby,
 )
-from django_gmf_router.exceptions import PrimaryUnavailable
-from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS, read_only_options
-from django_gmf_router.replicas.sockets import is_gone
 from django_gmf_router.routing.moves import MOVES
-from django_gmf_router.schemas.options import with_search_path
 
 
 class ReplicaConnectionMixin:
@@ -51,7 +50,7 @@ class ReplicaConnectionMixin:
     """Whether it connects without the pool of its alias."""
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Answer the driver's parameters as Django builds them, with a time-out and the cluster's search_path.
+        """Return the driver's parameters as Django builds them, with a time-out and the cluster's search_path.
 
         A replica's session is read-only.
         """
@@ -84,7 +83,7 @@ class ReplicaConnectionMixin:
 
     @property
     def pool(self) -> Any:
-        """Answer Django's pool of psycopg, None where there is none, or where it must not be used now."""
+        """Return Django's pool of psycopg, None where there is none, or where it must not be used now."""
         return None if self.past_pool else super().pool  # type: ignore[misc]
 
     def connect_past_pool(self, conn_params: dict[str, Any]) -> Any:
@@ -128,11 +127,11 @@ class ReplicaConnectionMixin:
         return (is_away and may_return) or is_gone(self.connection)
 
     def make_cursor(self, cursor: Any) -> Any:
-        """Answer Django's cursor wrapper, whose reads move."""
+        """Return Django's cursor wrapper, whose reads move."""
         return MovingCursor(cursor, self)
 
     def make_debug_cursor(self, cursor: Any) -> Any:
-        """Answer Django's cursor wrapper that logs queries, whose reads move."""
+        """Return Django's cursor wrapper that logs queries, whose reads move."""
         wrapped: Any = super().make_debug_cursor(cursor)  # type: ignore[misc]
         kind: Any = type(wrapped)
         return moving(kind)(cursor, self)
@@ -160,7 +159,7 @@ class ReplicaConnectionMixin:
             raise
 
     def move_after(self, error: Error, sql: Any) -> bool:
-        """Answer whether the statement that failed with `error` may be repeated, on another node that this connects to.
+        """Return whether the statement that failed with `error` may be repeated, on another node that this connects to.
 
         `sql` is None where only a cursor was wanted. Raises PrimaryUnavailable where a primary was needed.
         """
@@ -202,5 +201,5 @@ class ReplicaConnectionMixin:
 
 
 def _is_pooled(connection: Any) -> bool:
-    """Answer whether a driver's connection belongs to a pool: psycopg's pools say so as Django's `_close()` asks it."""
+    """Return whether a driver's connection belongs to a pool: psycopg's pools say so as Django's `_close()` asks it."""
     return getattr(connection, "_pool", None) is not None

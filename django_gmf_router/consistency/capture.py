@@ -7,8 +7,8 @@ from typing import Any
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error
 
-from django_gmf_router import positions
 from django_gmf_router.marks import Mark
+from django_gmf_router.postgres import positions
 
 # The insert position, not the flush position, which lies behind with synchronous_commit=off. A segment's file name
 # begins with the timeline.
@@ -16,12 +16,12 @@ WRITTEN = "SELECT lsn::text, substr(pg_walfile_name(lsn), 1, 8) FROM (SELECT pg_
 
 
 def time_mark(cluster: str) -> Mark:
-    """Answer a mark of the time alone."""
+    """Return a mark of the time alone."""
     return Mark(cluster=cluster, system_identifier=None, timeline=None, position=None)
 
 
 def capture(wrapper: Any, *, cluster: str, system_identifier: str | None) -> Mark:
-    """Answer the mark of what was committed until now: one query on the primary's open connection `wrapper`.
+    """Return the mark of what was committed until now: one query on the primary's open connection `wrapper`.
 
     A mark of the time alone where there is no position to be had: another vendor, a connection that is closed or inside
     a transaction, a server that fails.

@@ -25,20 +25,20 @@ class Keeper:
         self._clock = clock
 
     def token_of(self, request: HttpRequest) -> Token | None:
-        """Answer what the client of `request` brings, if it is ours and still counts."""
+        """Return what the client of `request` brings, if it is ours and still counts."""
         return self.parse(self.store.read(request))
 
     def parse(self, text: object) -> Token | None:
-        """Answer the token of a text, if it is ours and still counts."""
+        """Return the token of a text, if it is ours and still counts."""
         return None if text is None else tokens.loads(text, max_age_seconds=self._max_age, now=self._clock())
 
     def token(self, marks: tuple[Mark, ...], brought: Token | None) -> Token:
-        """Answer the token of a client that brought one and has now written what `marks` say."""
+        """Return the token of a client that brought one and has now written what `marks` say."""
         written = Token(time=self._clock(), marks=marks)
         return written if brought is None else brought.merged(written)
 
     def text(self, token: Token | None) -> str | None:
-        """Answer the text of a token."""
+        """Return the text of a token."""
         return None if token is None else tokens.dumps(token)
 
     def give(self, request: HttpRequest, response: HttpResponseBase, token: Token) -> None:

@@ -23,7 +23,7 @@ class KeptSigner(Signer):
         self._hashes = {key: salted_hmac(f"{salt}signer", "", key, algorithm=self.algorithm) for key in keys}
 
     def signature(self, value: str | bytes, key: Any = None) -> str:
-        """Answer the signature of `value`."""
+        """Return the signature of `value`."""
         derived = self._hashes[key or self.key].copy()
         derived.update(value.encode() if isinstance(value, str) else value)
         return b64_encode(derived.digest()).decode()
@@ -31,7 +31,7 @@ class KeptSigner(Signer):
 
 @lru_cache(maxsize=1)
 def signer() -> Signer:
-    """Answer the signer of tokens, made once for the keys of the settings."""
+    """Return the signer of tokens, made once for the keys of the settings."""
     return KeptSigner()
 
 

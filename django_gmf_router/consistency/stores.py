@@ -29,7 +29,7 @@ class Store(Protocol):
     writes_late: ClassVar[bool]
 
     def read(self, request: HttpRequest) -> str | None:
-        """Answer the text that this client was given last, or whatever it sends in its place."""
+        """Return the text that this client was given last, or whatever it sends in its place."""
         ...
 
     def write(self, request: HttpRequest, response: HttpResponseBase, text: str, max_age: float) -> None:
@@ -51,7 +51,7 @@ class CookieStore:
         self._name = name
 
     def read(self, request: HttpRequest) -> str | None:
-        """Answer the cookie's value; of two cookies of the name the last."""
+        """Return the cookie's value; of two cookies of the name the last."""
         # Parsing the cookies costs more than all else here, and few requests have this one.
         sent = request.META.get("HTTP_COOKIE")
         return request.COOKIES.get(self._name) if sent is None or self._name in sent else None
@@ -81,7 +81,7 @@ class HeaderStore:
         self._key = f"HTTP_{name.upper().replace('-', '_')}"
 
     def read(self, request: HttpRequest) -> str | None:
-        """Answer the header's value."""
+        """Return the header's value."""
         return request.META.get(self._key)
 
     def write(self, request: HttpRequest, response: HttpResponseBase, text: str, max_age: float) -> None:  # noqa: ARG002
@@ -104,7 +104,7 @@ class CacheStore:
         self._fails = False
 
     def read(self, request: HttpRequest) -> str | None:
-        """Answer what is kept for this client; None while the cache fails."""
+        """Return what is kept for this client; None while the cache fails."""
         keys = _keys(request)
         return self._get(keys) if keys else None
 
@@ -142,7 +142,7 @@ class CacheStore:
 
 
 def store_for(config: ConsistencyConfig) -> Store:
-    """Answer the store that CONSISTENCY["STORE"] names."""
+    """Return the store that CONSISTENCY["STORE"] names."""
     if config.store == "cookie":
         return CookieStore(config.cookie_name)
     return HeaderStore(config.header) if config.store == "header" else CacheStore()
@@ -158,7 +158,7 @@ def _keep_private(response: HttpResponseBase) -> None:
 
 
 def _keys(request: HttpRequest) -> list[str]:
-    """Answer the cache keys of a client; hashes, since what it sends may be long, strange, and a secret."""
+    """Return the cache keys of a client; hashes, since what it sends may be long, strange, and a secret."""
     identities = (_session_key(request), request.META.get("HTTP_AUTHORIZATION"))
     return [
         f"{prefix}:{hashlib.sha256(identity.encode(errors='replace')).hexdigest()}"
@@ -168,7 +168,7 @@ def _keys(request: HttpRequest) -> list[str]:
 
 
 def _session_key(request: HttpRequest) -> str | None:
-    """Answer the key of the session: after the request the one it goes on under, a login gives a new one."""
+    """Return the key of the session: after the request the one it goes on under, a login gives a new one."""
     session = getattr(request, "session", None)
     key: str | None = getattr(session, "session_key", None)
     return key if session is not None else request.COOKIES.get(settings.SESSION_COOKIE_NAME)

@@ -36,13 +36,13 @@ class Token:
     version: int = VERSION
 
     def mark(self, cluster: str) -> Mark | None:
-        """Answer the mark of a cluster, by the alias of its primary; None: the client wrote nothing there."""
+        """Return the mark of a cluster, by the alias of its primary; None: the client wrote nothing there."""
         found = {mark.cluster: mark for mark in self.marks}
         # It is not known to be covered by a position: whichever is later, the cautious one counts.
         return found.get(ANY_CLUSTER) or found.get(cluster)
 
     def merged(self, other: Token) -> Token:
-        """Answer the token of a client that has written what both say, in whichever order.
+        """Return the token of a client that has written what both say, in whichever order.
 
         Its time is the newer one, for all marks.
         """
@@ -57,7 +57,7 @@ class Token:
 
 
 def dumps(token: Token) -> str:
-    """Answer the signed text of a token: about 100 characters for one cluster, 1,024 at most.
+    """Return the signed text of a token: about 100 characters for one cluster, 1,024 at most.
 
     Cookies and headers take all of them as they are. Where the marks of many clusters find no room, the text says of
     every cluster that something was written, and of none where.
@@ -70,7 +70,7 @@ def dumps(token: Token) -> str:
 
 
 def loads(text: object, *, max_age_seconds: float, now: float) -> Token | None:
-    """Answer the token of a text that a client sent; None unless this site signed it and it still counts. Never raises.
+    """Return the token of a text that a client sent; None unless this site signed it and it still counts. Never raises.
 
     `now`: seconds of the wall clock. A token counts for `max_age_seconds` by the clock of the server that signed it,
     but not if its time is more than CLOCK_TOLERANCE_SECONDS ahead of `now` (`max_age_seconds` if that is less).

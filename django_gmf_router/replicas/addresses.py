@@ -20,13 +20,13 @@ Resolve = Callable[[str, str], Iterable[str]]
 
 
 def is_expandable(settings: Mapping[str, Any]) -> bool:
-    """Answer whether the addresses behind an entry of DATABASES can be looked up: it names hosts, no Unix socket."""
+    """Return whether the addresses behind an entry of DATABASES can be looked up: it names hosts, no Unix socket."""
     hosts = str(settings.get("HOST") or "").split(",")
     return all(host and host[0] not in "/@" for host in hosts) and not NOT_ONE_OF_SEVERAL & set(settings["OPTIONS"])
 
 
 def addresses(host: str, port: str) -> Iterable[str]:
-    """Answer the IP addresses of a host; raises OSError."""
+    """Return the IP addresses of a host; raises OSError."""
     found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     return dict.fromkeys(str(address[0]) for *_, address in found)
 
@@ -56,22 +56,22 @@ class AddressBook:
         return alias in self._settings
 
     def alias_of(self, node: str) -> str:
-        """Answer the alias that `node` is a server of; itself where an alias is one server."""
+        """Return the alias that `node` is a server of; itself where an alias is one server."""
         alias = node.rpartition("@")[0]
         return alias if alias in self._settings else node
 
     def nodes(self, alias: str) -> tuple[str, ...]:
-        """Answer the nodes of `alias`; looks its name up if that was never done, which may block."""
+        """Return the nodes of `alias`; looks its name up if that was never done, which may block."""
         if alias not in self._settings:
             return (alias,)
         return self._nodes.get(alias) or self.look_up(alias) or (alias,)
 
     def params(self, node: str) -> dict[str, str]:
-        """Answer what libpq needs to connect to this node and no other of its alias."""
+        """Return what libpq needs to connect to this node and no other of its alias."""
         return self._params.get(node, {})
 
     def look_up(self, alias: str) -> tuple[str, ...]:
-        """Answer the nodes of `alias` by its name now, those of last time while it does not resolve; may block."""
+        """Return the nodes of `alias` by its name now, those of last time while it does not resolve; may block."""
         known, now = self._nodes.get(alias, ()), self._clock()
         if known and now - self._asked_at[alias] < RESOLVE_SECONDS:
             return known
@@ -126,14 +126,14 @@ class Lookup:
         self._look_up = look_up
 
     def read(self) -> Reading:
-        """Answer the nodes; may block."""
+        """Return the nodes; may block."""
         return Reading(up=True, members=self._look_up())
 
     def abort(self) -> None:
         """Wait for the resolver's own time-out: it cannot be interrupted."""
 
     def is_connected(self) -> bool:
-        """Answer False: a name holds no connection."""
+        """Return False: a name holds no connection."""
         return False
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ class WeightedRandom:
         self._random = random_fraction
 
     def pick(self, candidates: Sequence[tuple[str, float]], key: str | None = None) -> str:  # noqa: ARG002
-        """Answer one alias of `candidates`, pairs of alias and weight; there must be one."""
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
         point = self._random() * sum(weight for _, weight in candidates)
         for alias, weight in candidates:
             point -= weight
@@ -37,7 +37,7 @@ class Stable:
         self._otherwise = otherwise
 
     def pick(self, candidates: Sequence[tuple[str, float]], key: str | None = None) -> str:
-        """Answer one alias of `candidates`, pairs of alias and weight; there must be one."""
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
         if key is None:
             return self._otherwise.pick(candidates)
         return max(candidates, key=lambda pair: _score(key, *pair))[0]

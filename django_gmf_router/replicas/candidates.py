@@ -37,5 +37,5 @@ def nodes_for_reads_of_the_primary(
 
 
 def shuffled(nodes: Sequence[str]) -> list[str]:
-    """Answer the nodes in random order."""
+    """Return the nodes in random order."""
     return random.sample(nodes, len(nodes))

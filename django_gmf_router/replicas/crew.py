@@ -27,7 +27,7 @@ class AnyProbe(Protocol):
         """Let a read that is blocked in another thread fail at once."""
 
     def is_connected(self) -> bool:
-        """Answer, in any thread, whether the server has not closed its connection."""
+        """Return, in any thread, whether the server has not closed its connection."""
 
     def close(self) -> None:
         """Close what is open."""
@@ -117,7 +117,7 @@ class Crew:
         self._outbox.put(None)
 
     def is_connected(self, alias: str) -> bool:
-        """Answer whether the connection of a node's probe is open."""
+        """Return whether the connection of a node's probe is open."""
         worker = self._workers.get(alias)
         return worker is not None and worker.probe.is_connected()
 

@@ -39,7 +39,7 @@ class Following:
         self._primary = reading
 
     def replica(self, health: NodeHealth) -> int | None:
-        """Take what is known of a replica now; answer the timeline that it is known to follow."""
+        """Take what is known of a replica now; return the timeline that it is known to follow."""
         goal = None if self._primary is None else reachable(self._primary)
         if health.position is None or goal is None or self._primary is None:
             return None

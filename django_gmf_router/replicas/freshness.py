@@ -8,8 +8,8 @@ from typing import Any
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error
 
-from django_gmf_router import positions
 from django_gmf_router.marks import Mark
+from django_gmf_router.postgres import positions
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
 
@@ -29,7 +29,7 @@ class Freshness:
         self._replayed: dict[str, tuple[int, int]] = {}
 
     def is_of_this_history(self, mark: Mark) -> bool:
-        """Answer whether the primary of now goes on where the one that `mark` names stood.
+        """Return whether the primary of now goes on where the one that `mark` names stood.
 
         After a promotion the same position may hold other data: then, and while no primary is known, nobody can tell.
         """
@@ -41,7 +41,7 @@ class Freshness:
         )
 
     def follows(self, node: str, mark: Mark) -> bool:
-        """Answer whether `node` is known to replay what the primary that `mark` names writes.
+        """Return whether `node` is known to replay what the primary that `mark` names writes.
 
         By position alone a replica that a promotion left behind has what the new primary wrote up to there. Of an alias
         that is several servers nobody can tell.
@@ -49,7 +49,7 @@ class Freshness:
         return node in self._balanced or self._monitor.health(node).follows == mark.timeline
 
     def is_known_to_have(self, alias: str, position: int) -> bool:
-        """Answer whether the connection of `alias` is known to see `position`, at no cost: positions only grow.
+        """Return whether the connection of `alias` is known to see `position`, at no cost: positions only grow.
 
         Not where an alias is several servers, nor where this thread's connection has moved, nor where the server was
         started anew since it was asked: after a crash it may replay what it had replayed before once more.

@@ -71,7 +71,7 @@ class NodeHealth:
 
 
 def summary(before: NodeHealth, members: Sequence[NodeHealth], *, generation: int) -> NodeHealth:
-    """Answer what is known of an alias that is several servers: it is as good as the best of them."""
+    """Return what is known of an alias that is several servers: it is as good as the best of them."""
     best = min(members, key=lambda health: ORDER.index(health.state), default=before)
     return replace(
         before,
@@ -139,7 +139,7 @@ class Tracker:
         return self.health
 
     def _restarted(self, reading: Reading) -> bool:
-        """Answer whether what was connected before is stale: another server, or one in another role."""
+        """Return whether what was connected before is stale: another server, or one in another role."""
         seen = self._seen
         if seen is None or not reading.up:
             return False
@@ -151,7 +151,7 @@ class Tracker:
         return reading.position < self._seen.position
 
     def _fault(self, reading: Reading) -> tuple[str | None, bool]:
-        """Answer what is wrong, and whether once is enough."""
+        """Return what is wrong, and whether once is enough."""
         if not reading.up:
             refused = reading.refused and not self.health.balanced
             return reading.error or "It did not answer.", reading.timed_out or refused

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
-from django_gmf_router.positions import BLOCK_BYTES
+from django_gmf_router.postgres.positions import BLOCK_BYTES
 from django_gmf_router.replicas.probes import Reading
 
 MOST_SAMPLES = 512
@@ -53,7 +53,7 @@ class PrimaryTrail:
         self._known = False
 
     def lag(self, replica: Reading, at: float) -> float | None:
-        """Answer the lag in seconds of a reading that was begun at `at`; None where nobody knows."""
+        """Return the lag in seconds of a reading that was begun at `at`; None where nobody knows."""
         if not self._known or replica.position is None:
             return None
         index = bisect_right(self._samples, replica.position, key=_position)
@@ -77,7 +77,7 @@ class PrimaryTrail:
 
 
 def reachable(primary: Reading) -> int | None:
-    """Answer the position that replicas can come to: what is flushed, since nothing else is sent.
+    """Return the position that replicas can come to: what is flushed, since nothing else is sent.
 
     Where a transaction waits, a flush that ends with a block may end within a record, which cannot be replayed.
     """
@@ -89,13 +89,13 @@ def reachable(primary: Reading) -> int | None:
 
 
 def is_another(before: Reading, after: Reading) -> bool:
-    """Answer whether a primary's readings are not of one history: it went back, or another server took its place."""
+    """Return whether a primary's readings are not of one history: it went back, or another server took its place."""
     went_back = before.position is not None and after.position is not None and after.position < before.position
     return went_back or (before.timeline, before.system_identifier) != (after.timeline, after.system_identifier)
 
 
 def has_diverged(replica: Reading | None, primary: Reading) -> bool:
-    """Answer whether a replica was beyond where the primary is later; both must have answered in their roles."""
+    """Return whether a replica was beyond where the primary is later; both must have answered in their roles."""
     if replica is None or replica.position is None or primary.position is None:
         return False
     return replica.position > primary.position

@@ -23,22 +23,22 @@ class Membership:
         return alias in self.look_up
 
     def nodes(self, alias: str) -> tuple[str, ...]:
-        """Answer the nodes of an alias as they were looked up last; itself where it is one server."""
+        """Return the nodes of an alias as they were looked up last; itself where it is one server."""
         return self._nodes.get(alias, (alias,))
 
     def placed(self, health: NodeHealth) -> NodeHealth:
-        """Answer the health of a node, balanced where it is the only address of its alias: a balancer stands there."""
+        """Return the health of a node, balanced where it is the only address of its alias: a balancer stands there."""
         for nodes in self._nodes.values():
             if health.alias in nodes:
                 return replace(health, balanced=len(nodes) == 1)
         return health
 
     def changes(self, alias: str) -> int:
-        """Answer a number that is raised when the nodes of `alias` change or one of them is back."""
+        """Return a number that is raised when the nodes of `alias` change or one of them is back."""
         return self._changes[alias]
 
     def replace(self, alias: str, nodes: tuple[str, ...]) -> bool:
-        """Take what was looked up; answer whether it is something else. Nothing found is no answer."""
+        """Take what was looked up; return whether it is something else. Nothing found is no answer."""
         if not nodes or nodes == self._nodes[alias]:
             return False
         self._nodes[alias] = nodes

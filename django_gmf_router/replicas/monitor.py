@@ -92,7 +92,7 @@ class Monitor:
     # Read
 
     def health(self, alias: str) -> NodeHealth:
-        """Answer what is known of a node.
+        """Return what is known of a node.
 
         Of an alias that is several servers: whether one is up. Of an address that is not watched, not yet or no more:
         nothing, and what is connected to it is stale.
@@ -100,15 +100,15 @@ class Monitor:
         return self.snapshot.get(alias) or self._new(alias, generation=-1)
 
     def is_down(self, alias: str) -> bool:
-        """Answer whether a node is known to be down."""
+        """Return whether a node is known to be down."""
         return self.health(alias).state == State.DOWN
 
     def members(self, alias: str) -> tuple[str, ...]:
-        """Answer the nodes of an alias, as far as they are watched; itself where it is one server."""
+        """Return the nodes of an alias, as far as they are watched; itself where it is one server."""
         return self._membership.nodes(alias)
 
     def is_connected(self, alias: str) -> bool:
-        """Answer whether the server that was asked last still runs: its connection is open, by one system call."""
+        """Return whether the server that was asked last still runs: its connection is open, by one system call."""
         crew = self._crew
         return crew is not None and crew.is_connected(alias)
 
@@ -117,7 +117,7 @@ class Monitor:
         self._callbacks = (*self._callbacks, callback)
 
     def wait(self, rounds: int, timeout_seconds: float) -> bool:
-        """Wait until each node was seen to be down, or was probed so often; answer whether it came to that."""
+        """Wait until each node was seen to be down, or was probed so often; return whether it came to that."""
         with self._judged:
             return self._judged.wait_for(lambda: self._is_settled(rounds), timeout_seconds)
 

@@ -10,12 +10,12 @@ from typing import Any
 from django.db import connections
 
 from django_gmf_router.conf import ClusterConfig
+from django_gmf_router.postgres.session_options import read_only_options
+from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.candidates import nodes_for_reads_of_the_primary, nodes_to_try, shuffled
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.replicas.sessions import read_only_options
-from django_gmf_router.replicas.sockets import NodeSockets
 
 logger = logging.getLogger("django_gmf_router")
 
@@ -36,11 +36,11 @@ class Nodes:
         self._addresses = addresses
 
     def is_down(self, node: str) -> bool:
-        """Answer whether `node` is known to be down."""
+        """Return whether `node` is known to be down."""
         return self._monitor.is_down(node)
 
     def serves(self, node: str) -> bool:
-        """Answer whether `node` may take a read that failed elsewhere: up, within the lag limit, and heard of lately.
+        """Return whether `node` may take a read that failed elsewhere: up, within the lag limit, and heard of lately.
 
         What froze one node may have frozen the next, and its probe be about to time out too.
         """
@@ -50,16 +50,16 @@ class Nodes:
         return health.sampled_at is None or time.monotonic() - health.sampled_at < self._overdue_seconds
 
     def generation(self, node: str) -> tuple[int, int]:
-        """Answer what changes whenever `node` comes back or changes, or another server of its alias does."""
+        """Return what changes whenever `node` comes back or changes, or another server of its alias does."""
         health = self._monitor.health
         return health(node).generation, health(self.alias_of(node)).generation
 
     def alias_of(self, node: str) -> str:
-        """Answer the alias that `node` is a server of."""
+        """Return the alias that `node` is a server of."""
         return self._addresses.alias_of(node)
 
     def address(self, node: str) -> dict[str, str]:
-        """Answer the driver's parameters that make a connection one to `node` and to no other server of its alias."""
+        """Return the driver's parameters that make a connection one to `node` and to no other server of its alias."""
         return self._addresses.params(node)
 
     def failed(self, node: str, error: str, *, timed_out: bool) -> None:
@@ -112,11 +112,11 @@ class Nodes:
         )
 
     def _least_held(self, nodes: Sequence[str]) -> Sequence[str]:
-        """Answer the nodes, those first to which this process holds the fewest connections; at random among equals."""
+        """Return the nodes, those first to which this process holds the fewest connections; at random among equals."""
         return nodes if len(nodes) == 1 else sorted(shuffled(nodes), key=self.sockets.count)
 
     def read_only_params(self, node: str) -> dict[str, Any]:
-        """Answer the driver's parameters for a read-only connection to `node` on behalf of another alias."""
+        """Return the driver's parameters for a read-only connection to `node` on behalf of another alias."""
         alias = self._addresses.alias_of(node)
         params: dict[str, Any] = connections.create_connection(alias).get_connection_params()
         params.update(self.address(node))

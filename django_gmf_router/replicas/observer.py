@@ -46,7 +46,7 @@ class Observer:
         return tracker
 
     def health(self, alias: str) -> NodeHealth:
-        """Answer what is known of a node."""
+        """Return what is known of a node."""
         return self._trackers[alias].health
 
     def observe(self, answer: Answer, wall: float) -> NodeHealth:

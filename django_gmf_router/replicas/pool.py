@@ -35,7 +35,7 @@ class Balancer(Protocol):
     """How to pick among equals."""
 
     def pick(self, candidates: Sequence[tuple[str, float]], key: str | None = None) -> str:
-        """Answer one alias of `candidates`, pairs of alias and weight; there must be one. `key` names the client."""
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one. `key` names the client."""
 
 
 class ReplicaPool:
@@ -67,7 +67,7 @@ class ReplicaPool:
         self._seen: tuple[object, Candidates] = (None, self._all)
 
     def pick(self, wanted: Wanted | None = None, key: str | None = None) -> tuple[str | None, str]:
-        """Answer a replica's alias and "", or None and the reason why the primary has to serve.
+        """Return a replica's alias and "", or None and the reason why the primary has to serve.
 
         wanted: what the client must be able to read; key: the client, for balancers that care.
         """
@@ -83,11 +83,11 @@ class ReplicaPool:
         return (alias, "") if alias else (None, "consistency")
 
     def primary_is_down(self) -> bool:
-        """Answer whether the primary is known to be down."""
+        """Return whether the primary is known to be down."""
         return self._monitor.is_down(self._primary)
 
     def is_mirrored(self, alias: str) -> bool:
-        """Answer whether this is a test run in which reads of the replica `alias` use the primary's connection.
+        """Return whether this is a test run in which reads of the replica `alias` use the primary's connection.
 
         A TestCase's rows are in its open transaction on the primary, which no other connection sees.
         """

@@ -16,9 +16,9 @@ from django.db import Error as DjangoError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_gmf_router import positions
 from django_gmf_router.decision import PRIMARY, REPLICA
-from django_gmf_router.replicas.sockets import is_gone
+from django_gmf_router.postgres import positions
+from django_gmf_router.postgres.sockets import is_gone
 
 APPLICATION_NAME = "gmf_monitor"
 LEAST_CONNECT_SECONDS = 2  # libpq waits no shorter
@@ -107,7 +107,7 @@ class Probe:
         return reading
 
     def is_connected(self) -> bool:
-        """Answer, in any thread, whether the server has not closed this connection: one system call."""
+        """Return, in any thread, whether the server has not closed this connection: one system call."""
         with self._lock:
             return self._socket is not None and not is_gone(self._socket)
 
@@ -183,7 +183,7 @@ class Probe:
 
 
 def failed(error: Exception, settings: dict[str, Any]) -> Reading:
-    """Answer the reading of a node that gave this error; `settings` is its entry of DATABASES."""
+    """Return the reading of a node that gave this error; `settings` is its entry of DATABASES."""
     text = " ".join(LIBPQ_HINT.sub("", str(error)).split()) or type(error).__name__
     for secret in {settings.get("PASSWORD"), settings.get("OPTIONS", {}).get("password")} - {None, ""}:
         text = text.replace(str(secret), "***")

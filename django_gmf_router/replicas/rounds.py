@@ -36,7 +36,7 @@ class Rounds:
         self._aliases = tuple(aliases)
 
     def begin(self, now: float) -> list[str]:
-        """Answer the nodes to be asked now, none before a round is due."""
+        """Return the nodes to be asked now, none before a round is due."""
         if self._next is not None and now < self._next:
             return []
         self._next = now + self._interval * self._jitter(*JITTER)
@@ -46,23 +46,23 @@ class Rounds:
         return asked
 
     def answered(self, alias: str) -> bool:
-        """Note that a node can be asked again; answer whether it was in time."""
+        """Note that a node can be asked again; return whether it was in time."""
         self._busy.discard(alias)
         return self._deadlines.pop(alias, None) is not None
 
     def is_busy(self, alias: str) -> bool:
-        """Answer whether a node was asked and has not answered, late or not."""
+        """Return whether a node was asked and has not answered, late or not."""
         return alias in self._busy
 
     def late(self, now: float) -> list[str]:
-        """Answer the nodes whose time is over, each once."""
+        """Return the nodes whose time is over, each once."""
         late = [alias for alias, deadline in self._deadlines.items() if deadline <= now]
         for alias in late:
             del self._deadlines[alias]
         return late
 
     def wait_until(self) -> float:
-        """Answer when there is something to do without an answer."""
+        """Return when there is something to do without an answer."""
         return min([self._next or 0.0, *self._deadlines.values()])
 
     def stood_still(self, seconds: float) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.decision import PRIMARY
-from django_gmf_router.positions import format_position
+from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.probes import Probe
@@ -51,7 +51,7 @@ def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list
 
 
 def exit_code(nodes: list[NodeStatus]) -> int:
-    """Answer 0 if all nodes are up, 1 if one is not, 2 if a primary is missing."""
+    """Return 0 if all nodes are up, 1 if one is not, 2 if a primary is missing."""
     not_up = [node for node in nodes if node.state != State.UP]
     if any(node.role == PRIMARY for node in not_up):
         return NO_PRIMARY
@@ -104,7 +104,7 @@ def _status(config: ClusterConfig, node: NodeHealth, share: float | None) -> Nod
 
 
 def _since(node: NodeHealth) -> float:
-    """Answer when it got into its state, as far as a process that has just begun can know."""
+    """Return when it got into its state, as far as a process that has just begun can know."""
     if node.state == State.UP and node.started is not None:
         return node.started
     if node.state == State.LAGGING and node.lag is not None:

@@ -18,7 +18,7 @@ MakeProbe = Callable[..., AnyProbe]
 
 
 def address_book(config: ClusterConfig) -> AddressBook:
-    """Answer the address book of the replicas that are BALANCED and whose addresses can be looked up."""
+    """Return the address book of the replicas that are BALANCED and whose addresses can be looked up."""
     balanced = config.balanced_aliases
     settings = {alias: connections.settings[alias] for alias in balanced if connections[alias].vendor == "postgresql"}
     return AddressBook({alias: entry for alias, entry in settings.items() if is_expandable(entry)})
@@ -32,7 +32,7 @@ def monitor_of(
     probe: MakeProbe = Probe,
     **kwargs: Any,
 ) -> Monitor:
-    """Answer a monitor of the cluster's nodes that was not started; `kwargs` are the monitor's."""
+    """Return a monitor of the cluster's nodes that was not started; `kwargs` are the monitor's."""
 
     def make_probe(node: str, timeout_seconds: float) -> AnyProbe:
         return probe(addresses.alias_of(node), timeout_seconds, addresses.params(node))

@@ -13,12 +13,12 @@ _CONVERTER = re.compile(r"<(?:(\w+):)?\w+>")
 
 
 def master_line(primary: str, unit: UnitOfWork) -> str:
-    """Answer the line to add to the settings, a pattern for the view's route where one can be had."""
+    """Return the line to add to the settings, a pattern for the view's route where one can be had."""
     return f'GMF_ROUTER[{primary!r}]["DB_CHOOSER"]["master"]: {quoted(pattern_for(unit))}'
 
 
 def pattern_for(unit: UnitOfWork) -> str:
-    """Answer a pattern that matches the request of `unit`: its route, or where that fails its very path."""
+    """Return a pattern that matches the request of `unit`: its route, or where that fails its very path."""
     subject = f"{unit.method} {unit.path}"
     route = _route(unit.request)
     if route is not None:
@@ -29,13 +29,13 @@ def pattern_for(unit: UnitOfWork) -> str:
 
 
 def view_of(unit: UnitOfWork) -> str | None:
-    """Answer the route of the view that serves `unit`, None where no view was found."""
+    """Return the route of the view that serves `unit`, None where no view was found."""
     match = getattr(unit.request, "resolver_match", None)
     return None if match is None else match.route
 
 
 def quoted(pattern: str) -> str:
-    """Answer `pattern` as a raw Python string where that is possible."""
+    """Return `pattern` as a raw Python string where that is possible."""
     return repr(pattern) if '"' in pattern or pattern.endswith("\\") else f'r"{pattern}"'
 
 

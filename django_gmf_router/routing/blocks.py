@@ -37,12 +37,12 @@ class OpenBlock:
 
 
 def innermost_role(blocks: tuple[OpenBlock, ...]) -> str | None:
-    """Answer the role that the innermost block with one gives."""
+    """Return the role that the innermost block with one gives."""
     return next((block.role for block in reversed(blocks) if block.role is not None), None)
 
 
 def is_eventual(blocks: tuple[OpenBlock, ...]) -> bool:
-    """Answer whether the innermost block with a role says that any replica will do."""
+    """Return whether the innermost block with a role says that any replica will do."""
     return next((block.eventual for block in reversed(blocks) if block.role is not None), False)
 
 

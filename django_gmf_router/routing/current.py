@@ -7,7 +7,7 @@ from django_gmf_router.routing.unit_of_work import current_place, open_unit
 
 
 def current_decision() -> Decision | None:
-    """Answer the decision of the last read of this unit of work; None before the first read and outside of any."""
+    """Return the decision of the last read of this unit of work; None before the first read and outside of any."""
     unit = open_unit()
     if unit is None and (blocks := current_place.get().blocks):
         unit = blocks[-1].unit

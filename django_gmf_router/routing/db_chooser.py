@@ -37,7 +37,7 @@ class DbChooser:
         self.slave = PatternSet(slave)
 
     def verdict(self, method: str, path: str) -> Verdict:
-        """Answer rules 5, 6 and 10 of the policy for one request."""
+        """Return rules 5, 6 and 10 of the policy for one request."""
         subject = f"{method} {path}"
         if self.master.matches(subject):
             return MASTER_OVERRIDE

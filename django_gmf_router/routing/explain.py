@@ -42,7 +42,7 @@ class Explanation:
         return self.rules[1:]
 
     def as_dict(self) -> dict[str, Any]:
-        """Answer it for JSON."""
+        """Return it for JSON."""
         rule = self.decided_by
         return {
             "method": self.method,
@@ -57,7 +57,7 @@ class Explanation:
 
 
 def rules_that_hold(chooser: DbChooser, *, method: str, path: str, primary_model: str | None) -> list[Rule]:
-    """Answer the rules that hold for the first read of a request, in order: the first one decides, it beats the rest.
+    """Return the rules that hold for the first read of a request, in order: the first one decides, it beats the rest.
 
     `primary_model` is the label of the model that is read, if it is a primary model. What the view does itself, by
     blocks, writes and transactions, is not known beforehand.

@@ -14,6 +14,7 @@ from django.db import InternalError
 
 from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.exceptions import UnexpectedWrite
+from django_gmf_router.postgres.sqlstates import is_refused_write
 from django_gmf_router.routing import advice
 from django_gmf_router.routing.blocks import innermost_role
 from django_gmf_router.routing.policy import Policy
@@ -22,7 +23,6 @@ from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, op
 
 logger = logging.getLogger("django_gmf_router")
 
-READ_ONLY_SQL_TRANSACTION = "25006"
 DML = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 
 
@@ -39,7 +39,7 @@ class WriteWatch:
         self._warned: set[tuple[str | None, str | None]] = set()
 
     def is_primary(self, alias: str) -> bool:
-        """Answer whether `alias` is the primary's."""
+        """Return whether `alias` is the primary's."""
         return alias == self._policy.primary
 
     def saw(self, unit: UnitOfWork | None, sql: Any) -> None:
@@ -59,7 +59,7 @@ class WriteWatch:
         record.write()
 
     def _is_for_the_primary(self, unit: UnitOfWork | None) -> bool:
-        """Answer whether the rules sent `unit` to the primary: what it selects by hand may well write."""
+        """Return whether the rules sent `unit` to the primary: what it selects by hand may well write."""
         return unit is not None and self._policy.record(unit).verdict.role is PRIMARY
 
     def _unexpected_write(self, unit: UnitOfWork, statement: Statement, label: str | None) -> None:
@@ -111,7 +111,7 @@ class Guard:
         try:
             return execute(sql, params, many, context)
         except InternalError as error:
-            if sqlstate(error) == READ_ONLY_SQL_TRANSACTION:
+            if is_refused_write(error):
                 watch.explain(error, sql, self._alias)
             raise
 
@@ -123,12 +123,6 @@ def install(connection: Any, watch: Callable[[str], WriteWatch | None]) -> None:
     """
     if not any(isinstance(wrapper, Guard) for wrapper in connection.execute_wrappers):
         connection.execute_wrappers.insert(0, Guard(connection.alias, watch))
-
-
-def sqlstate(error: BaseException) -> str | None:
-    """Answer the SQLSTATE of a Django database error, from psycopg 3 or psycopg2; None where there is none."""
-    cause = error.__cause__
-    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
 
 
 def _what(statement: Statement, label: str | None) -> str:

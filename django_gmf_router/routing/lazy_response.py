@@ -57,7 +57,7 @@ class RoutedAsyncIterator:
 
 
 def stream_within(response: HttpResponseBase, scope: Scope, on_end: Callable[[], None]) -> bool:
-    """Run the body of `response` in `scope`; answer False if it is made already, or a file, sent without the ORM."""
+    """Run the body of `response` in `scope`; return False if it is made already, or a file, sent without the ORM."""
     if not isinstance(response, StreamingHttpResponse) or getattr(response, "file_to_stream", None) is not None:
         return False
     body: Any = response.streaming_content
@@ -69,7 +69,7 @@ def stream_within(response: HttpResponseBase, scope: Scope, on_end: Callable[[],
 
 
 def keep_for_response(response: Any, block: AbstractContextManager[None]) -> Any:
-    """Answer `response`; if its body is made later, when it renders or streams, it is made inside `block`."""
+    """Return `response`; if its body is made later, when it renders or streams, it is made inside `block`."""
     if isinstance(response, StreamingHttpResponse):
         stream_within(response, lambda: block, _nothing)
     elif callable(getattr(response, "render", None)) and not getattr(response, "is_rendered", True):

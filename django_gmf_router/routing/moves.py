@@ -13,7 +13,7 @@ MOVES = 2
 
 
 def may_move(policy: Policy, wrapper: Any, sql: Any) -> bool:
-    """Answer whether, and count it: two moves at most for a unit of work; outside of any the statement counts its own.
+    """Return whether, and count it: two moves at most for a unit of work; outside of any the statement counts its own.
 
     Never inside a transaction. On a replica's alias any statement may be repeated, since its session is read-only; on
     the primary's only what is plainly a read, of a request that only reads. `sql` is None where a cursor is wanted.
@@ -30,7 +30,7 @@ def may_move(policy: Policy, wrapper: Any, sql: Any) -> bool:
 
 
 def may_repeat(policy: Policy, wrapper: Any, sql: Any) -> bool:
-    """Answer whether a statement can be executed again as if it were the first time: a read, in no transaction."""
+    """Return whether a statement can be executed again as if it were the first time: a read, in no transaction."""
     if wrapper.in_atomic_block or not wrapper.autocommit:
         return False
     return wrapper.alias != policy.primary or sql is None or not classify(sql).writes

@@ -11,12 +11,12 @@ _migrating: ContextVar[bool] = ContextVar("gmf_migrating", default=False)
 
 
 def is_migrating() -> bool:
-    """Answer whether `migrate` runs in this context."""
+    """Return whether `migrate` runs in this context."""
     return _migrating.get()
 
 
 def is_historical(model: Any) -> bool:
-    """Answer whether `model` is one of a migration's state, as RunPython gets it, or a stand-in."""
+    """Return whether `model` is one of a migration's state, as RunPython gets it, or a stand-in."""
     return getattr(model._meta, "apps", None) is not apps
 
 

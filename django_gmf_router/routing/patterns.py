@@ -54,14 +54,14 @@ class PatternSet:
         return len(self._match)
 
     def matches(self, subject: str) -> bool:
-        """Answer whether one of the patterns matches at the start of `subject`."""
+        """Return whether one of the patterns matches at the start of `subject`."""
         for match in self._match:  # noqa: SIM110  a generator costs more than most matches
             if match(subject):
                 return True
         return False
 
     def first_match(self, subject: str) -> str | None:
-        """Answer the first pattern that matches, for people; slow, it tries one after the other."""
+        """Return the first pattern that matches, for people; slow, it tries one after the other."""
         return next((pattern for pattern in self.patterns if re.match(pattern, subject)), None)
 
 
@@ -111,7 +111,7 @@ def _fold(tree: Tree) -> str:
 
 
 def shadows(pattern: str, later: str) -> bool:
-    """Answer whether all that `later` matches is surely matched by `pattern`: it begins with the same expression."""
+    """Return whether all that `later` matches is surely matched by `pattern`: it begins with the same expression."""
     if pattern == later:
         return True
     tokens, later_tokens = tokenize(pattern), tokenize(later)

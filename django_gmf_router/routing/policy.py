@@ -56,13 +56,13 @@ class Pool(Protocol):
     """WHICH replica: asked once per unit of work."""
 
     def pick(self, wanted: Any, key: str | None) -> tuple[str | None, str]:
-        """Answer a replica's alias and "", or None and the reason why the primary has to serve."""
+        """Return a replica's alias and "", or None and the reason why the primary has to serve."""
 
     def is_mirrored(self, alias: str) -> bool:
-        """Answer whether this is a test run in which reads of the replica `alias` use the primary's connection."""
+        """Return whether this is a test run in which reads of the replica `alias` use the primary's connection."""
 
     def primary_is_down(self) -> bool:
-        """Answer whether the primary is known to be down."""
+        """Return whether the primary is known to be down."""
 
 
 class Policy:
@@ -104,7 +104,7 @@ class Policy:
         here, connection, slowly = current_place.get, self.connection, self._read
 
         def read(model: Any, instance: Any) -> str | None:
-            """Answer the alias that serves a read of `model`; None for an `instance` from outside the cluster."""
+            """Return the alias that serves a read of `model`; None for an `instance` from outside the cluster."""
             # The last read here went to the replica of this unit of work, nothing since then sent reads elsewhere, and
             # the instance, if any, was read from that replica.
             record = here().latest
@@ -118,7 +118,7 @@ class Policy:
         return read
 
     def read_primary_model(self, model: Any, instance: Any) -> str | None:
-        """Answer the primary's alias, rule 2; None for an `instance` from outside the cluster."""
+        """Return the primary's alias, rule 2; None for an `instance` from outside the cluster."""
         if instance is not None and not self.owns(instance):
             return None
         unit = open_unit()
@@ -127,24 +127,24 @@ class Policy:
         return self._on_primary(unit, "primary_model", model)
 
     def write(self, _model: Any, instance: Any) -> str | None:
-        """Answer the alias that takes a write, the primary's; None for an `instance` from outside the cluster."""
+        """Return the alias that takes a write, the primary's; None for an `instance` from outside the cluster."""
         self.connection.wrapper  # noqa: B018  it is made under the plain alias before a ClusterAlias asks for it
         if instance is None:
             return self.primary
         return self._for_instances if self.owns(instance) else None
 
     def owns(self, instance: Any) -> bool:
-        """Answer whether `instance` belongs to this cluster: new, or loaded from or saved to one of its aliases."""
+        """Return whether `instance` belongs to this cluster: new, or loaded from or saved to one of its aliases."""
         alias = instance._state.db
         return alias is None or alias in self.aliases
 
     def _is_on_primary(self, instance: Any) -> bool:
-        """Answer whether `instance` was loaded from or saved to the primary."""
+        """Return whether `instance` was loaded from or saved to the primary."""
         alias = instance._state.db
         return alias == self.primary and not isinstance(alias, MirroredAlias)
 
     def only_reads(self) -> bool:
-        """Answer whether this is a request that the rules sent to replicas and that has written nothing so far.
+        """Return whether this is a request that the rules sent to replicas and that has written nothing so far.
 
         While the primary is away a replica may serve even what such a request reads from the primary.
         """
@@ -155,13 +155,13 @@ class Policy:
         return record.verdict.role is REPLICA and not record.wrote
 
     def wanted(self) -> Any:
-        """Answer what the client of this context wants to read at least; None: anything."""
+        """Return what the client of this context wants to read at least; None: anything."""
         here = current_place.get()
         unit = open_unit() or next((block.unit for block in here.blocks if block.unit), None)
         return None if unit is None else self._client(unit, here.blocks).wanted
 
     def record(self, unit: UnitOfWork) -> ClusterRecord:
-        """Answer what `unit` remembers of this cluster; rules 4 to 6 are computed when it is first asked."""
+        """Return what `unit` remembers of this cluster; rules 4 to 6 are computed when it is first asked."""
         record = unit.records.get(self.primary)
         if record is None:
             fresh = ClusterRecord(self, self.verdict(unit.method, unit.path))
@@ -170,13 +170,13 @@ class Policy:
         return record
 
     def verdict(self, method: str | None, path: str | None) -> Verdict:
-        """Answer what the rules over `METHOD /path` say; outside requests both are None."""
+        """Return what the rules over `METHOD /path` say; outside requests both are None."""
         if method is None or path is None:
             return self._outside
         return self.chooser.verdict(method, path)
 
     def last_decision(self, unit: UnitOfWork) -> Decision | None:
-        """Answer the decision of the last read of `unit` here; without one, what sends all to the primary."""
+        """Return the decision of the last read of `unit` here; without one, what sends all to the primary."""
         if unit.decision is not None and unit.decision.alias in self.aliases:
             return unit.decision
         verdict = self.record(unit).verdict
@@ -244,7 +244,7 @@ class Policy:
         return answer
 
     def _choose(self, client: Client, reason: str) -> tuple[Decision, str]:
-        """Answer the decision on a replica for `client`, and the alias whose connection serves it."""
+        """Return the decision on a replica for `client`, and the alias whose connection serves it."""
         if self._strong:
             return self._because["consistency"], self.primary
         alias, why_not = self._pool.pick(client.wanted, client.key)

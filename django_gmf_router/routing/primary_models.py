@@ -13,7 +13,7 @@ DATABASE_CACHE = "django_cache.*"
 
 
 def is_primary_model(labels: Collection[str], model: Any) -> bool:
-    """Answer whether PRIMARY_MODELS, `labels`, holds `model`, its concrete model, or all sessions and it is one.
+    """Return whether PRIMARY_MODELS, `labels`, holds `model`, its concrete model, or all sessions and it is one.
 
     `model` may be a stand-in that has nothing but `_meta`, as the database cache's.
     """
@@ -24,7 +24,7 @@ def is_primary_model(labels: Collection[str], model: Any) -> bool:
 
 
 def labels_by_table(labels: Collection[str]) -> dict[str, tuple[str, bool]]:
-    """Answer for each table of the installed models the model's label and whether it is a primary model."""
+    """Return for each table of the installed models the model's label and whether it is a primary model."""
     tables = {
         model._meta.db_table.strip('"'): (model._meta.label, is_primary_model(labels, model))
         for model in apps.get_models(include_auto_created=True)

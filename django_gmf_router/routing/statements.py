@@ -39,7 +39,7 @@ class Statement:
 
 
 def classify(sql: Any) -> Statement:
-    """Answer what `sql` does; composed SQL and bytes, whose text only the driver knows, count as unknown writes."""
+    """Return what `sql` does; composed SQL and bytes, whose text only the driver knows, count as unknown writes."""
     return _classify(sql) if isinstance(sql, str) else Statement(verb="", writes=True, table=None)
 
 

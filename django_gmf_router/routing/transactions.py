@@ -27,7 +27,7 @@ class PrimaryConnection(threading.local):
 
 
 def counts(wrapper: Any, unit: UnitOfWork, record: ClusterRecord) -> bool:
-    """Answer whether a transaction is open on `wrapper` that is neither a TestCase's nor ATOMIC_REQUESTS' own."""
+    """Return whether a transaction is open on `wrapper` that is neither a TestCase's nor ATOMIC_REQUESTS' own."""
     if not wrapper.in_atomic_block:
         return not wrapper.autocommit and wrapper.connection is not None
     blocks = [block for block in wrapper.atomic_blocks if not block._from_testcase]
@@ -37,7 +37,7 @@ def counts(wrapper: Any, unit: UnitOfWork, record: ClusterRecord) -> bool:
 
 
 def _is_own(block: object, wrapper: Any, unit: UnitOfWork, record: ClusterRecord) -> bool:
-    """Answer whether `block`, the outermost one, is that which ATOMIC_REQUESTS opened around the view.
+    """Return whether `block`, the outermost one, is that which ATOMIC_REQUESTS opened around the view.
 
     The view is never marked: two threads would race on it. The handler resolves the view before it opens the block, so
     the first outermost block seen after that is its own, and a later one is the view's or a middleware's.

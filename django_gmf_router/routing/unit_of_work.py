@@ -91,13 +91,13 @@ class UnitOfWork:
         return any(record.wrote for record in self.records.values())
 
     def has_written(self, cluster: str) -> bool:
-        """Answer whether it has written to the primary of `cluster`."""
+        """Return whether it has written to the primary of `cluster`."""
         record = self.records.get(cluster)
         return record is not None and record.wrote
 
     @property
     def unit(self) -> UnitOfWork:
-        """Answer itself: a unit of work is the place where no block is open."""
+        """Return itself: a unit of work is the place where no block is open."""
         return self
 
     def close(self) -> None:
@@ -128,12 +128,12 @@ current_place: ContextVar[Place] = ContextVar("gmf_place", default=NOWHERE)
 
 
 def place(unit: UnitOfWork | None, blocks: tuple[OpenBlock, ...]) -> Place:
-    """Answer the place in `unit` and inside `blocks`."""
+    """Return the place in `unit` and inside `blocks`."""
     return InBlocks(unit, blocks) if blocks else unit or NOWHERE
 
 
 def open_unit() -> UnitOfWork | None:
-    """Answer the unit of work of this context, unless it is closed."""
+    """Return the unit of work of this context, unless it is closed."""
     unit = current_place.get().unit
     return None if unit is None or unit.closed else unit
 

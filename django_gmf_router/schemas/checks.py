@@ -14,7 +14,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from django_gmf_router import conf
 from django_gmf_router.conf import ClusterConfig, SchemasConfig
-from django_gmf_router.schemas.options import parse, search_path_in, with_search_path
+from django_gmf_router.postgres.session_options import parse, search_path_in, with_search_path
 
 Found = Iterator[CheckMessage]
 

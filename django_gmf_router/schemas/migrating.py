@@ -18,7 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from django_gmf_router import conf
 from django_gmf_router.conf import SchemasConfig
-from django_gmf_router.schemas.names import search_path
+from django_gmf_router.postgres.names import search_path
 
 CREATE_EXTENSION = re.compile(r"\s*CREATE\s+EXTENSION\b[^;]*;?\s*", re.IGNORECASE)
 
@@ -51,7 +51,7 @@ def in_schema(connection: Any, schema: str) -> Iterator[None]:
 
 
 def _set_path(connection: Any, path: str, *, local: bool) -> str:
-    """Set the search_path; answer the one before."""
+    """Set the search_path; return the one before."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('search_path')")
         before: str = cursor.fetchone()[0]
@@ -86,7 +86,7 @@ def _create_extension_in(schema: str) -> Callable[..., Any]:
 
 
 def schemas_of(connection: Any) -> SchemasConfig | None:
-    """Answer the schemas that a connection wrapper migrates; SQLite has none."""
+    """Return the schemas that a connection wrapper migrates; SQLite has none."""
     return conf.schemas_of(connection.alias) if connection.vendor == "postgresql" else None
 
 
@@ -102,7 +102,7 @@ def install() -> None:
 
 def _applied(original: Any) -> Any:
     def applied_migrations(recorder: Any) -> Any:
-        """Answer both histories as one; of each only the apps that it is the history of."""
+        """Return both histories as one; of each only the apps that it is the history of."""
         connection = recorder.connection
         schemas = schemas_of(connection)
         if schemas is None:

@@ -12,9 +12,9 @@ from django.db import DatabaseError, OperationalError, connections
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.test import utils
 
+from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.lock import schemas_locked
 from django_gmf_router.schemas.migrating import on_path, schemas_of
-from django_gmf_router.schemas.names import quote
 
 _prepared: ContextVar[bool] = ContextVar("gmf_schemas_prepared", default=False)
 

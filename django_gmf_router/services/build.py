@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django_gmf_router.conf import ClusterConfig
-from django_gmf_router.replicas.sessions import read_only_options
-from django_gmf_router.schemas.options import with_search_path
+from django_gmf_router.postgres.session_options import read_only_options, with_search_path
 from django_gmf_router.services import entries
 from django_gmf_router.services.values import Node, ServedCluster, Service
 
@@ -19,7 +18,7 @@ _SAME = ("dbname", "user", "options", "parameters")
 def build(
     config: ClusterConfig, databases: Mapping[str, Mapping[str, Any]], dice: random.Random | None = None
 ) -> ServedCluster:
-    """Answer the cluster; with `dice` the reading service tries its replicas in a random order, by weight.
+    """Return the cluster; with `dice` the reading service tries its replicas in a random order, by weight.
 
     Raises ImproperlyConfigured with one line for what cannot be handed on.
     """
@@ -70,7 +69,7 @@ def _nodes(alias: str, role: str, entry: Mapping[str, Any], weight: float = 1.0)
 
 
 def _login_of_replicas(config: ClusterConfig, databases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Answer what the replicas agree on: one list of hosts has one role, one database, one set of keywords.
+    """Return what the replicas agree on: one list of hosts has one role, one database, one set of keywords.
 
     The primary, last in the list, knows the same roles and databases: replication copies them.
     """

@@ -25,7 +25,7 @@ class Checks:
 
 
 def checks_of(cluster: ServedCluster, wanted: Wanted) -> Checks:
-    """Answer Patroni's checks, those of a role without a password, or that a node answers and has its fixed role."""
+    """Return Patroni's checks, those of a role without a password, or that a node answers and has its fixed role."""
     if wanted.patroni_port is not None:
         return _patroni(cluster, wanted.patroni_port)
     if wanted.check_user is not None:

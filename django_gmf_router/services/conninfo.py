@@ -15,7 +15,7 @@ PREFER_STANDBY_SINCE = 14
 
 
 def keywords(service: Service, wanted: Wanted) -> dict[str, str]:
-    """Answer the keywords in the order in which they are written."""
+    """Return the keywords in the order in which they are written."""
     _refuse_newer(service, wanted.libpq)
     found = {
         "host": ",".join(node.host for node in service.nodes),
@@ -32,7 +32,7 @@ def keywords(service: Service, wanted: Wanted) -> dict[str, str]:
 
 
 def text(pairs: Mapping[str, str]) -> str:
-    """Answer a connection string (manual, section "Keyword/Value Connection Strings")."""
+    """Return a connection string (manual, section "Keyword/Value Connection Strings")."""
     return " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import load_backend
 
+from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.replicas.addresses import DEFAULT_PORT
-from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
 
 # The keywords of libpq that are handed on, and the major version that knows them (manual, section "Parameter Key
 # Words"). What is not here is Django's, a password, or about the client itself.
@@ -43,7 +43,7 @@ def refuse(alias: str, entry: Mapping[str, Any]) -> None:
 
 
 def addresses(alias: str, entry: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Answer the hosts and ports of an entry; HOST and PORT may be lists, as libpq's are."""
+    """Return the hosts and ports of an entry; HOST and PORT may be lists, as libpq's are."""
     hosts = _value(alias, entry, "HOST").split(",")
     ports = (_value(alias, entry, "PORT") or DEFAULT_PORT).split(",")
     if hosts == [""]:
@@ -57,7 +57,7 @@ def addresses(alias: str, entry: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def login(alias: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer the database, the role, the options of the session and the other keywords of libpq."""
+    """Return the database, the role, the options of the session and the other keywords of libpq."""
     given = _options(entry)
     dbname = _plain(alias, "OPTIONS['dbname']", given["dbname"]) if "dbname" in given else _value(alias, entry, "NAME")
     if not dbname:

@@ -28,7 +28,7 @@ defaults
 
 
 def render(clusters: Sequence[ServedCluster], wanted: Wanted) -> str:
-    """Answer the whole file: for each cluster two ports, the primary's and the replicas'."""
+    """Return the whole file: for each cluster two ports, the primary's and the replicas'."""
     head = [line.format("haproxy") for line in HEADER]
     parts = [comment(head), "global\n    maxconn 4096\n", DEFAULTS]
     first = wanted.port or PORT

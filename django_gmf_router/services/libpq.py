@@ -9,7 +9,7 @@ from django_gmf_router.services.values import HEADER, ServedCluster, Wanted, com
 
 
 def render(clusters: Sequence[ServedCluster], wanted: Wanted) -> str:
-    """Answer one line a service, under its name."""
+    """Return one line a service, under its name."""
     services = [service for cluster in clusters for service in cluster.services]
     head = [*(line.format("libpq") for line in HEADER), *conninfo.notes(services, wanted)]
     lines = (f"\n# {each.name}\n{conninfo.text(conninfo.keywords(each, wanted))}\n" for each in services)

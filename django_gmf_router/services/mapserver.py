@@ -10,7 +10,7 @@ from django_gmf_router.services.values import HEADER, ServedCluster, Wanted, com
 
 
 def render(clusters: Sequence[ServedCluster], wanted: Wanted) -> str:  # noqa: ARG001  as the others
-    """Answer lines for a LAYER. Raises ImproperlyConfigured for several clusters: a layer has one connection."""
+    """Return lines for a LAYER. Raises ImproperlyConfigured for several clusters: a layer has one connection."""
     if len(clusters) > 1:
         names = ", ".join(cluster.alias for cluster in clusters)
         raise ImproperlyConfigured(

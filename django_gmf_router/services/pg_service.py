@@ -14,7 +14,7 @@ LONGEST_LINE = {True: 1000, False: 250}
 
 
 def render(clusters: Sequence[ServedCluster], wanted: Wanted) -> str:
-    """Answer the file; values stand as they are, to the end of their line (manual, "The Connection Service File")."""
+    """Return the file; values stand as they are, to the end of their line (manual, "The Connection Service File")."""
     services = [service for cluster in clusters for service in cluster.services]
     names = ", ".join(f"service={service.name}" for service in services)
     head = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.schemas.names import quote, search_path
+from django_gmf_router.postgres.names import quote, search_path
 from django_gmf_router.services.values import HEADER, Node, ServedCluster, Wanted, comment
 
 PORT = 6432
@@ -20,7 +20,7 @@ _TLS = {
 
 
 def render(clusters: Sequence[ServedCluster], wanted: Wanted) -> str:
-    """Answer the whole file."""
+    """Return the whole file."""
     head = [
         *(line.format("pgbouncer") for line in HEADER),
         'Passwords stand in auth_file, one line a role: "role" "password or SCRAM secret"; mode 0600.',

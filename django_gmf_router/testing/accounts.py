@@ -22,7 +22,7 @@ class Account:
 
     @property
     def is_other(self) -> bool:
-        """Tell whether the servers run as another user than this process."""
+        """Return whether the servers run as another user than this process."""
         return self.uid is not None
 
     def give(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
     def may_enter(self, path: Path) -> bool:
-        """Tell whether the user may go through a directory and all that are above it."""
+        """Return whether the user may go through a directory and all that are above it."""
         return not self.is_other or all(self._may_pass(each) for each in (path, *path.parents))
 
     def _may_pass(self, path: Path) -> bool:

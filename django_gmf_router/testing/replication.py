@@ -71,12 +71,12 @@ def wait_for_streaming(replicas: Sequence[Node], timeout_seconds: float) -> None
 
 
 def streams(node: Node) -> bool:
-    """Tell whether a server receives from its primary at this moment."""
+    """Return whether a server receives from its primary at this moment."""
     return node.query(STREAMING) == [("1",)]
 
 
 def is_whole(node: Node) -> bool:
-    """Tell whether a running replica does what replicas do: follows, receives and replays."""
+    """Return whether a running replica does what replicas do: follows, receives and replays."""
     sql = f"SELECT pg_is_in_recovery() AND NOT pg_is_wal_replay_paused() AND ({STREAMING}) = 1"
     try:
         return is_true(node, sql)

@@ -13,7 +13,7 @@ CONTENT_TYPE = "application/geo+json"
 
 
 def answer(body: dict[str, Any], **kwargs: Any) -> JsonResponse:
-    """Answer GeoJSON, with names as they are written (RFC 7946 asks for UTF-8)."""
+    """Return GeoJSON, with names as they are written (RFC 7946 asks for UTF-8)."""
     return JsonResponse(body, content_type=CONTENT_TYPE, json_dumps_params={"ensure_ascii": False}, **kwargs)
 
 
@@ -27,6 +27,6 @@ def feature(place: Place) -> dict[str, Any]:
 
 
 def collection(places: Iterable[Place], *, limit: int) -> JsonResponse:
-    """Answer up to `limit` places; give one more, and the answer says that it is not all."""
+    """Return up to `limit` places; give one more, and the answer says that it is not all."""
     features = [feature(place) for place in places]
     return answer({"type": "FeatureCollection", "features": features[:limit], "truncated": len(features) > limit})

@@ -54,7 +54,7 @@ class Places(View):
         return geojson.answer(geojson.feature(place), status=201, headers=headers)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Answer the methods and how many places there are of each category."""
+        """Return the methods and how many places there are of each category."""
         allowed = super().options(request, *args, **kwargs).headers["Allow"]
         counts = Place.objects.order_by("category").values_list("category").annotate(Count("pk"))
         return JsonResponse({"categories": dict(counts)}, headers={"Allow": allowed})

@@ -31,7 +31,7 @@ class Gate:
         self._waiting: socket.socket | None = None
 
     def wait(self) -> dict[str, Any]:
-        """Answer what the next view says that comes to the gate; it waits until `open`."""
+        """Return what the next view says that comes to the gate; it waits until `open`."""
         self._waiting, _ = self._listener.accept()
         with self._waiting.makefile() as lines:
             told: dict[str, Any] = json.loads(lines.readline())

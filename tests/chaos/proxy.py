@@ -59,12 +59,12 @@ class Proxy:
         self._await(self._set(flows=True))
 
     def reset(self) -> None:
-        """Answer RST on all connections, and on each new one."""
+        """Return RST on all connections, and on each new one."""
         self._await(self._set(flows=True, resets=True))
         self._await(self._abort_all())
 
     def cut(self) -> None:
-        """Answer RST on all connections that are open now; new ones are served."""
+        """Return RST on all connections that are open now; new ones are served."""
         self._await(self._abort_all())
 
     def black_hole(self) -> None:

@@ -35,7 +35,7 @@ class Run:
         self._log_start = len(site.log())
 
     def log(self) -> str:
-        """Answer what the site logged since this run began."""
+        """Return what the site logged since this run began."""
         return self.site.log()[self._log_start :]
 
     def strike(self, fault: Callable[[], object]) -> None:

@@ -71,7 +71,7 @@ def exhausted(cluster: LocalCluster, node: str) -> Iterator[int]:
 
 
 def _slots(connection: psycopg.Connection) -> int:
-    """Answer how many connections a server has for roles that are nothing special."""
+    """Return how many connections a server has for roles that are nothing special."""
     names = ["superuser_reserved_connections", "reserved_connections"]
     row = connection.execute(
         "SELECT sum(CASE name WHEN 'max_connections' THEN setting::int ELSE -setting::int END) FROM pg_settings"

@@ -56,7 +56,7 @@ class ChaosSite:
         return self.site.log.read_text(errors="replace")
 
     def errors(self) -> str:
-        """Answer what was logged of the requests that failed."""
+        """Return what was logged of the requests that failed."""
         return "\n".join(f"ERROR{entry[:6000]}" for entry in self.log().split("\nERROR")[1:6])
 
     def ask(self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.replicas.addresses import RESOLVE_SECONDS
-from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.ports import free_ports
 from tests.chaos.conftest import LIBRARY
@@ -107,7 +107,7 @@ def site(named: Named, served_site: ChaosSite) -> ChaosSite:
 
 
 def nodes_of(site: ChaosSite) -> list[str]:
-    """Answer the addresses that every worker watches."""
+    """Return the addresses that every worker watches."""
     known = [
         {re.sub(r".*@(.*):\d+", r"\1", node) for node in answer.body["nodes"] if "@" in node}
         for answer in site.each_worker("/monitor").values()

@@ -70,7 +70,7 @@ def quiet(cluster: LocalCluster) -> Iterator[None]:
 
 
 def served_after(site: ChaosSite, seconds: float) -> set[int]:
-    """Keep asking for so many seconds; answer the ports of the nodes that serve then."""
+    """Keep asking for so many seconds; return the ports of the nodes that serve then."""
     end = time.monotonic() + seconds
     with Load(site.url, ["/page"], clients=2) as load:
         until(lambda: load.answers and load.answers[-1].began > end, seconds + TIMEOUT_SECONDS)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from django_gmf_router.replicas.sessions import CONNECT_TIMEOUT_SECONDS
+from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.load import Client, Load
 from tests.chaos.runs import Run

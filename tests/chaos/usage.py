@@ -49,17 +49,17 @@ class Samples:
             self._found.setdefault((KINDS[-1], node), []).append(value)
 
     def lines(self) -> list[str]:
-        """Answer the figures, one line for each kind and owner."""
+        """Return the figures, one line for each kind and owner."""
         return [_line(kind, owner, values) for (kind, owner), values in self._found.items()]
 
     def grown(self) -> list[str]:
-        """Answer the figures of what has grown."""
+        """Return the figures of what has grown."""
         found = self._found.items()
         return [_line(kind, owner, values) for (kind, owner), values in found if _has_grown(kind, values)]
 
 
 def of_process(pid: int) -> tuple[float, int, int]:
-    """Answer megabytes of resident memory, threads and open files of a process: proc(5)."""
+    """Return megabytes of resident memory, threads and open files of a process: proc(5)."""
     lines = (PROC / str(pid) / "status").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in lines)
     files = len(list((PROC / str(pid) / "fd").iterdir()))
@@ -67,7 +67,7 @@ def of_process(pid: int) -> tuple[float, int, int]:
 
 
 def thirds(values: Sequence[float]) -> tuple[float, float]:
-    """Answer the medians of the first and of the last third."""
+    """Return the medians of the first and of the last third."""
     third = max(1, len(values) // 3)
     return median(values[:third]), median(values[-third:])
 

@@ -35,7 +35,7 @@ def look() -> dict[str, Any]:
 
 
 def signed(**found: Any) -> JsonResponse:
-    """Answer what was found, and which worker did."""
+    """Return what was found, and which worker did."""
     return JsonResponse({"pid": os.getpid(), **found})
 
 

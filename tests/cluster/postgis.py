@@ -16,7 +16,7 @@ REMEDY = "apt-get install --no-install-recommends postgresql-postgis gdal-bin"
 
 
 def bin_dir() -> Path | None:
-    """Answer the directory of the programs: GMF_PG_BINDIR, else the system's newest; None without PostGIS."""
+    """Return the directory of the programs: GMF_PG_BINDIR, else the system's newest; None without PostGIS."""
     named = os.environ.get(VARIABLE)
     candidates = [Path(named)] if named else []
     candidates += sorted(SYSTEM.glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
@@ -24,7 +24,7 @@ def bin_dir() -> Path | None:
 
 
 def missing() -> str | None:
-    """Answer what these tests lack here, None where there is nothing."""
+    """Return what these tests lack here, None where there is nothing."""
     if bin_dir() is None:
         return f"a PostgreSQL server with PostGIS ({VARIABLE} or {SYSTEM})"
     try:

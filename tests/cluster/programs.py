@@ -30,18 +30,18 @@ STOP_SECONDS = 5
 
 
 def find(program: str) -> str | None:
-    """Answer where a program is; servers are often in directories that only root searches."""
+    """Return where a program is; servers are often in directories that only root searches."""
     return shutil.which(program, path=PATH)
 
 
 def missing(*programs: str) -> str | None:
-    """Answer what these tests lack here and how to get it, None where there is nothing."""
+    """Return what these tests lack here and how to get it, None where there is nothing."""
     lacking = sorted({PACKAGES[program] for program in programs if find(program) is None})
     return f"{', '.join(lacking)}: apt-get install --no-install-recommends {' '.join(lacking)}" if lacking else None
 
 
 def major_version(psql: str) -> int:
-    """Answer the major version of a psql, which is that of its libpq."""
+    """Return the major version of a psql, which is that of its libpq."""
     text = subprocess.run([psql, "--version"], capture_output=True, text=True, check=True).stdout
     return int(re.findall(r"\d+", text)[0])
 

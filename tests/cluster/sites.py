@@ -45,7 +45,7 @@ def environment(
     engine: str = "django_gmf_router.backends.postgresql",
     **database: Any,
 ) -> dict[str, str]:
-    """Answer the environment of a process of the site; passwords never stand on its command line."""
+    """Return the environment of a process of the site; passwords never stand on its command line."""
     database = {"CONN_MAX_AGE": 60, **database}
     databases = {alias: {**settings, **database} for alias, settings in cluster.databases(engine=engine).items()}
     return {

@@ -74,7 +74,7 @@ def seconds_to_stand(replicas: int) -> float:
 
 
 def clock() -> float:
-    """Answer a time that stands still while somebody on this machine waits for a processor."""
+    """Return a time that stands still while somebody on this machine waits for a processor."""
     try:
         some = re.search(r"^some .*total=(\d+)", Path("/proc/pressure/cpu").read_text(), re.MULTILINE)
     except OSError:  # another system, or a kernel without it

@@ -75,7 +75,7 @@ class Watcher:
         return [seen[1:] for seen in found.values()]
 
     def lags(self) -> list[float]:
-        """Answer the lags of the replicas over some rounds."""
+        """Return the lags of the replicas over some rounds."""
         return [node["lag"] for seen in self.samples(ROUNDS, "replica_1", "replica_2") for node in seen]
 
 

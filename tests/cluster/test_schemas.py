@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.lock import KEY
-from django_gmf_router.schemas.names import quote
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import DRIVERS, ROOT, environment, manage
 from tests.unit.docs.pages import blocks
@@ -59,7 +59,7 @@ class Server:
         return str(done.stdout)
 
     def refused(self, *args: str) -> str:
-        """Answer what a command that is refused says, below the warnings of the system checks."""
+        """Return what a command that is refused says, below the warnings of the system checks."""
         done = self.manage(*args)
         assert done.returncode == 1, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
@@ -73,7 +73,7 @@ class Server:
         return json.loads(self.run("shell", "--verbosity=0", "--command", f"import json\n{code}").splitlines()[-1])
 
     def sql(self, sql: str) -> list[str]:
-        """Answer the first column of the rows; {main} and {static} are filled in."""
+        """Return the first column of the rows; {main} and {static} are filled in."""
         filled = sql.format(main=quote(self.main), static=quote(self.static))
         return [str(row[0]) for row in self.cluster.execute("primary", filled, database=self.database)]
 

@@ -48,11 +48,11 @@ class Kit(NamedTuple):
         return {self.port("replica_1"), self.port("replica_2")}
 
     def env(self, service_file: str) -> dict[str, str]:
-        """Answer the environment of a service: what libpq reads, nothing of the caller's."""
+        """Return the environment of a service: what libpq reads, nothing of the caller's."""
         return {"PATH": programs.PATH, "PGSERVICEFILE": service_file, "PGPASSFILE": str(self.directory / "pgpass")}
 
     def where(self, port: int, dbname: str | None = None) -> tuple[Any, ...]:
-        """Answer the node behind a port, and whether it is a replica and the session read-only."""
+        """Return the node behind a port, and whether it is a replica and the session read-only."""
         login = {"user": "gmf", "password": self.password, "connect_timeout": 5}
         with closing(psycopg2.connect(host="127.0.0.1", port=port, dbname=dbname or "gmf", **login)) as connection:
             cursor = connection.cursor()
@@ -105,7 +105,7 @@ def outcome(what: Callable[[], Any]) -> Any:
 
 
 def psql(program: str, kit: Kit, service: str, service_file: str) -> tuple[int, bool, bool]:
-    """Answer the port of the node, whether it is a replica, and whether the session is read-only."""
+    """Return the port of the node, whether it is a replica, and whether the session is read-only."""
     command = [program, "-XAtw", "-c", WHERE, f"service={service}"]
     done = subprocess.run(command, env=kit.env(service_file), capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stderr
@@ -184,7 +184,7 @@ def haproxy(kit: Kit) -> Callable[..., Any]:
 
 
 def two_ports() -> int:
-    """Answer the first of two free ports in a row."""
+    """Return the first of two free ports in a row."""
     return next(port for port in iter(lambda: free_ports(1)[0], None) if is_free(port + 1))
 
 
@@ -279,7 +279,7 @@ REDS = {"primary": 10, "replica_1": 20, "replica_2": 30}
 
 @pytest.fixture
 def drawing(kit: Kit) -> str:
-    """Write what MapServer needs; answer the path of the service file."""
+    """Write what MapServer needs; return the path of the service file."""
     require("map2img", "mapserv", "gdallocationinfo")
     if lacking := postgis.missing():
         refuse(f"{__name__} needs {lacking}: {postgis.REMEDY}")
@@ -291,7 +291,7 @@ def drawing(kit: Kit) -> str:
 
 
 def drawn_from(picture: Path) -> str | None:
-    """Answer which node the polygon came from, by its colour."""
+    """Return which node the polygon came from, by its colour."""
     command = ["gdallocationinfo", "-valonly", "-b", "1", str(picture), "4", "4"]
     red = int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout)
     return {value: node for node, value in REDS.items()}.get(red)

@@ -49,7 +49,7 @@ class Plan:
     others: float = 0.2
 
     def text(self) -> str:
-        """Answer what the process is given."""
+        """Return what the process is given."""
         return json.dumps(asdict(self))
 
 
@@ -63,14 +63,14 @@ class Jar:
         self._lock = threading.Lock()
 
     def headers(self) -> dict[str, str]:
-        """Answer what to send now."""
+        """Return what to send now."""
         with self._lock:
             now = time.monotonic()
             cookies = "; ".join(f"{name}={value}" for name, (value, ends) in self._cookies.items() if ends > now)
             return {"Cookie": cookies} if self._header is None else {"Cookie": cookies, HEADER: self._header}
 
     def take(self, response: HTTPResponse) -> str | None:
-        """Keep what a response gives, as a browser does: the last one wins; answer the text of its token."""
+        """Keep what a response gives, as a browser does: the last one wins; return the text of its token."""
         with self._lock:
             given = response.getheader(HEADER)
             self._header = given or self._header
@@ -82,7 +82,7 @@ class Jar:
 
 
 def token_of(headers: dict[str, str]) -> str | None:
-    """Answer the text of the token among the headers of a request."""
+    """Return the text of the token among the headers of a request."""
     cookie = SimpleCookie(headers["Cookie"]).get(COOKIE)
     return headers.get(HEADER) if cookie is None else cookie.value
 

@@ -49,12 +49,12 @@ class History:
     # What is promised
 
     def violations(self) -> list[Violation]:
-        """Answer every read of a client's own register that broke the guarantee."""
+        """Return every read of a client's own register that broke the guarantee."""
         found = ((read, self._broken_promise(read)) for read in self.operations if read.is_own_read)
         return [Violation(read=read, write=write) for read, write in found if write is not None]
 
     def inventions(self) -> list[Operation]:
-        """Answer every read of a value that nobody had begun to write when the read ended: nothing may show one."""
+        """Return every read of a value that nobody had begun to write when the read ended: nothing may show one."""
         begun: dict[int, list[Operation]] = defaultdict(list)
         for operation in self.operations:
             if operation.is_write:
@@ -67,7 +67,7 @@ class History:
         ]
 
     def _broken_promise(self, read: Operation) -> Operation | None:
-        """Answer the largest acknowledged write that `read` had to see and did not."""
+        """Return the largest acknowledged write that `read` had to see and did not."""
         newer = (write for write in self._acknowledged_before(read) if (write.value or 0) > (read.value or 0))
         promised = [write for write in newer if self._was_promised(read, write)]
         return max(promised, key=lambda write: write.value or 0, default=None)
@@ -84,33 +84,33 @@ class History:
     # What is not
 
     def first_reads(self, replicas: Iterable[int]) -> tuple[int, int]:
-        """Answer how many of the first reads after a write a replica served, and how many there were."""
+        """Return how many of the first reads after a write a replica served, and how many there were."""
         first = [read for read in self._reads() if read.is_first]
         return sum(read.port in set(replicas) for read in first), len(first)
 
     def reads_by(self, ports: Iterable[int]) -> tuple[int, int]:
-        """Answer how many reads these ports served, and how many there were."""
+        """Return how many reads these ports served, and how many there were."""
         reads = list(self._reads())
         return sum(read.port in set(ports) for read in reads), len(reads)
 
     def overtaken(self) -> list[Operation]:
-        """Answer the stale reads of a client's own register whose token was an older one than that of the write.
+        """Return the stale reads of a client's own register whose token was an older one than that of the write.
 
         Two answers reached one cookie jar in another order than their writes.
         """
         return [read for read in self._stale() if read.is_own_read and self._broken_promise(read) is None]
 
     def stale_reads_of_others(self) -> tuple[int, int]:
-        """Answer how many reads of others' registers showed less than was acknowledged, and how many there were."""
+        """Return how many reads of others' registers showed less than was acknowledged, and how many there were."""
         others = sum(read.client != read.register for read in self._reads())
         return sum(read.client != read.register for read in self._stale()), others
 
     def reasons(self) -> Counter[str]:
-        """Answer how many reads had which reason."""
+        """Return how many reads had which reason."""
         return Counter(str(read.reason) for read in self._reads())
 
     def failures(self) -> list[Operation]:
-        """Answer what failed."""
+        """Return what failed."""
         return [operation for operation in self.operations if operation.error is not None]
 
     def _stale(self) -> Iterator[Operation]:
@@ -123,7 +123,7 @@ class History:
 
 
 def covers(sent: str | None, given: str) -> bool:
-    """Answer whether a client that sent one token carried what the other one, given for a write, says."""
+    """Return whether a client that sent one token carried what the other one, given for a write, says."""
     carried, written = parse(sent), parse(given)
     if sent == given or written is None:
         return sent == given
@@ -139,5 +139,5 @@ def covers(sent: str | None, given: str) -> bool:
 
 @cache
 def parse(text: str | None) -> Token | None:
-    """Answer the token of a text, however old."""
+    """Return the token of a text, however old."""
     return tokens.loads(text, max_age_seconds=FAR_SECONDS, now=FAR_SECONDS)

@@ -42,10 +42,10 @@ class Operation:
 
 
 def write_lines(operations: Iterable[Operation]) -> str:
-    """Answer a line for each operation."""
+    """Return a line for each operation."""
     return "".join(f"{json.dumps(asdict(operation))}\n" for operation in operations)
 
 
 def read_lines(lines: Iterable[str]) -> Iterator[Operation]:
-    """Answer the operation of each line."""
+    """Return the operation of each line."""
     return (Operation(**json.loads(line)) for line in lines)

@@ -34,7 +34,7 @@ class Run:
     seconds: float
 
     def report(self, title: str) -> str:
-        """Answer the figures in a few lines."""
+        """Return the figures in a few lines."""
         history = self.history
         first, stale, replica = history.first_reads(self.replicas), history.stale_reads_of_others(), self.reads
         reasons = ", ".join(f"{count} {reason}" for reason, count in history.reasons().most_common())

@@ -38,13 +38,13 @@ def measure(cluster: LocalCluster, operations: int, *, pin_seconds: float = 0, a
 
 
 def first_share(found: Run) -> float:
-    """Answer which part of the first reads after a write a replica served."""
+    """Return which part of the first reads after a write a replica served."""
     served, first = found.history.first_reads(found.replicas)
     return served / first
 
 
 def row(name: str, found: Run) -> str:
-    """Answer a line of the table."""
+    """Return a line of the table."""
     served, reads = found.reads
     violations = len(found.history.violations())
     return f"{name:<20} {first_share(found):>12.1%} {served / reads:>12.1%} {violations:>12}"

@@ -61,7 +61,7 @@ def run(folder: Path, suite: str, variant: Variant) -> Run:
 
 
 def baseline(folder: Path, suite: str, *, anew: bool) -> Run:
-    """Answer how `suite` ends without us: kept per Django, Python and installed packages, since tests skip by these."""
+    """Return how `suite` ends without us: kept per Django, Python and installed packages, since tests skip by these."""
     path = cache_folder() / f"baseline-{suite}-{_environment_key()}.json"
     if path.exists() and not anew:
         outcomes = json.loads(path.read_text(encoding="utf-8"))

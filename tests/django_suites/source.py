@@ -19,7 +19,7 @@ class SourceMissing(Exception):
 
 
 def cache_folder() -> Path:
-    """Answer the folder that keeps what was fetched: named by the environment, else in the venv, else temporary."""
+    """Return the folder that keeps what was fetched: named by the environment, else in the venv, else temporary."""
     if named := os.environ.get(CACHE_VARIABLE):
         return Path(named)
     in_venv = sys.prefix != sys.base_prefix
@@ -27,7 +27,7 @@ def cache_folder() -> Path:
 
 
 def suites_folder() -> Path:
-    """Answer the `tests` folder of the source of the installed Django, fetched if it is not in the cache."""
+    """Return the `tests` folder of the source of the installed Django, fetched if it is not in the cache."""
     version = django.get_version()
     folder = cache_folder() / f"django-{version}"
     if not folder.exists():

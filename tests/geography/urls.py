@@ -21,7 +21,7 @@ PORT = Func(function="inet_server_port", output_field=IntegerField())
 
 @csrf_exempt
 def places(request: HttpRequest) -> JsonResponse:
-    """Answer the places within `bbox`; a POST adds one first."""
+    """Return the places within `bbox`; a POST adds one first."""
     if request.method == "POST":
         x, y = float(request.POST["x"]), float(request.POST["y"])
         Place.objects.create(name=request.POST["name"], point=Point(x, y))
@@ -31,7 +31,7 @@ def places(request: HttpRequest) -> JsonResponse:
 
 
 def near(request: HttpRequest) -> JsonResponse:
-    """Answer the places within 5 km, and on which server GeoDjango looked up what a degree is to do so."""
+    """Return the places within 5 km, and on which server GeoDjango looked up what a degree is to do so."""
     lookups = []
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:

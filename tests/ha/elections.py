@@ -55,13 +55,13 @@ class Election:
                 run.go_on()
 
     def strike(self, fault: Callable[[str], object]) -> str:
-        """Let the fault happen to the leader, wait until the next one takes writes, and answer the old one."""
+        """Let the fault happen to the leader, wait until the next one takes writes, and return the old one."""
         old = self.elect(fault)
         until(lambda: all(map(self._writes_again, self.writers)), 60, "a write is taken again on every site")
         return old
 
     def elect(self, fault: Callable[[str], object]) -> str:
-        """Let the fault happen to the leader, wait until Patroni has another one, and answer the old one."""
+        """Let the fault happen to the leader, wait until Patroni has another one, and return the old one."""
         old = self.leader
         self.happen(lambda: fault(old))
         self.leader = self.machines.wait_for_leader(other_than=old)
@@ -118,18 +118,18 @@ class Election:
             )
 
     def lost(self) -> list[str]:
-        """Answer the writes that were acknowledged, and are not there."""
+        """Return the writes that were acknowledged, and are not there."""
         rows = self.machines.query(self.leader, "SELECT name FROM library_author", SITE)
         there = {name for (name,) in rows}
         return [name for name in self.acknowledged() if name not in there]
 
     def acknowledged(self) -> list[str]:
-        """Answer the names of the writes that were answered 200."""
+        """Return the names of the writes that were answered 200."""
         written = [answer for writer in self.writers for answer in writer.answers if not answer.is_failed]
         return [answer.path.partition("=")[2] for answer in written]
 
     def refused(self) -> list[Answer]:
-        """Answer the writes that were not."""
+        """Return the writes that were not."""
         return [answer for writer in self.writers for answer in writer.answers if answer.is_failed]
 
     def tell_loss(self) -> None:

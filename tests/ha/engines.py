@@ -25,12 +25,12 @@ SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
 def program(name: str) -> str | None:
-    """Answer where a program is, None where it is not."""
+    """Return where a program is, None where it is not."""
     return shutil.which(name, path=SEARCH_PATH)
 
 
 def missing() -> str | None:
-    """Answer in a line what these tests lack here and how to get it, None where there is nothing."""
+    """Return in a line what these tests lack here and how to get it, None where there is nothing."""
     lacking = [name for name in PACKAGES if program(name) is None]
     if lacking:
         packages = " ".join(PACKAGES[name] for name in lacking)
@@ -50,7 +50,7 @@ def missing() -> str | None:
 
 @lru_cache
 def patroni() -> list[str]:
-    """Answer the command that runs Patroni: of a virtual environment that the servers' user may enter, made once."""
+    """Return the command that runs Patroni: of a virtual environment that the servers' user may enter, made once."""
     python = _environment_folder() / "bin" / "python"
     if not python.exists():
         _make(python.parents[1])

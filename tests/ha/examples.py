@@ -10,13 +10,13 @@ FOLDER = ROOT / "docs" / "examples" / "ha"
 
 
 def variables(name: str) -> dict[str, str]:
-    """Answer the variables of an .env file, as the reader finds them."""
+    """Return the variables of an .env file, as the reader finds them."""
     lines = (FOLDER / name).read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def filled(name: str, values: Mapping[str, object]) -> dict[str, str]:
-    """Answer the variables of an .env file with the tests' values; each must have one, and no other may."""
+    """Return the variables of an .env file with the tests' values; each must have one, and no other may."""
     shown = set(variables(name))
     assert shown == set(values), f"{name}: {sorted(shown ^ set(values))}"
     return {key: str(value) for key, value in values.items()}

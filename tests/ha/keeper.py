@@ -20,7 +20,7 @@ END_SECONDS = 10.0
 
 
 def processes_in(folder: Path) -> list[Process]:
-    """Answer the processes whose working directory is in a folder."""
+    """Return the processes whose working directory is in a folder."""
     pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _stands_in(entry, folder)]
     return [process for process in map(Process.find, pids) if process is not None]
 

@@ -75,12 +75,12 @@ class Machines:
     # What Patroni says
 
     def role(self, name: str) -> str | None:
-        """Answer the role of a node as its Patroni tells it now, "primary" or "replica"; None where it is not up."""
+        """Return the role of a node as its Patroni tells it now, "primary" or "replica"; None where it is not up."""
         found = self._ask(name, "/patroni")
         return found["role"] if found and found.get("state") == "running" else None
 
     def leader(self) -> str | None:
-        """Answer the node whose Patroni answers 200 to HAProxy's question."""
+        """Return the node whose Patroni answers 200 to HAProxy's question."""
         return next((name for name in NODES if self._ask(name, "/primary", only_ok=True) is not None), None)
 
     def wait_for_leader(self, *, other_than: str | None = None) -> str:
@@ -180,7 +180,7 @@ class Machines:
         self._run(name, [*patroni(), str(self._example("patroni.yml"))], variables)
 
     def walsenders(self, name: str) -> list[Process]:
-        """Answer the processes that send a primary's log to its replicas."""
+        """Return the processes that send a primary's log to its replicas."""
         rows = self.query(name, "SELECT pid FROM pg_stat_replication")
         found = (Process.find(int(pid)) for (pid,) in rows)
         return [process for process in found if process is not None]
@@ -200,7 +200,7 @@ class Machines:
             return cursor.fetchall() if cursor.description else []
 
     def logs(self) -> str:
-        """Answer the ends of what the machines logged."""
+        """Return the ends of what the machines logged."""
         return "\n".join(
             f"--- {log.stem}\n{log.read_text(errors='replace')[-3000:]}" for log in sorted(self.folder.glob("*.log"))
         )
@@ -275,7 +275,7 @@ class Machines:
         return folder
 
     def _example(self, name: str) -> Path:
-        """Answer a copy of an example that the servers' user can read: a checkout may be below /root."""
+        """Return a copy of an example that the servers' user can read: a checkout may be below /root."""
         copy = self.folder / name
         copy.write_bytes((FOLDER / name).read_bytes())
         copy.chmod(0o644)

@@ -39,7 +39,7 @@ class HaSite:
         return "\n".join(path.read_text(errors="replace") for path in self.logs)
 
     def errors(self) -> str:
-        """Answer what was logged of the requests that failed otherwise than by 503."""
+        """Return what was logged of the requests that failed otherwise than by 503."""
         entries = (entry for entry in self.log().split("\nERROR")[1:] if "Service Unavailable" not in entry)
         return "\n".join(f"ERROR{entry[:6000]}" for entry in list(entries)[:5])
 
@@ -83,7 +83,7 @@ def migrate(machines: Machines) -> None:
 
 
 def site_environment(machines: Machines, settings: str, driver: str = "psycopg", port: int = 0) -> dict[str, str]:
-    """Answer the environment of a process of the site by one of the examples' settings."""
+    """Return the environment of a process of the site by one of the examples' settings."""
     nodes = machines.nodes.values()
     ports = {"PRIMARY_PORT": machines.primary_port, "REPLICAS_PORT": machines.replicas_port}
     all_nodes = {

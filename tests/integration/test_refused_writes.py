@@ -9,7 +9,8 @@ from django.db import InternalError
 from django.test import override_settings
 
 from django_gmf_router import clusters
-from django_gmf_router.routing.guard import READ_ONLY_SQL_TRANSACTION, Guard
+from django_gmf_router.postgres.sqlstates import READ_ONLY_SQL_TRANSACTION
+from django_gmf_router.routing.guard import Guard
 from tests.conftest import OpenUnit
 
 INSERT = 'INSERT INTO "library_author" ("name") VALUES (%s)'
@@ -24,7 +25,7 @@ class DriverError(Exception):
 
 
 def said(cause: Exception | None, alias: str = "replica_1") -> str:
-    """Answer the error that comes out of the guard, and what it adds."""
+    """Return the error that comes out of the guard, and what it adds."""
 
     def refuse(*args: Any) -> None:
         raise InternalError("refused") from cause

@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def noticed(mutation: Mutation) -> tuple[bool, str]:
-    """Answer whether the tests fail without the rule, and what happened instead."""
+    """Return whether the tests fail without the rule, and what happened instead."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
         for part in COPIED:

@@ -20,7 +20,7 @@ NODES = "django_gmf_router/replicas/nodes.py"
 PROBES = "django_gmf_router/replicas/probes.py"
 MOVES = "django_gmf_router/routing/moves.py"
 CLONING = "django_gmf_router/schemas/cloning"
-SOCKETS = "django_gmf_router/replicas/sockets.py"
+SOCKETS = "django_gmf_router/postgres/sockets.py"
 
 MIGRATING = "django_gmf_router/schemas/migrating.py"
 PREPARING = "django_gmf_router/schemas/preparing.py"
@@ -745,14 +745,14 @@ MUTATIONS = [
     # Schemas
     _m(
         "D: a schema name is measured in bytes",
-        "django_gmf_router/schemas/names.py",
+        "django_gmf_router/postgres/names.py",
         "size = len(name.encode())",
         "size = len(name)",
         "tests/unit/schemas/test_names.py -k refused",
     ),
     _m(
         "D: a schema name is escaped in libpq's options",
-        "django_gmf_router/schemas/options.py",
+        "django_gmf_router/postgres/session_options.py",
         r"""re.sub(r"([\\\s])", r"\\\1", value)""",
         "value",
         "tests/unit/schemas/test_options.py -k sound_name",

@@ -7,9 +7,9 @@ import re
 from datetime import datetime, timedelta
 
 from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.postgres.names import MAX_BYTES, quote
 from django_gmf_router.schemas.cloning import catalog, outgoing
 from django_gmf_router.schemas.cloning.sessions import Session
-from django_gmf_router.schemas.names import MAX_BYTES, quote
 
 NEW = "__new"
 STAMP = "%Y%m%d_%H%M%S"

@@ -12,11 +12,11 @@ import tempfile
 from collections.abc import Callable
 from typing import IO
 
+from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.cloning import backups, default_rights
 from django_gmf_router.schemas.cloning.feed import Feed, run
 from django_gmf_router.schemas.cloning.plan import Plan
 from django_gmf_router.schemas.cloning.sessions import Session, literal
-from django_gmf_router.schemas.names import quote
 
 AWAY = "__away"
 LOCK_WAIT_MS = 60_000

@@ -89,7 +89,7 @@ def extensions(session: Session, oid: int) -> list[str]:
 
 
 def is_empty(session: Session, oid: int) -> bool:
-    """Answer whether nothing is in a schema."""
+    """Return whether nothing is in a schema."""
     sql = "SELECT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = %s)"
     return not session.value(sql, [oid])
 

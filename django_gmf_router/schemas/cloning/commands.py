@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from django.db import Error, OperationalError
 
 from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.cloning import backups, catalog, outgoing, plan, progress, refusals, swapping
 from django_gmf_router.schemas.cloning.building import build
 from django_gmf_router.schemas.cloning.plan import Plan, Request
@@ -16,7 +17,6 @@ from django_gmf_router.schemas.cloning.progress import Progress
 from django_gmf_router.schemas.cloning.sessions import PROGRAMS, Session
 from django_gmf_router.schemas.cloning.verification import verify
 from django_gmf_router.schemas.lock import schemas_locked
-from django_gmf_router.schemas.names import quote
 
 # Of a command that was killed: its programs go on until they notice, and hold what the next one needs.
 ORPHANS = """

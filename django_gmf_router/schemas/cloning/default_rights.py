@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.cloning.sessions import Session
-from django_gmf_router.schemas.names import quote
 
 KINDS = {"r": "TABLES", "S": "SEQUENCES", "f": "FUNCTIONS", "T": "TYPES", "n": "SCHEMAS"}
 GRANTS = """

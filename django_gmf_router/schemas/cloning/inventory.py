@@ -5,8 +5,8 @@ The session looks from inside the schema, so that its own objects are named with
 
 from __future__ import annotations
 
+from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.cloning.sessions import Session
-from django_gmf_router.schemas.names import quote
 
 Inventory = dict[tuple[str, str], str]
 

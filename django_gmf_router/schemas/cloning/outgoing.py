@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from django.db import IntegrityError
 
 from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.cloning.sessions import Session, literal
-from django_gmf_router.schemas.names import quote
 
 # Those of partitions first: the key of a partitioned table then takes theirs over and need not look at a row. What a
 # partitioned table on the other side adds for each of its partitions comes by itself.

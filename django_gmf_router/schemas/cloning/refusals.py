@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas import names
+from django_gmf_router.postgres import names
 from django_gmf_router.schemas.cloning import catalog
 from django_gmf_router.schemas.cloning.sessions import Session
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.cloning import backups, catalog, refusals
 from django_gmf_router.schemas.cloning.plan import Plan
 from django_gmf_router.schemas.cloning.sessions import Session, literal
-from django_gmf_router.schemas.names import quote
 
 
 def swap(session: Session, plan: Plan, backup: str | None) -> None:

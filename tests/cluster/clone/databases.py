@@ -54,7 +54,7 @@ class Database:
             connection.rollback()
 
     def environment(self, driver: str = "psycopg", **database: Any) -> dict[str, str]:
-        """Answer the environment of the site's commands."""
+        """Return the environment of the site's commands."""
         replicas = [node for node in self.cluster.nodes if node != "primary"]
         settings = {"NAME": self.name, "CONN_MAX_AGE": 0, **database}
         env = environment(self.cluster, driver, {"REPLICAS": replicas}, **settings)
@@ -93,7 +93,7 @@ class Database:
         return done.stdout + done.stderr
 
     def refusal(self, *args: str, env: dict[str, str] | None = None) -> str:
-        """Run clone_schema, which has to refuse in one line and change nothing; answer the line."""
+        """Run clone_schema, which has to refuse in one line and change nothing; return the line."""
         before = self.schemas()
         done = self.run(*args, env=env)
         assert done.returncode == 1, done.stdout + done.stderr
@@ -102,11 +102,11 @@ class Database:
         return line.partition(": ")[2]
 
     def schemas(self) -> dict[str, str]:
-        """Answer the schemas and their oids."""
+        """Return the schemas and their oids."""
         return dict(self.execute(f"SELECT nspname, oid FROM pg_namespace WHERE nspname !~ '{SYSTEM}' ORDER BY 1"))
 
     def dump(self, schema: str) -> list[str]:
-        """Answer the lines of a schema's dump but for those that differ each time."""
+        """Return the lines of a schema's dump but for those that differ each time."""
         access = self.cluster._node("primary")
         env = {**os.environ, "PGPASSWORD": access.programs.passwords()["postgres"]}
         target = ("-h", "127.0.0.1", "-p", str(access.port), "-U", "postgres", "-d", self.name, "-n", f'"{schema}"')

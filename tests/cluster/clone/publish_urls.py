@@ -31,7 +31,7 @@ def version(request: HttpRequest) -> JsonResponse:
 
 
 def stand() -> list[Any]:
-    """Answer which schema is published, as each replica sees it."""
+    """Return which schema is published, as each replica sees it."""
     found = []
     for alias in ("replica_1", "replica_2"):
         with connections[alias].cursor() as cursor:

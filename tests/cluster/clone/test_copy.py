@@ -18,7 +18,7 @@ ROLE = "DO $$ BEGIN CREATE ROLE reader; EXCEPTION WHEN duplicate_object THEN NUL
 
 
 def older_bin_dir() -> Path | None:
-    """Answer the programs of the wheel's older version."""
+    """Return the programs of the wheel's older version."""
     directory = find_bin_dir().parent.parent / OLDER / "bin"
     return directory if directory.exists() else None
 

@@ -60,7 +60,7 @@ def state(database: Database) -> State:
 
 
 def children(process: subprocess.Popen[str]) -> dict[str, int]:
-    """Answer the programs that the command runs now."""
+    """Return the programs that the command runs now."""
     root = Process.find(process.pid)
     pids = [child.pid for child in root.children()] if root is not None else []
     return {name: pid for pid in pids if (name := program_name(pid)) is not None}
@@ -78,7 +78,7 @@ NAMED = "GRANT USAGE ON SCHEMA main TO pg_monitor"
 
 
 def while_dumping(process: subprocess.Popen[str]) -> dict[str, int]:
-    """Answer the programs that the command runs as soon as pg_dump is one of them."""
+    """Return the programs that the command runs as soon as pg_dump is one of them."""
     found = children(process)
     return found if "pg_dump" in found else {}
 

@@ -47,7 +47,7 @@ class Answer:
     seconds: float
 
     def is_within(self, begin: float, end: float) -> bool:
-        """Answer whether the request was under way between two moments."""
+        """Return whether the request was under way between two moments."""
         return self.began <= end and begin <= self.began + self.seconds
 
 

@@ -10,7 +10,7 @@ BACKUP = re.compile(r"prod_\d{8}_\d{6}")
 
 
 def backups(database: Database) -> list[str]:
-    """Answer the backups, the oldest first."""
+    """Return the backups, the oldest first."""
     return [name for name in database.schemas() if BACKUP.fullmatch(name)]
 
 
@@ -20,7 +20,7 @@ def version(database: Database, number: int) -> None:
 
 
 def shown(database: Database, schema: str = "prod") -> str:
-    """Answer which version a schema holds."""
+    """Return which version a schema holds."""
     (row,) = database.execute(f"SELECT name FROM {schema}.layer WHERE id = 1")
     return str(row[0])
 

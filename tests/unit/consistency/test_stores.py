@@ -53,7 +53,7 @@ def position(found: str | None) -> int | None:
 
 
 def follow(request: HttpRequest, response: HttpResponse) -> HttpRequest:
-    """Answer the next request of the client that was given `response`."""
+    """Return the next request of the client that was given `response`."""
     factory = RequestFactory()
     factory.cookies.load(request.META.get("HTTP_COOKIE", ""))
     for name, morsel in response.cookies.items():

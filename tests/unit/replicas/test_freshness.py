@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from django_gmf_router import positions
 from django_gmf_router.conf import ReplicaConfig
 from django_gmf_router.marks import Mark
+from django_gmf_router.postgres import positions
 from django_gmf_router.replicas.balancers import Stable, WeightedRandom
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_gmf_router.positions import BLOCK_BYTES
+from django_gmf_router.postgres.positions import BLOCK_BYTES
 from django_gmf_router.replicas.lag import LONGEST_RECORD_BYTES, MOST_SAMPLES, PrimaryTrail, has_diverged, reachable
 from django_gmf_router.replicas.probes import Reading
 

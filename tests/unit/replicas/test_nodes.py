@@ -8,10 +8,10 @@ import pytest
 from django.db import connections
 
 from django_gmf_router.conf import ClusterConfig, ReplicaConfig
+from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
-from django_gmf_router.replicas.sockets import NodeSockets
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from django_gmf_router.testing.programs import PASSWORD_FILE, Programs
 
 
 def programs(home: Path, script: str) -> Programs:
-    """Answer programs of which `initdb` is a shell script."""
+    """Return programs of which `initdb` is a shell script."""
     (home / PASSWORD_FILE).write_text("127.0.0.1:*:*:gmf:sesame\n")
     program = home / "initdb"
     program.write_text(f"#!/bin/sh\n{script}\n")

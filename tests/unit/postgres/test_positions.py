@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_gmf_router import positions
+from django_gmf_router.postgres import positions
 
 BLOCK = 8192
 MIB = 2**20

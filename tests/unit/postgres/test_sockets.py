@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from django_gmf_router.replicas.sockets import NodeSockets, is_gone
+from django_gmf_router.postgres.sockets import NodeSockets, is_gone
 
 
 class Connection:

@@ -54,7 +54,7 @@ class NodeSockets:
                     duplicate.shutdown(socket.SHUT_RDWR)
 
     def count(self, node: str | None = None) -> int:
-        """Answer how many sockets are held, to one node or to all."""
+        """Return how many sockets are held, to one node or to all."""
         with self._lock:
             return sum(len(held) for name, held in self._sockets.items() if node in {name, None})
 
@@ -74,7 +74,7 @@ class NodeSockets:
 
 
 def is_gone(connection: Any) -> bool:
-    """Answer whether the server has closed a driver's connection: one system call, no query."""
+    """Return whether the server has closed a driver's connection: one system call, no query."""
     try:
         poll = select.poll()
         poll.register(connection.fileno(), _GONE)

@@ -10,7 +10,7 @@ RESERVED = {"information_schema", "$user"}
 
 
 def problem(name: object) -> str | None:
-    """Answer one line that says why `name` cannot be the name of a schema, None for a sound one.
+    """Return one line that says why `name` cannot be the name of a schema, None for a sound one.
 
     Capitals, quotes, dots, spaces and reserved words are sound: `quote` writes them right.
     """
@@ -27,10 +27,10 @@ def problem(name: object) -> str | None:
 
 
 def quote(name: str) -> str:
-    """Answer `name` as SQL reads it: quoted, whatever it holds."""
+    """Return `name` as SQL reads it: quoted, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def search_path(*names: str) -> str:
-    """Answer the value of a search_path, each schema once, in this order."""
+    """Return the value of a search_path, each schema once, in this order."""
     return ", ".join(quote(name) for name in dict.fromkeys(names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_gmf_router.schemas.names import problem, quote, search_path
+from django_gmf_router.postgres.names import problem, quote, search_path
 
 
 @pytest.mark.parametrize(

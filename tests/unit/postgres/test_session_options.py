@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_gmf_router.schemas.names import problem
-from django_gmf_router.schemas.options import parse, search_path_in, with_search_path
+from django_gmf_router.postgres.names import problem
+from django_gmf_router.postgres.session_options import parse, search_path_in, with_search_path
 
 PATH = ("main", "static", "public")
 names = st.text(min_size=1, max_size=15).filter(lambda name: problem(name) is None)

@@ -16,7 +16,7 @@ _POSITION = re.compile(r"([0-9A-F]{1,8})/([0-9A-F]{1,8})", re.ASCII | re.IGNOREC
 
 
 def parse(text: str) -> int:
-    """Answer the number of a position as PostgreSQL prints its type pg_lsn, X/Y; raises ValueError for anything else.
+    """Return the number of a position as PostgreSQL prints its type pg_lsn, X/Y; raises ValueError for anything else.
 
     Of two positions on one timeline the larger is the later: it is the number of bytes since the log began.
     """
@@ -29,14 +29,14 @@ def parse(text: str) -> int:
 
 
 def format_position(position: int) -> str:
-    """Answer the text of a position, as PostgreSQL prints it; raises ValueError for what is none: beyond 64 bits."""
+    """Return the text of a position, as PostgreSQL prints it; raises ValueError for what is none: beyond 64 bits."""
     if not 0 <= position <= LARGEST:
         raise ValueError(f"{position} is no position in the write-ahead log: it is negative or beyond 64 bits.")
     return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
 
 
 def at_rest(position: int) -> int:
-    """Answer a primary's insert position less the page header it points past; replicas report the place before it.
+    """Return a primary's insert position less the page header it points past; replicas report the place before it.
 
     After a record that fills its page, pg_current_wal_insert_lsn() is where the next one will begin, but a replica that
     replayed everything is at the end of the last. Nothing is lost: a record that ends just there, after a header, began

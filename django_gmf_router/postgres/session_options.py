@@ -1,0 +1,55 @@
+"""How does libpq's `options` make a session read-only and give it a search_path, so that neither costs a round trip?"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django_gmf_router.postgres.names import quote
+
+READ_ONLY = "-c default_transaction_read_only=on"
+CONNECT_TIMEOUT_SECONDS = 2
+_READ_ONLY = "default_transaction_read_only"
+_SEARCH_PATH = "search_path"
+# As the server splits `options`: at white space, unless a backslash stands before it (PostgreSQL's manual, 32.1.2).
+_WORD = re.compile(r"(?:\\.|[^\s\\])+", re.DOTALL)
+_SETTING = re.compile(r"(?:-c|--)\s*search[_-]path\s*=(.*)", re.DOTALL | re.IGNORECASE)
+_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,"\s]+))\s*(?:,|$)')
+
+
+def read_only_options(options: str | None) -> str:
+    """Return libpq's `options` with the read-only parameter, so that it costs no round trip."""
+    if options and _READ_ONLY in options:
+        return options
+    return f"{options} {READ_ONLY}" if options else READ_ONLY
+
+
+def ensure_read_only(connection: Any) -> None:
+    """Make the new session of a replica read-only where its OPTIONS did not: a stock ENGINE, settings by hand."""
+    if connection.vendor != "postgresql" or _READ_ONLY in (connection.get_connection_params().get("options") or ""):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET {_READ_ONLY} = on")
+
+
+def with_search_path(options: str | None, path: tuple[str, ...]) -> str:
+    """Return `options` with a search_path of the schemas `path`; one that it has already is left."""
+    if options and search_path_in(options) is not None:
+        return options
+    value = ",".join(quote(name) for name in path)
+    ours = f"-c {_SEARCH_PATH}=" + re.sub(r"([\\\s])", r"\\\1", value)
+    return f"{options} {ours}" if options else ours
+
+
+def search_path_in(options: str | None) -> tuple[str, ...] | None:
+    """Return the schemas of the search_path in `options`, None where there is none; the last of several counts."""
+    words = [re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL) for word in _WORD.findall(options or "")]
+    joined = [f"-c{words[place]}" if words[place - 1] == "-c" else words[place] for place in range(1, len(words))]
+    found = [match[1] for word in (*words[:1], *joined) if (match := _SETTING.fullmatch(word))]
+    return parse(found[-1]) if found else None
+
+
+def parse(value: str) -> tuple[str, ...]:
+    """Return the schemas of a search_path as PostgreSQL reads it: names without quotes are folded."""
+    names = _NAME.findall(value)
+    return tuple(quoted.replace('""', '"') or plain.lower() for quoted, plain in names)

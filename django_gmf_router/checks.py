@@ -10,9 +10,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router import conf, validation
-from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.routing.patterns import shadows
+from django_gmf_router.settings import problems, values
+from django_gmf_router.settings.values import ClusterConfig
 
 MIDDLEWARE = "django_gmf_router.middleware.RoutingMiddleware"
 ROUTER = "django_gmf_router.routers.PrimaryReplicaRouter"
@@ -26,14 +26,14 @@ def check_errors(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Report every wrong value of GMF_ROUTER."""
     return [
         Error(problem.message, hint=problem.hint, id=problem.id)
-        for problem in validation.problems(conf.raw(), settings.DATABASES)
+        for problem in problems.found_in(values.raw(), settings.DATABASES)
     ]
 
 
 def check_warnings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Report what is legal but risky; nothing where the settings are wrong or no cluster has replicas."""
     try:
-        clusters = conf.clusters()
+        clusters = values.clusters()
     except ImproperlyConfigured:
         return []
     return [message for cluster in clusters for rule in RULES for message in rule(cluster)]
@@ -123,7 +123,7 @@ def _names_nothing(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     models = {model._meta.label_lower for model in apps.get_models(include_auto_created=True)}
     for app in sorted((cluster.apps or set()) - labels):
         yield _warning("W010", f"APPS names {app!r}, which is no installed app.", "Correct the app label.")
-    for label in sorted(set(cluster.primary_models) - set(conf.DEFAULT_PRIMARY_MODELS)):
+    for label in sorted(set(cluster.primary_models) - set(values.DEFAULT_PRIMARY_MODELS)):
         app, _, name = label.partition(".")
         if app not in labels if name == "*" else label.lower() not in models:
             yield _warning("W010", f"PRIMARY_MODELS names {label!r}, which is not installed.", "Correct the name.")

@@ -7,13 +7,13 @@ from functools import reduce
 
 from django.conf import settings
 
-from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.consistency.keeper import Keeper
 from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.replicas.pool import Wanted
 from django_gmf_router.routing.blocks import is_eventual
 from django_gmf_router.routing.policy import ANYBODY, Blocks, Client
 from django_gmf_router.routing.unit_of_work import UnitOfWork
+from django_gmf_router.settings.values import ClusterConfig
 
 
 def client_of(config: ClusterConfig, keeper: Keeper, unit: UnitOfWork, blocks: Blocks) -> Client:

@@ -16,9 +16,8 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from django_gmf_router import conf, unavailable
+from django_gmf_router import unavailable
 from django_gmf_router.clients import client_of
-from django_gmf_router.conf import ClusterConfig, ConsistencyConfig
 from django_gmf_router.consistency.keeper import Keeper
 from django_gmf_router.decision import REPLICA
 from django_gmf_router.exceptions import ReplicaMigrationRefused
@@ -37,6 +36,8 @@ from django_gmf_router.routing.guard import WriteWatch
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import is_primary_model, labels_by_table
 from django_gmf_router.routing.unit_of_work import UnitOfWork
+from django_gmf_router.settings import values
+from django_gmf_router.settings.values import ClusterConfig, ConsistencyConfig
 
 SESSIONS = "sessions"
 
@@ -77,7 +78,7 @@ class Registry:
 @lru_cache(maxsize=1)
 def registry() -> Registry:
     """Return the clusters, built once from the settings; raises ImproperlyConfigured where these are wrong."""
-    built = tuple(_build(config) for config in conf.clusters())
+    built = tuple(_build(config) for config in values.clusters())
     return Registry(
         clusters=built,
         by_alias={alias: cluster for cluster in built for alias in cluster.config.aliases},
@@ -290,7 +291,7 @@ def status() -> list[NodeStatus]:
 
 @receiver(setting_changed)
 def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
-    if setting in {conf.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"}:
+    if setting in {values.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"}:
         for cluster in registry().clusters if registry.cache_info().currsize else ():
             cluster.monitor.stop()
         registry.cache_clear()

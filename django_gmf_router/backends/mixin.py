@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import Error
 
-from django_gmf_router import clusters, conf
+from django_gmf_router import clusters
 from django_gmf_router.backends.connecting import connect
 from django_gmf_router.backends.cursors import MovingCursor, moving
 from django_gmf_router.exceptions import PrimaryUnavailable
@@ -28,6 +28,7 @@ from django_gmf_router.postgres.sqlstates import (
     is_standby,
 )
 from django_gmf_router.routing.moves import MOVES
+from django_gmf_router.settings import values
 
 
 class ReplicaConnectionMixin:
@@ -57,7 +58,7 @@ class ReplicaConnectionMixin:
         params: dict[str, Any] = super().get_connection_params()  # type: ignore[misc]
         if clusters.of_alias(self.alias) is not None:
             params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
-        if (schemas := conf.schemas_of(self.alias)) is not None:
+        if (schemas := values.schemas_of(self.alias)) is not None:
             params["options"] = with_search_path(params.get("options"), schemas.path)
         if clusters.is_replica(self.alias):
             params["options"] = read_only_options(params.get("options"))

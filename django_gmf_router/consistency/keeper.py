@@ -8,11 +8,11 @@ from collections.abc import Callable
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from django_gmf_router.conf import ConsistencyConfig
 from django_gmf_router.consistency import tokens
 from django_gmf_router.consistency.stores import store_for
 from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.marks import Mark
+from django_gmf_router.settings.values import ConsistencyConfig
 
 
 class Keeper:

@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 
-from django_gmf_router.conf import ConsistencyConfig
 from django_gmf_router.consistency import tokens
+from django_gmf_router.settings.values import ConsistencyConfig
 
 LOGGER = logging.getLogger("django_gmf_router")
 

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.conf import SchemasConfig
 from django_gmf_router.env.entries import Entry, is_postgresql, replica_of
 from django_gmf_router.env.urls import EXTRA, UrlReader, entry_from_url
 from django_gmf_router.postgres import names
 from django_gmf_router.postgres.session_options import with_search_path
+from django_gmf_router.settings.values import SchemasConfig
 
 _CHOOSER = {"master": "GMF_DB_CHOOSER_MASTER", "slave": "GMF_DB_CHOOSER_SLAVE"}
 _SCHEMAS = {"MAIN": "PGSCHEMA", "STATIC": "PGSCHEMA_STATIC"}

@@ -9,13 +9,13 @@ from typing import Any
 
 from django.db import connections
 
-from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.postgres.session_options import read_only_options
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.candidates import nodes_for_reads_of_the_primary, nodes_to_try, shuffled
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.settings.values import ClusterConfig
 
 logger = logging.getLogger("django_gmf_router")
 

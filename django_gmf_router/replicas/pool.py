@@ -11,11 +11,11 @@ from typing import Protocol
 
 from django.db import connections
 
-from django_gmf_router.conf import ReplicaConfig
 from django_gmf_router.marks import Mark
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.settings.values import ReplicaConfig
 
 logger = logging.getLogger("django_gmf_router")
 

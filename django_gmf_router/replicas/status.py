@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.decision import PRIMARY
 from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.replicas.watching import MakeProbe, address_book, monitor_of
+from django_gmf_router.settings.values import ClusterConfig
 
 ALL_UP, DEGRADED, NO_PRIMARY = 0, 1, 2
 ROUNDS = 3  # where the primary is, whether the replicas come there, and since when they do not

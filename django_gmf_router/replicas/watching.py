@@ -8,11 +8,11 @@ from typing import Any
 
 from django.db import connections
 
-from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.replicas.addresses import AddressBook, is_expandable
 from django_gmf_router.replicas.crew import AnyProbe
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.probes import Probe
+from django_gmf_router.settings.values import ClusterConfig
 
 MakeProbe = Callable[..., AnyProbe]
 

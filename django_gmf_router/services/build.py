@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from django_gmf_router.conf import ClusterConfig
 from django_gmf_router.postgres.session_options import read_only_options, with_search_path
 from django_gmf_router.services import entries
 from django_gmf_router.services.values import Node, ServedCluster, Service
+from django_gmf_router.settings.values import ClusterConfig
 
 _SAME = ("dbname", "user", "options", "parameters")
 

@@ -191,7 +191,7 @@ MUTATIONS = [
     # Contrib (19 to 21)
     _m(
         "19: sessions are primary models",
-        "django_gmf_router/conf.py",
+        "django_gmf_router/settings/values.py",
         '("sessions.*", "contenttypes.*", "django_cache.*")',
         '("contenttypes.*", "django_cache.*")',
         f"{T_POLICY}::test_sessions_and_content_types_are_primary_models",
@@ -212,14 +212,14 @@ MUTATIONS = [
     ),
     _m(
         "20: content types are primary models",
-        "django_gmf_router/conf.py",
+        "django_gmf_router/settings/values.py",
         '("sessions.*", "contenttypes.*", "django_cache.*")',
         '("sessions.*", "django_cache.*")',
         f"{T_POLICY}::test_sessions_and_content_types_are_primary_models",
     ),
     _m(
         "21: the database cache is on the primary",
-        "django_gmf_router/conf.py",
+        "django_gmf_router/settings/values.py",
         '("sessions.*", "contenttypes.*", "django_cache.*")',
         '("sessions.*", "contenttypes.*")',
         f"{T_WRITES}::test_the_database_cache_reads_back_what_it_was_told_and_pins_nothing",
@@ -311,7 +311,7 @@ MUTATIONS = [
     ),
     _m(
         "34: outside requests means primary",
-        "django_gmf_router/conf.py",
+        "django_gmf_router/settings/values.py",
         '    outside_requests: str = "primary"',
         '    outside_requests: str = "replica"',
         f"{T_POLICY}::test_outside_requests_the_primary_is_read",

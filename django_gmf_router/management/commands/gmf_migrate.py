@@ -8,8 +8,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 
-from django_gmf_router import clusters, conf
+from django_gmf_router import clusters
 from django_gmf_router.schemas.preparing import prepared
+from django_gmf_router.settings import values
 
 READ_ONLY = ("plan", "check_unapplied")
 
@@ -42,7 +43,7 @@ class Command(migrate.Command):
 
 def _refuse(alias: str) -> None:
     try:
-        schemas = conf.schemas_of(alias)
+        schemas = values.schemas_of(alias)
         if clusters.is_replica(alias):
             clusters.begin_migrate(alias)
     except ImproperlyConfigured as error:

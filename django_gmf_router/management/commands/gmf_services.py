@@ -11,11 +11,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_gmf_router import conf
 from django_gmf_router.services.build import build
 from django_gmf_router.services.conninfo import OLDEST
 from django_gmf_router.services.formats import FORMATS
 from django_gmf_router.services.values import LOAD_BALANCE_SINCE, ServedCluster, Wanted
+from django_gmf_router.settings import values
 
 DEFAULTS = Wanted()
 HIGHEST_PORT = 65535
@@ -69,11 +69,11 @@ def _clusters(alias: str | None, wanted: Wanted) -> list[ServedCluster]:
     return [build(config, databases, dice) for config in _configs(alias)]
 
 
-def _configs(alias: str | None) -> list[conf.ClusterConfig]:
-    found = conf.entries()
+def _configs(alias: str | None) -> list[values.ClusterConfig]:
+    found = values.entries()
     if alias is None:
         # A developer's machine without replicas has the same services, all on the one server.
-        return list(found) or [conf.ClusterConfig(primary="default")]
+        return list(found) or [values.ClusterConfig(primary="default")]
     for config in found:
         if alias in config.replica_aliases:
             raise ImproperlyConfigured(
@@ -83,7 +83,7 @@ def _configs(alias: str | None) -> list[conf.ClusterConfig]:
         raise ImproperlyConfigured(
             f"There is no alias {alias!r} in DATABASES: choose one of {', '.join(settings.DATABASES)}."
         )
-    return [next((config for config in found if config.primary == alias), conf.ClusterConfig(primary=alias))]
+    return [next((config for config in found if config.primary == alias), values.ClusterConfig(primary=alias))]
 
 
 def _wanted(options: dict[str, Any]) -> Wanted:

@@ -14,10 +14,10 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from django.utils.cache import patch_cache_control
 
-from django_gmf_router.conf import ConsistencyConfig
 from django_gmf_router.consistency import stores, tokens
 from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.marks import Mark
+from django_gmf_router.settings.values import ConsistencyConfig
 
 NAMES = ("cookie", "header", "cache")
 HEADER = "GMF-Consistency-Token"

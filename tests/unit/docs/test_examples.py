@@ -15,7 +15,8 @@ import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
-from django_gmf_router import checks, conf, validation
+from django_gmf_router import checks
+from django_gmf_router.settings import problems, values
 from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, text_of
 
 README = "README.md"
@@ -41,7 +42,7 @@ def routers() -> list[Any]:
 
 @pytest.mark.parametrize("router", routers())
 def test_an_example_of_settings_has_no_error(router: Any) -> None:
-    assert list(validation.problems(router, ALIASES)) == []
+    assert list(problems.found_in(router, ALIASES)) == []
 
 
 def readme_settings() -> dict[str, Any]:
@@ -91,8 +92,8 @@ def test_the_json_of_gmf_explain_has_the_documented_keys() -> None:
 
 def test_the_defaults_shown_in_the_settings_reference_are_those_of_the_code() -> None:
     (first, *_) = routers_of("docs/reference/settings.md")
-    shown = conf.parse("default", {**first["default"], "REPLICAS": [], "DB_CHOOSER": {}})
-    assert shown == conf.parse("default", {})
+    shown = values.parse("default", {**first["default"], "REPLICAS": [], "DB_CHOOSER": {}})
+    assert shown == values.parse("default", {})
 
 
 def routers_of(page: str) -> list[Any]:

@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from django.test import override_settings
 
 import django_gmf_router
-from django_gmf_router import checks, conf, exceptions, signals, testing, unavailable, validation
+from django_gmf_router import checks, exceptions, signals, testing, unavailable
 from django_gmf_router import env as gmf_env
 from django_gmf_router.management.commands import gmf_cluster
 from django_gmf_router.replicas import events
@@ -22,6 +22,7 @@ from django_gmf_router.routing import blocks as blocks_of_routing
 from django_gmf_router.schemas import checks as schemas_checks
 from django_gmf_router.services.formats import FORMATS
 from django_gmf_router.services.values import Wanted
+from django_gmf_router.settings import problems, values
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
 SETTINGS = "docs/reference/settings.md"
@@ -41,22 +42,22 @@ def documented_keys() -> list[str]:
 
 
 def test_every_key_of_gmf_router_has_a_section_and_nothing_else_has() -> None:
-    assert sorted(documented_keys()) == sorted(validation.CLUSTER_KEYS)
+    assert sorted(documented_keys()) == sorted(problems.CLUSTER_KEYS)
 
 
-@pytest.mark.parametrize("key", sorted(validation.CLUSTER_KEYS))
+@pytest.mark.parametrize("key", sorted(problems.CLUSTER_KEYS))
 def test_the_section_of_a_setting_gives_its_default(key: str) -> None:
     found = re.search(r"default `([^`]+)`", section(SETTINGS, f"### `{key}`"))
     assert found is not None
     default: Any = ast.literal_eval(found[1])
-    assert conf.parse("default", {key: default}) == conf.parse("default", {})
+    assert values.parse("default", {key: default}) == values.parse("default", {})
 
 
 @pytest.mark.parametrize(
     ("parent", "key"),
     [
-        *((parent, key) for parent, keys in validation.NESTED_KEYS.items() for key in keys),
-        *(("REPLICAS", key) for key in validation.REPLICA_KEYS),
+        *((parent, key) for parent, keys in problems.NESTED_KEYS.items() for key in keys),
+        *(("REPLICAS", key) for key in problems.REPLICA_KEYS),
     ],
 )
 def test_a_nested_key_stands_in_the_section_of_its_parent(parent: str, key: str) -> None:
@@ -64,21 +65,21 @@ def test_a_nested_key_stands_in_the_section_of_its_parent(parent: str, key: str)
     assert f'`"{key}"`' in text or f"`{key}`\n:" in text
 
 
-@pytest.mark.parametrize(("key", "choices"), validation.CHOICES.items())
+@pytest.mark.parametrize(("key", "choices"), problems.CHOICES.items())
 def test_the_choices_of_a_setting_are_listed(key: str, choices: tuple[str, ...]) -> None:
     text = section(SETTINGS, "### `CONSISTENCY`" if key in {"LEVEL", "STORE"} else f"### `{key}`")
     assert [choice for choice in choices if f'`"{choice}"`' not in text] == []
 
 
 def test_just_the_settings_that_nothing_reads_are_said_to_have_no_effect() -> None:
-    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "conf.py")
+    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "values.py")
     fields = {"DB_CHOOSER": "master"}
     unread = {
         key
-        for key in validation.CLUSTER_KEYS
+        for key in problems.CLUSTER_KEYS
         if not re.search(rf"(?:config|entry)\.{fields.get(key, key.lower())}\b", code)
     }
-    said = {key for key in validation.CLUSTER_KEYS if "no effect" in section(SETTINGS, f"### `{key}`").lower()}
+    said = {key for key in problems.CLUSTER_KEYS if "no effect" in section(SETTINGS, f"### `{key}`").lower()}
     assert unread == said == set()
 
 
@@ -86,7 +87,7 @@ def test_just_the_settings_that_nothing_reads_are_said_to_have_no_effect() -> No
 
 
 def ids_in_the_code() -> set[str]:
-    modules = ("validation.py", "checks.py", "schemas/checks.py")
+    modules = ("settings/problems.py", "checks.py", "schemas/checks.py")
     code = "".join((PACKAGE / module).read_text() for module in modules)
     return set(re.findall(r'"([EW]\d{3})"', code))
 
@@ -96,7 +97,7 @@ def test_every_id_of_a_check_is_documented_once_and_no_other_is() -> None:
 
 
 def test_ids_stand_nowhere_but_in_the_modules_that_are_searched() -> None:
-    others = (path for path in PACKAGE.rglob("*.py") if path.name not in {"validation.py", "checks.py"})
+    others = (path for path in PACKAGE.rglob("*.py") if path.name not in {"problems.py", "checks.py"})
     assert [path.name for path in others if re.search(r'"[EW]\d{3}"', path.read_text())] == []
 
 
@@ -122,11 +123,11 @@ ERRORS: dict[str, Any] = {
         "other": {"REPLICAS": ["replica_2"], "APPS": ["trees"]},
     },
 }
-STATIC_LIBRARY = conf.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "library"}))
-ENTRY = conf.ClusterConfig(primary="default", schemas=STATIC_LIBRARY)
+STATIC_LIBRARY = values.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "library"}))
+ENTRY = values.ClusterConfig(primary="default", schemas=STATIC_LIBRARY)
 SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "E014": lambda: schemas_checks._static_app_not_installed(
-        ENTRY, conf.SchemasConfig(static_apps=frozenset({"shortener"}))
+        ENTRY, values.SchemasConfig(static_apps=frozenset({"shortener"}))
     ),
     "E015": lambda: schemas_checks._other_options("replica_1", STATIC_LIBRARY, None),
     "E016": lambda: schemas_checks._static_refers_to_main(ENTRY, STATIC_LIBRARY),
@@ -159,8 +160,8 @@ def shown(check: str) -> list[str]:
 
 @pytest.mark.parametrize(("check", "router"), ERRORS.items())
 def test_the_page_shows_an_error_as_it_is_printed(check: str, router: Any) -> None:
-    problems = validation.problems(router, ["default", "replica_1", "replica_2", "other"])
-    printed = [f"{problem.id}: {problem.message}\nHINT: {problem.hint}\n" for problem in problems]
+    found = problems.found_in(router, ["default", "replica_1", "replica_2", "other"])
+    printed = [f"{problem.id}: {problem.message}\nHINT: {problem.hint}\n" for problem in found]
     assert shown(check)[0] in printed
 
 

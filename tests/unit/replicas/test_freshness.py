@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from django_gmf_router.conf import ReplicaConfig
 from django_gmf_router.marks import Mark
 from django_gmf_router.postgres import positions
 from django_gmf_router.replicas.balancers import Stable, WeightedRandom
@@ -16,6 +15,7 @@ from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.pool import ReplicaPool, Wanted
+from django_gmf_router.settings.values import ReplicaConfig
 
 MARK = Mark(cluster="default", system_identifier="7", timeline=3, position=100)
 REPLICAS = ("replica_1", "replica_2")

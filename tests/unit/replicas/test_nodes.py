@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from django_gmf_router.conf import ClusterConfig, ReplicaConfig
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
+from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 
 @pytest.fixture

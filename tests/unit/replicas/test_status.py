@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from django_gmf_router.conf import parse
 from django_gmf_router.replicas import status
 from django_gmf_router.replicas.probes import Reading
 from django_gmf_router.replicas.status import NodeStatus, exit_code, statuses
+from django_gmf_router.settings.values import parse
 
 STARTED = 1_700_000_000.0
 PRIMARY = Reading(up=True, role="primary", position=0x1_0000_0100, timeline=1, started=STARTED)

@@ -9,8 +9,8 @@ from django.db import connections, models
 from django.test import override_settings
 from django.test.utils import isolate_apps
 
-from django_gmf_router import conf
 from django_gmf_router.schemas import checks
+from django_gmf_router.settings import values
 
 
 def found(monkeypatch: pytest.MonkeyPatch, vendor: str = "postgresql", **schemas: Any) -> list[Any]:
@@ -63,12 +63,12 @@ def test_a_static_migration_that_depends_on_main_is_named(monkeypatch: pytest.Mo
     assert errors[1].hint.startswith("Add 'contenttypes' to STATIC_APPS")
 
 
-SCHEMAS = conf.SchemasConfig(static_apps=frozenset({"auth"}))
+SCHEMAS = values.SchemasConfig(static_apps=frozenset({"auth"}))
 
 
 def referring(monkeypatch: pytest.MonkeyPatch, *defined: Any) -> list[str]:
     monkeypatch.setattr(checks.apps, "get_models", lambda: list(defined))
-    entry = conf.ClusterConfig(primary="default", schemas=SCHEMAS)
+    entry = values.ClusterConfig(primary="default", schemas=SCHEMAS)
     return [str(error.msg) for error in checks._static_refers_to_main(entry, SCHEMAS)]
 
 
@@ -123,7 +123,7 @@ def test_a_foreign_key_from_static_to_main_is_named_by_its_field(monkeypatch: py
 
 
 def test_a_table_is_misplaced_only_in_the_schema_of_other_apps() -> None:
-    schemas = conf.SchemasConfig(static_apps=frozenset({"auth"}))
+    schemas = values.SchemasConfig(static_apps=frozenset({"auth"}))
     tables = {"auth_group", "library_tag", "of_nobody"}
     (error,) = checks._misplaced("default", schemas, "main", tables)
     assert "'auth_group' of the app 'auth' stands in the schema 'main'" in error.msg

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from django_gmf_router import conf
 from django_gmf_router.services.build import build
 from django_gmf_router.services.values import ServedCluster
+from django_gmf_router.settings import values
 
 PASSWORD = "geheim"
 ENTRY = {
@@ -31,7 +31,7 @@ def cluster(
     databases = {"default": primary or entry()}
     databases |= {f"replica_{number}": replica for number, replica in enumerate(replicas, 1)}
     settings.setdefault("REPLICAS", [alias for alias in databases if alias != "default"])
-    return build(conf.parse("default", settings), databases, dice)
+    return build(values.parse("default", settings), databases, dice)
 
 
 def three(**settings: Any) -> ServedCluster:

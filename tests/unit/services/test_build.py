@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router import conf
 from django_gmf_router.services.build import build
 from django_gmf_router.services.values import Service
+from django_gmf_router.settings import values
 from tests.unit.services.entries import PASSWORD, cluster, entry, three
 
 SCHEMAS = {"MAIN": "main", "STATIC": "static", "EXTENSIONS": "public"}
@@ -123,4 +123,4 @@ def test_replicas_that_log_in_differently_are_refused(changes: dict[str, Any], w
 
 def test_an_alias_that_is_no_name_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="use letters, digits"):
-        build(conf.ClusterConfig(primary="my city"), {"my city": entry()})
+        build(values.ClusterConfig(primary="my city"), {"my city": entry()})

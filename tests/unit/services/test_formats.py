@@ -8,14 +8,14 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from psycopg2.extensions import parse_dsn
 
-from django_gmf_router import conf
 from django_gmf_router.services import checks, conninfo, haproxy, libpq, mapserver, pg_service, pgbouncer
 from django_gmf_router.services.build import build
 from django_gmf_router.services.values import ServedCluster, Wanted
+from django_gmf_router.settings import values
 from tests.unit.services.entries import PASSWORD, cluster, entry, three
 
 READ_ONLY = "-c default_transaction_read_only=on"
-CITY = build(conf.ClusterConfig(primary="city"), {"city": entry(HOST="db9")})
+CITY = build(values.ClusterConfig(primary="city"), {"city": entry(HOST="db9")})
 HARD = r"""it's a \ "path" """.strip()
 
 

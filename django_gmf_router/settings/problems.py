@@ -75,7 +75,7 @@ Value = tuple[str, str, Any, tuple[Any, ...] | None]
 """Where a value stands, the last key of the path to it, the value, the types it may have (None: no such key)."""
 
 
-def problems(raw: Any, databases: Collection[str]) -> Iterator[Problem]:
+def found_in(raw: Any, databases: Collection[str]) -> Iterator[Problem]:
     """Yield every problem of `raw`, the value of GMF_ROUTER; types first, since the other rules rely on them."""
     wrong = list(_types(raw))
     if not wrong:

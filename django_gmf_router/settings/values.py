@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from django_gmf_router import validation
+from django_gmf_router.settings import problems
 
 SETTING = "GMF_ROUTER"
 DEFAULT_PRIMARY_MODELS = ("sessions.*", "contenttypes.*", "django_cache.*")
@@ -122,7 +122,7 @@ def entries() -> tuple[ClusterConfig, ...]:
     Raises ImproperlyConfigured with the first problem that `manage.py check` would report.
     """
     found = raw()
-    for problem in validation.problems(found, settings.DATABASES):
+    for problem in problems.found_in(found, settings.DATABASES):
         raise ImproperlyConfigured(f"{problem.message} {problem.hint} ({problem.id})")
     return tuple(parse(primary, entry) for primary, entry in found.items())
 

@@ -8,7 +8,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from django_gmf_router import checks, conf, validation
+from django_gmf_router import checks
+from django_gmf_router.settings import problems, values
 
 DATABASES = ("default", "replica_1", "replica_2", "other")
 WRONG: list[tuple[Any, str, str]] = [
@@ -81,7 +82,7 @@ WRONG: list[tuple[Any, str, str]] = [
 
 @pytest.mark.parametrize(("raw", "check", "value"), WRONG)
 def test_a_wrong_value_is_an_error_with_its_id_the_value_and_a_hint(raw: Any, check: str, value: str) -> None:
-    (problem,) = validation.problems(raw, DATABASES)
+    (problem,) = problems.found_in(raw, DATABASES)
     assert problem.id == f"gmf_router.{check}"
     assert value in problem.message
     assert problem.hint
@@ -94,7 +95,7 @@ def test_the_system_check_reports_it_and_routing_refuses_to_start(raw: Any, chec
         assert (message.id, bool(message.hint)) == (f"gmf_router.{check}", True)
         assert checks.check_warnings() == []
         with pytest.raises(ImproperlyConfigured, match=f"gmf_router.{check}"):
-            conf.clusters()
+            values.clusters()
 
 
 RIGHT: list[Any] = [
@@ -130,9 +131,9 @@ RIGHT: list[Any] = [
 
 @pytest.mark.parametrize("raw", RIGHT)
 def test_a_right_value_is_no_error(raw: Any) -> None:
-    assert list(validation.problems(raw, DATABASES)) == []
+    assert list(problems.found_in(raw, DATABASES)) == []
 
 
 def test_every_problem_is_reported_not_only_the_first() -> None:
     raw = {"default": {"REPLICAS": ["a", "b"]}}
-    assert [problem.id for problem in validation.problems(raw, DATABASES)] == ["gmf_router.E003"] * 2
+    assert [problem.id for problem in problems.found_in(raw, DATABASES)] == ["gmf_router.E003"] * 2

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.routing.patterns import shadows
+from django_gmf_router.routing.db_chooser import shadows
 from django_gmf_router.settings import problems, values
 from django_gmf_router.settings.values import ClusterConfig
 

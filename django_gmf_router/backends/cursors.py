@@ -8,7 +8,7 @@ from typing import Any
 from django.db import Error
 from django.db.backends.utils import CursorWrapper
 
-from django_gmf_router.routing.moves import MOVES
+from django_gmf_router.routing.writes import MOVES
 
 
 class MovingCursorMixin:
@@ -29,7 +29,7 @@ class MovingCursorMixin:
             try:
                 return super()._execute(sql, params, *ignored)  # type: ignore[misc]
             except Error as error:
-                if not self.db.move_after(error, sql):
+                if not self.db.reconnect_after(error, sql):
                     raise
             self.cursor = self.db.create_cursor(self.gmf_name)
         return super()._execute(sql, params, *ignored)  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,17 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from django_gmf_router.settings import problems
+
+
+class Role(str, Enum):
+    """What a query may use, or what a node is."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+    def __str__(self) -> str:
+        return self.value
+
 
 SETTING = "GMF_ROUTER"
 DEFAULT_PRIMARY_MODELS = ("sessions.*", "contenttypes.*", "django_cache.*")

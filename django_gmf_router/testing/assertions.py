@@ -6,7 +6,7 @@ import warnings
 from types import TracebackType
 from typing import Any
 
-from django_gmf_router.decision import Decision
+from django_gmf_router.routing.unit_of_work import Decision
 from django_gmf_router.signals import role_decided
 
 

@@ -13,9 +13,9 @@ from django.core.management import call_command
 from django.db import connection, router
 from django.test import Client, override_settings
 
-from django_gmf_router import current_decision, use_primary
+from django_gmf_router import clusters, current_decision, use_primary
 from django_gmf_router.exceptions import UnexpectedWrite
-from django_gmf_router.routing.guard import Guard
+from django_gmf_router.routing.writes import Guard
 from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
 
@@ -93,9 +93,7 @@ def test_a_transaction_and_its_savepoints_count_for_nothing(open_request: OpenUn
 
 def test_the_guard_is_installed_once_however_often_the_connection_opens() -> None:
     for _ in range(3):
-        from django_gmf_router import apps
-
-        apps._on_connection(connection=connection)
+        clusters.watch_connection(connection)
     assert sum(isinstance(wrapper, Guard) for wrapper in connection.execute_wrappers) == 1
 
 
@@ -106,9 +104,7 @@ def test_the_guard_outlives_an_execute_wrapper_block_in_which_the_connection_ope
         return execute(*args)
 
     with connection.execute_wrapper(other):
-        from django_gmf_router import apps
-
-        apps._on_connection(connection=connection)
+        clusters.watch_connection(connection)
     assert [type(wrapper) for wrapper in connection.execute_wrappers] == [Guard]
 
 

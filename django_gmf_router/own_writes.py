@@ -85,7 +85,7 @@ def _mark(cluster: Cluster, *, is_script: bool) -> Mark:
     primary = cluster.config.primary
     wrapper: Any = connections[primary]
     unknown = Mark(cluster=primary)
-    if cluster.pool.is_mirrored(cluster.config.replica_aliases[0]):
+    if cluster.pool.is_mirrored(cluster.config.replicas[0].alias):
         return unknown
     if is_script:
         wrapper.ensure_connection()

@@ -7,6 +7,7 @@ import math
 import sys
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -50,7 +51,8 @@ def note_failure(**kwargs: Any) -> None:  # noqa: ARG001
 
 def sessions_in_database() -> bool:
     """Return whether sessions are kept in a database that has replicas."""
-    return bool(clusters.registry().clusters) and settings.SESSION_ENGINE.endswith((".db", ".cached_db"))
+    is_used = bool(clusters.registry().clusters) and apps.is_installed("django.contrib.sessions")
+    return is_used and settings.SESSION_ENGINE.endswith((".db", ".cached_db"))
 
 
 def tolerate_unsaved_session(request: HttpRequest) -> None:

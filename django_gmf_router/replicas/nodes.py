@@ -29,7 +29,8 @@ class Nodes:
 
     def __init__(self, config: ClusterConfig, states: NodeStates, sockets: NodeSockets, addresses: AddressBook) -> None:
         """Take what was configured, what is known, what is held, and who knows the servers behind one alias."""
-        self._config = config
+        self._primary = config.primary
+        self._replicas = config.replica_aliases
         self._states = states
         # Only these are asked for in the address book.
         self._several = frozenset(alias for alias in config.balanced_aliases if alias in addresses)
@@ -94,8 +95,8 @@ class Nodes:
 
         avoid: the one that a read just failed on; by_name: whether `alias` connects in a way that chooses no address.
         """
-        primary = self._config.primary
-        nodes = {replica: self._nodes_of(replica) for replica in self._config.replica_aliases}
+        primary = self._primary
+        nodes = {replica: self._nodes_of(replica) for replica in self._replicas}
         if by_name:
             nodes[alias] = (alias,)
         replicas = [node for own in nodes.values() for node in own]

@@ -191,7 +191,12 @@ class Policy:
         """Return what the client of this context wants to read at least; None: anything."""
         blocks = current_place.get().blocks
         unit = open_unit() or next((block.unit for block in blocks if block.unit), None)
-        return None if unit is None else client_of(self._config, self._store, unit, blocks).wanted
+        if unit is None:
+            return None
+        record = self.record(unit)
+        if record.decision is not None and not blocks:
+            return record.wanted
+        return self._client(unit, blocks).wanted
 
     def record(self, unit: UnitOfWork) -> ClusterRecord:
         """Return what `unit` remembers of this cluster; rules 5, 6 and 10 are looked at when it is first asked."""
@@ -238,7 +243,7 @@ class Policy:
         if is_eventual(blocks) or any(block.token is not None for block in blocks):
             picks = blocks[-1].picks
             if self not in picks:
-                picks.setdefault(self, self._choose(unit, blocks, reason))
+                picks.setdefault(self, self._choose(self._client(unit, blocks), reason))
             decision, alias = picks[self]
         else:
             decision, alias = self._settled(unit, blocks, record)
@@ -256,16 +261,20 @@ class Policy:
         """Return what serves the reads of `unit`: looked at again when something new is known of the nodes."""
         snapshot, decision = self.pool.monitor.snapshot, record.decision
         if decision is None or (decision.role == REPLICA and not self.pool.may_go_on(decision.alias)):
-            chosen, alias = self._choose(unit, blocks, record.verdict.reason)
+            client = self._client(unit, blocks)
+            record.wanted = client.wanted
+            chosen, alias = self._choose(client, record.verdict.reason)
             record.settle(self, chosen, alias, instead_of=decision)
         record.snapshot = snapshot
         return record.decision or self._decision(self.primary, "no_replica"), record.alias
 
-    def _choose(self, unit: UnitOfWork, blocks: Blocks, reason: str) -> tuple[Decision, str]:
+    def _client(self, unit: UnitOfWork, blocks: Blocks) -> Client:
+        return client_of(self._config, self._store, unit, blocks)
+
+    def _choose(self, client: Client, reason: str) -> tuple[Decision, str]:
         """Return the decision on a replica, and the alias whose connection serves it."""
         if self._strong:
             return self._decision(self.primary, "consistency"), self.primary
-        client: Client = client_of(self._config, self._store, unit, blocks)
         alias, why_not = self.pool.pick(client.wanted, client.key)
         if alias is None:
             return self._decision(self.primary, why_not), self.primary

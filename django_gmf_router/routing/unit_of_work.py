@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from django_gmf_router.consistency.stores import Store
     from django_gmf_router.consistency.tokens import Token
+    from django_gmf_router.replicas.pool import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Decision:
 class ClusterRecord:
     """What one unit of work remembers of one cluster."""
 
-    __slots__ = ("_lock", "alias", "decision", "own_transaction", "settled_for", "snapshot", "verdict", "wrote")
+    __slots__ = ("_lock", "alias", "decision", "own_transaction", "settled_for", "snapshot", "verdict", "wanted", "wrote")
 
     def __init__(self, verdict: Verdict) -> None:
         """Start with what the rules over the request say, which is fixed when the unit opens."""
@@ -49,6 +50,8 @@ class ClusterRecord:
         # The decision of the first read that a replica may serve, and the alias whose connection serves it.
         self.decision: Decision | None = None
         self.alias = ""
+        # What the client must be able to read, once that was asked for.
+        self.wanted: Wanted | None = None
         # What was known of the nodes when that was decided or looked at again.
         self.snapshot: object = None
         # The policy, while neither the rules nor a write send reads elsewhere: all that the hot path asks.

@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 
 from django_gmf_router.routing.patterns import shadows
-from django_gmf_router.settings import problems, values
+from django_gmf_router.settings import configuration, values
 from django_gmf_router.settings.values import ClusterConfig
 
 MIDDLEWARE = "django_gmf_router.middleware.RoutingMiddleware"
@@ -24,16 +24,13 @@ POSTGRESQL_ENGINES = {
 
 def check_errors(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Report every wrong value of GMF_ROUTER."""
-    return [
-        Error(problem.message, hint=problem.hint, id=problem.id)
-        for problem in problems.found_in(values.raw(), settings.DATABASES)
-    ]
+    return [Error(problem.message, hint=problem.hint, id=problem.id) for problem in configuration.problems()]
 
 
 def check_warnings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Report what is legal but risky; nothing where the settings are wrong or no cluster has replicas."""
     try:
-        clusters = values.clusters()
+        clusters = configuration.clusters()
     except ImproperlyConfigured:
         return []
     return [message for cluster in clusters for rule in RULES for message in rule(cluster)]

@@ -19,7 +19,6 @@ from django.http.response import HttpResponseBase
 from django_gmf_router import unavailable
 from django_gmf_router.clients import client_of
 from django_gmf_router.consistency.keeper import Keeper
-from django_gmf_router.decision import REPLICA
 from django_gmf_router.exceptions import ReplicaMigrationRefused
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.balancers import Stable, WeightedRandom
@@ -36,8 +35,8 @@ from django_gmf_router.routing.guard import WriteWatch
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import is_primary_model, labels_by_table
 from django_gmf_router.routing.unit_of_work import UnitOfWork
-from django_gmf_router.settings import values
-from django_gmf_router.settings.values import ClusterConfig, ConsistencyConfig
+from django_gmf_router.settings import configuration
+from django_gmf_router.settings.values import ClusterConfig, ConsistencyConfig, Role
 
 SESSIONS = "sessions"
 
@@ -78,7 +77,7 @@ class Registry:
 @lru_cache(maxsize=1)
 def registry() -> Registry:
     """Return the clusters, built once from the settings; raises ImproperlyConfigured where these are wrong."""
-    built = tuple(_build(config) for config in values.clusters())
+    built = tuple(_build(config) for config in configuration.clusters())
     return Registry(
         clusters=built,
         by_alias={alias: cluster for cluster in built for alias in cluster.config.aliases},
@@ -280,7 +279,7 @@ def explain(method: str, path: str, model: Any = None) -> Explanation:
     config = cluster.config
     primary_model = label if model is not None and is_primary_model(config.primary_models, model) else None
     rules = rules_that_hold(cluster.policy.chooser, method=method, path=path, primary_model=primary_model)
-    aliases = config.replica_aliases if rules[0].role is REPLICA else (config.primary,)
+    aliases = config.replica_aliases if rules[0].role == Role.REPLICA else (config.primary,)
     return Explanation(method=method, path=path, model=label, aliases=aliases, rules=tuple(rules))
 
 
@@ -291,7 +290,7 @@ def status() -> list[NodeStatus]:
 
 @receiver(setting_changed)
 def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
-    if setting in {values.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"}:
+    if setting in {configuration.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"}:
         for cluster in registry().clusters if registry.cache_info().currsize else ():
             cluster.monitor.stop()
         registry.cache_clear()

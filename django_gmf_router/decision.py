@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
-PRIMARY: Final = "primary"
-REPLICA: Final = "replica"
+from django_gmf_router.settings.values import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The role a read may use, the alias that serves it, and the reason: the rule of the policy that held."""
 
-    role: str
+    role: Role
     alias: str
     reason: str
 

@@ -28,7 +28,7 @@ from django_gmf_router.postgres.sqlstates import (
     is_standby,
 )
 from django_gmf_router.routing.moves import MOVES
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 
 
 class ReplicaConnectionMixin:
@@ -58,7 +58,7 @@ class ReplicaConnectionMixin:
         params: dict[str, Any] = super().get_connection_params()  # type: ignore[misc]
         if clusters.of_alias(self.alias) is not None:
             params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
-        if (schemas := values.schemas_of(self.alias)) is not None:
+        if (schemas := configuration.schemas_of(self.alias)) is not None:
             params["options"] = with_search_path(params.get("options"), schemas.path)
         if clusters.is_replica(self.alias):
             params["options"] = read_only_options(params.get("options"))

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django_gmf_router.decision import PRIMARY
 from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.settings.values import Role
 
 FAILURES_TO_GO_DOWN = 2
 READINGS_TO_COME_BACK = 2
@@ -160,7 +160,7 @@ class Tracker:
             return None, False
         if reading.role not in {None, self.health.role}:
             return f"The server says that it is a {reading.role}.", True
-        if self._diverged and self.health.role != PRIMARY:
+        if self._diverged and self.health.role != Role.PRIMARY:
             return DIVERGED, True
         return None, False
 

@@ -16,7 +16,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from weakref import WeakSet
 
-from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import Lookup
 from django_gmf_router.replicas.crew import AnyProbe, Crew
@@ -25,6 +24,7 @@ from django_gmf_router.replicas.membership import LookUp, Membership
 from django_gmf_router.replicas.observer import Answer, Observer
 from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.replicas.rounds import Rounds
+from django_gmf_router.settings.values import Role
 
 Change = Callable[[NodeHealth, NodeHealth], object]
 """Takes the health before and after; called in the thread that noticed."""
@@ -76,7 +76,7 @@ class Monitor:
         self._membership = Membership(look_up or {})
         self._callbacks: tuple[Change, ...] = ()
         since = wall()
-        self._roles = roles = {primary: PRIMARY, **dict.fromkeys(replicas, REPLICA)}
+        self._roles = roles = {primary: Role.PRIMARY, **dict.fromkeys(replicas, Role.REPLICA)}
         self.snapshot: Mapping[str, NodeHealth] = MappingProxyType(
             {
                 alias: NodeHealth(alias=alias, role=role, since=since, balanced=alias in balanced)
@@ -248,7 +248,7 @@ class Monitor:
         self._tell(before, after)
 
     def _new(self, node: str, generation: int = 0) -> NodeHealth:
-        return NodeHealth(alias=node, role=REPLICA, since=self._wall(), generation=generation)
+        return NodeHealth(alias=node, role=Role.REPLICA, since=self._wall(), generation=generation)
 
     def _publish(self, alias: str) -> None:
         self._counts[alias] += 1

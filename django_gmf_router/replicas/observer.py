@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.replicas.following import Following
 from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker
 from django_gmf_router.replicas.lag import PrimaryTrail, has_diverged
 from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.settings.values import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +53,10 @@ class Observer:
         """Take what a node answered."""
         tracker = self._trackers[answer.alias]
         now = Moment(monotonic=answer.finished_at, wall=wall)
-        if tracker.health.role == PRIMARY:
+        if tracker.health.role == Role.PRIMARY:
             return self._observe_primary(tracker, answer, now)
         reading = answer.reading
-        lag = self._trail.lag(reading, answer.started_at) if reading.role == REPLICA else None
+        lag = self._trail.lag(reading, answer.started_at) if reading.role == Role.REPLICA else None
         diverged = self._has_diverged(answer)
         if reading.up:
             self._earlier[answer.alias] = answer
@@ -71,18 +71,18 @@ class Observer:
 
     def _observe_primary(self, tracker: Tracker, answer: Answer, now: Moment) -> NodeHealth:
         health = tracker.observe(answer.reading, None, now)
-        if answer.reading.role == PRIMARY:
+        if answer.reading.role == Role.PRIMARY:
             self._primary = answer
             self._following.primary(answer.reading)
             for replica in self._trackers.values():
-                if replica.health.role == REPLICA:
+                if replica.health.role == Role.REPLICA:
                     replica.follow(self._following.replica(replica.health))
             self._trail.sample(answer.reading, answer.finished_at)
         self._note_primary_away(health)
         return health
 
     def _note_primary_away(self, health: NodeHealth) -> None:
-        if health.role == PRIMARY and health.is_down:
+        if health.role == Role.PRIMARY and health.is_down:
             self._trail.lose()
 
     def _has_diverged(self, answer: Answer) -> bool:
@@ -90,6 +90,6 @@ class Observer:
         earlier, primary = self._earlier.get(answer.alias), self._primary
         if earlier is None or primary is None or primary.started_at < earlier.finished_at:
             return False
-        if earlier.reading.role != REPLICA or answer.reading.role != REPLICA:
+        if earlier.reading.role != Role.REPLICA or answer.reading.role != Role.REPLICA:
             return False
         return has_diverged(earlier.reading, primary.reading)

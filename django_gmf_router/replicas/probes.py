@@ -16,9 +16,9 @@ from django.db import Error as DjangoError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.postgres import positions
 from django_gmf_router.postgres.sockets import is_gone
+from django_gmf_router.settings.values import Role
 
 APPLICATION_NAME = "gmf_monitor"
 LEAST_CONNECT_SECONDS = 2  # libpq waits no shorter
@@ -201,7 +201,7 @@ def _reading(row: tuple[Any, ...], identifier: str | None) -> Reading:
     number = _number(position)
     return Reading(
         up=True,
-        role=REPLICA if in_recovery else PRIMARY,
+        role=Role.REPLICA if in_recovery else Role.PRIMARY,
         position=number if in_recovery or number is None else positions.at_rest(number),
         received=_number(received),
         flushed=_number(flushed),

@@ -7,13 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from django_gmf_router.decision import PRIMARY
 from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.replicas.watching import MakeProbe, address_book, monitor_of
-from django_gmf_router.settings.values import ClusterConfig
+from django_gmf_router.settings.values import ClusterConfig, Role
 
 ALL_UP, DEGRADED, NO_PRIMARY = 0, 1, 2
 ROUNDS = 3  # where the primary is, whether the replicas come there, and since when they do not
@@ -53,7 +52,7 @@ def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list
 def exit_code(nodes: list[NodeStatus]) -> int:
     """Return 0 if all nodes are up, 1 if one is not, 2 if a primary is missing."""
     not_up = [node for node in nodes if node.state != State.UP]
-    if any(node.role == PRIMARY for node in not_up):
+    if any(node.role == Role.PRIMARY for node in not_up):
         return NO_PRIMARY
     return DEGRADED if not_up else ALL_UP
 

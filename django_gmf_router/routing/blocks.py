@@ -10,9 +10,10 @@ from typing import Any, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from django_gmf_router.decision import PRIMARY, REPLICA, Decision
+from django_gmf_router.decision import Decision
 from django_gmf_router.routing.lazy_response import keep_for_response
 from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, open_unit, place
+from django_gmf_router.settings.values import Role
 
 LEVELS = ("session", "eventual")
 View = TypeVar("View", bound=Callable[..., Any])
@@ -36,7 +37,7 @@ class OpenBlock:
         self.picks: dict[object, tuple[Decision, str]] = {}
 
 
-def innermost_role(blocks: tuple[OpenBlock, ...]) -> str | None:
+def innermost_role(blocks: tuple[OpenBlock, ...]) -> Role | None:
     """Return the role that the innermost block with one gives."""
     return next((block.role for block in reversed(blocks) if block.role is not None), None)
 
@@ -52,7 +53,7 @@ class Block:
     __slots__ = ("eventual", "reason", "role", "token", "unmet")
 
     def __init__(
-        self, role: str | None, reason: str, *, eventual: bool = False, token: Any = None, unmet: bool = False
+        self, role: Role | None, reason: str, *, eventual: bool = False, token: Any = None, unmet: bool = False
     ) -> None:
         """Fix `role` for `reason`, None leaves it to the rules; `token` must be seen by the reads inside.
 
@@ -121,7 +122,7 @@ def use_primary(view: Callable[..., Any] | None = None) -> Any:
 
     The innermost block wins. A decorated view keeps its choice while its lazy response renders or streams.
     """
-    block = Block(PRIMARY, "use_primary")
+    block = Block(Role.PRIMARY, "use_primary")
     return block if view is None else block(view)
 
 
@@ -137,5 +138,5 @@ def use_replica(view: Callable[..., Any] | None = None, *, level: str = "session
     """
     if level not in LEVELS:
         raise ValueError(f"use_replica(level={level!r}): choose one of {', '.join(map(repr, LEVELS))}.")
-    block = Block(REPLICA, "use_replica", eventual=level == "eventual")
+    block = Block(Role.REPLICA, "use_replica", eventual=level == "eventual")
     return block if view is None else block(view)

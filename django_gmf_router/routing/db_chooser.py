@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.routing.patterns import PatternSet
+from django_gmf_router.settings.values import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """A role and the rule that gave it."""
 
-    role: str
+    role: Role
     reason: str
 
 
-MASTER_OVERRIDE = Verdict(role=PRIMARY, reason="master_override")
-WRITE_METHOD = Verdict(role=PRIMARY, reason="write_method")
-READ_METHOD = Verdict(role=REPLICA, reason="read_method")
-SLAVE_OVERRIDE = Verdict(role=REPLICA, reason="slave_override")
+MASTER_OVERRIDE = Verdict(role=Role.PRIMARY, reason="master_override")
+WRITE_METHOD = Verdict(role=Role.PRIMARY, reason="write_method")
+READ_METHOD = Verdict(role=Role.REPLICA, reason="read_method")
+SLAVE_OVERRIDE = Verdict(role=Role.REPLICA, reason="slave_override")
 
 
 class DbChooser:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.routing.advice import quoted
 from django_gmf_router.routing.db_chooser import DbChooser
+from django_gmf_router.settings.values import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Rule:
     """A rule of the policy that holds for a request, with its number in the table and its own words."""
 
     number: int
-    role: str
+    role: Role
     reason: str
     text: str
 
@@ -68,19 +68,19 @@ def rules_that_hold(chooser: DbChooser, *, method: str, path: str, primary_model
 def _rules(chooser: DbChooser, method: str, path: str, primary_model: str | None) -> Iterator[Rule]:
     subject = f"{method} {path}"
     if primary_model:
-        yield _rule(2, PRIMARY, "primary_model", f"{primary_model} is in PRIMARY_MODELS")
+        yield _rule(2, Role.PRIMARY, "primary_model", f"{primary_model} is in PRIMARY_MODELS")
     master = chooser.master.first_match(subject)
     if master is not None:
-        yield _rule(5, PRIMARY, "master_override", f'DB_CHOOSER["master"] holds {quoted(master)}')
+        yield _rule(5, Role.PRIMARY, "master_override", f'DB_CHOOSER["master"] holds {quoted(master)}')
     slave = chooser.slave.first_match(subject)
     reads = method in chooser.read_methods
     if not reads and slave is None:
-        yield _rule(6, PRIMARY, "write_method", f"{method} is not in READ_METHODS and no slave pattern matches")
+        yield _rule(6, Role.PRIMARY, "write_method", f"{method} is not in READ_METHODS and no slave pattern matches")
     if reads:
-        yield _rule(10, REPLICA, "read_method", f"{method} is in READ_METHODS")
+        yield _rule(10, Role.REPLICA, "read_method", f"{method} is in READ_METHODS")
     if slave is not None:
-        yield _rule(10, REPLICA, "slave_override", f'DB_CHOOSER["slave"] holds {quoted(slave)}')
+        yield _rule(10, Role.REPLICA, "slave_override", f'DB_CHOOSER["slave"] holds {quoted(slave)}')
 
 
-def _rule(number: int, role: str, reason: str, text: str) -> Rule:
+def _rule(number: int, role: Role, reason: str, text: str) -> Rule:
     return Rule(number=number, role=role, reason=reason, text=text)

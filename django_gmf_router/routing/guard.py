@@ -12,7 +12,6 @@ from typing import Any
 
 from django.db import InternalError
 
-from django_gmf_router.decision import PRIMARY, REPLICA
 from django_gmf_router.exceptions import UnexpectedWrite
 from django_gmf_router.postgres.sqlstates import is_refused_write
 from django_gmf_router.routing import advice
@@ -20,6 +19,7 @@ from django_gmf_router.routing.blocks import innermost_role
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.statements import Statement, classify
 from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, open_unit
+from django_gmf_router.settings.values import Role
 
 logger = logging.getLogger("django_gmf_router")
 
@@ -54,16 +54,16 @@ class WriteWatch:
         if primary_model:
             return
         record = self._policy.record(unit)
-        if record.verdict.role is REPLICA and unit.method is not None and statement.verb in {*DML, "WITH"}:
+        if record.verdict.role == Role.REPLICA and unit.method is not None and statement.verb in {*DML, "WITH"}:
             self._unexpected_write(unit, statement, label)
         record.write()
 
     def _is_for_the_primary(self, unit: UnitOfWork | None) -> bool:
         """Return whether the rules sent `unit` to the primary: what it selects by hand may well write."""
-        return unit is not None and self._policy.record(unit).verdict.role is PRIMARY
+        return unit is not None and self._policy.record(unit).verdict.role == Role.PRIMARY
 
     def _unexpected_write(self, unit: UnitOfWork, statement: Statement, label: str | None) -> None:
-        if self._unexpected == "allow" or innermost_role(current_place.get().blocks) is PRIMARY:
+        if self._unexpected == "allow" or innermost_role(current_place.get().blocks) == Role.PRIMARY:
             return
         line = advice.master_line(self._policy.primary, unit)
         wrote = _what(statement, label)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django_gmf_router.decision import PRIMARY, REPLICA, Decision
+from django_gmf_router.decision import Decision
 from django_gmf_router.routing.aliases import ClusterAlias, MirroredAlias
 from django_gmf_router.routing.blocks import OpenBlock, innermost_role, is_eventual
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
@@ -22,6 +22,7 @@ from django_gmf_router.routing.unit_of_work import (
     current_place,
     open_unit,
 )
+from django_gmf_router.settings.values import Role
 from django_gmf_router.signals import role_decided
 
 PRIMARY_REASONS = (
@@ -75,7 +76,7 @@ class Policy:
         aliases: frozenset[str],
         chooser: DbChooser,
         pool: Pool,
-        outside: str,
+        outside: Role,
         on_connection: Callable[[Any], None],
         client: Callable[[UnitOfWork, Blocks], Client],
         strong: bool = False,
@@ -122,7 +123,7 @@ class Policy:
         if instance is not None and not self.owns(instance):
             return None
         unit = open_unit()
-        if self._pool.primary_is_down() and unit is not None and self.record(unit).verdict.role is REPLICA:
+        if self._pool.primary_is_down() and unit is not None and self.record(unit).verdict.role == Role.REPLICA:
             return self._on_replica(unit, current_place.get().blocks, "no_primary", model)
         return self._on_primary(unit, "primary_model", model)
 
@@ -149,10 +150,10 @@ class Policy:
         While the primary is away a replica may serve even what such a request reads from the primary.
         """
         unit = open_unit()
-        if unit is None or self._strong or innermost_role(current_place.get().blocks) is PRIMARY:
+        if unit is None or self._strong or innermost_role(current_place.get().blocks) == Role.PRIMARY:
             return False
         record = self.record(unit)
-        return record.verdict.role is REPLICA and not record.wrote
+        return record.verdict.role == Role.REPLICA and not record.wrote
 
     def wanted(self) -> Any:
         """Return what the client of this context wants to read at least; None: anything."""
@@ -180,7 +181,7 @@ class Policy:
         if unit.decision is not None and unit.decision.alias in self.aliases:
             return unit.decision
         verdict = self.record(unit).verdict
-        return self._because[verdict.reason] if verdict.role is PRIMARY else None
+        return self._because[verdict.reason] if verdict.role == Role.PRIMARY else None
 
     def _read(self, model: Any, instance: Any) -> str | None:
         """Apply rules 3 and 4."""
@@ -191,9 +192,9 @@ class Policy:
         if any(block.unmet for block in blocks):
             return self._on_primary(unit or blocks[-1].unit, "consistency", model)
         for block in reversed(blocks):
-            if block.role is PRIMARY:
+            if block.role == Role.PRIMARY:
                 return self._on_primary(unit or block.unit, block.reason, model)
-            if block.role is REPLICA:
+            if block.role == Role.REPLICA:
                 return self._on_replica(unit or block.unit or UnitOfWork(), blocks, block.reason, model)
         if unit is None and not is_historical(model):
             unit = self.open_outside()
@@ -203,7 +204,7 @@ class Policy:
 
     def open_outside(self) -> UnitOfWork | None:
         """Open a unit of work outside requests, for this thread or task; None where the primary is read there."""
-        if self._outside.role is PRIMARY or is_migrating():
+        if self._outside.role == Role.PRIMARY or is_migrating():
             return None
         unit = UnitOfWork()
         current_place.set(unit)
@@ -212,7 +213,7 @@ class Policy:
     def _read_in(self, unit: UnitOfWork, blocks: Blocks, model: Any, instance: Any) -> str:
         """Apply rules 5 to 10."""
         record = self.record(unit)
-        if record.verdict.role is PRIMARY:
+        if record.verdict.role == Role.PRIMARY:
             reason = record.verdict.reason
         elif record.wrote:
             reason = "wrote"
@@ -236,7 +237,7 @@ class Policy:
             if record.decision is None:
                 record.pick(*self._choose(self._client(unit, blocks), record.verdict.reason))
             decision, answer = record.decision or self._because["no_replica"], record.answer
-        if decision.role is REPLICA and decision.reason != reason:
+        if decision.role == Role.REPLICA and decision.reason != reason:
             decision = self._replica_decision(decision.alias, reason)
         self._decided(unit, decision, model)
         if not blocks and decision is record.decision:
@@ -268,8 +269,8 @@ class Policy:
         # Few and always the same: making one costs more than all the rest of a pick.
         decision = self._decisions.get((alias, reason))
         if decision is None:
-            decision = self._decisions[alias, reason] = Decision(role=REPLICA, alias=alias, reason=reason)
+            decision = self._decisions[alias, reason] = Decision(role=Role.REPLICA, alias=alias, reason=reason)
         return decision
 
     def _primary_decision(self, reason: str) -> Decision:
-        return Decision(role=PRIMARY, alias=self.primary, reason=reason)
+        return Decision(role=Role.PRIMARY, alias=self.primary, reason=reason)

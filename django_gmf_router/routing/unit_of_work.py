@@ -8,8 +8,9 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from django_gmf_router.decision import REPLICA, Decision
+from django_gmf_router.decision import Decision
 from django_gmf_router.routing.db_chooser import WRITE_METHOD, Verdict
+from django_gmf_router.settings.values import Role
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -46,7 +47,7 @@ class ClusterRecord:
                 # Who sees the decision takes the answer too, without the lock.
                 self.answer = answer
                 self.decision = decision
-            if self.verdict.role is REPLICA and not self.wrote:
+            if self.verdict.role == Role.REPLICA and not self.wrote:
                 self.settled_for = self.policy
 
     def write(self) -> None:

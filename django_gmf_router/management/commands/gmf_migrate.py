@@ -10,7 +10,7 @@ from django.core.management.commands import migrate
 
 from django_gmf_router import clusters
 from django_gmf_router.schemas.preparing import prepared
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 
 READ_ONLY = ("plan", "check_unapplied")
 
@@ -43,7 +43,7 @@ class Command(migrate.Command):
 
 def _refuse(alias: str) -> None:
     try:
-        schemas = values.schemas_of(alias)
+        schemas = configuration.schemas_of(alias)
         if clusters.is_replica(alias):
             clusters.begin_migrate(alias)
     except ImproperlyConfigured as error:

@@ -153,5 +153,9 @@ METHODS = Kind(
 PATTERNS = Kind(text="list of patterns", types=(list, tuple), rule=_each(_pattern), parse=tuple)
 APP_LABELS = Kind(text="list, tuple or set of app labels", types=COLLECTIONS, parse=frozenset)
 MODEL_LABELS = Kind(
-    text='list, tuple or set of `"app.Model"` or `"app.*"`', types=COLLECTIONS, rule=_each(_model_label), parse=tuple
+    text='list, tuple or set of `"app.Model"` or `"app.*"`',
+    types=COLLECTIONS,
+    rule=_each(_model_label),
+    # As Django's own `label_lower`.
+    parse=lambda labels: tuple(label.lower() for label in labels),
 )

@@ -120,7 +120,7 @@ class SchemasConfig:
         return self.path[1:] if app_label in self.static_apps else self.path
 
 
-# None and an empty dict are no schemas: a schema of Django's own choice, as without this package.
+# None and an empty dict are no schemas: tables stand where they stood.
 SCHEMAS = replace(
     section(SchemasConfig),
     text="dict or `None`",

@@ -107,13 +107,14 @@ def test_sessions_and_content_types_are_primary_models(open_request: OpenUnit, m
         assert read(Book)[0] in REPLICAS
 
 
+@pytest.mark.parametrize("label", ["sessions.*", "Sessions.*"])
 @isolate_apps("tests.books")
-def test_a_session_model_of_the_sites_own_is_a_primary_model(open_request: OpenUnit) -> None:
+def test_a_session_model_of_the_sites_own_is_a_primary_model(open_request: OpenUnit, label: str) -> None:
     class OwnSession(AbstractBaseSession):
         class Meta:
             app_label = "library"
 
-    with open_request("GET", "/"):
+    with routed(PRIMARY_MODELS=[label]), open_request("GET", "/"):
         assert read(OwnSession) == ("default", "primary_model")
 
 

@@ -61,6 +61,11 @@ def test_a_cluster_cannot_be_changed() -> None:
         config.primary = "other"  # type: ignore[misc]
 
 
+def test_capitals_in_the_labels_of_primary_models_do_not_matter() -> None:
+    config = values.parse("default", {"PRIMARY_MODELS": ["Sessions.*", "library.Book", "Django_Cache.*"]})
+    assert config.primary_models == ("sessions.*", "library.book", "django_cache.*")
+
+
 @pytest.mark.parametrize("role", Role)
 def test_a_role_is_equal_to_its_word_and_printed_as_it(role: Role) -> None:
     word = role.value

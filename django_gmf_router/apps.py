@@ -22,7 +22,7 @@ class GmfRouterConfig(AppConfig):
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""
         from django_gmf_router import checks, clusters, unavailable  # noqa: PLC0415
         from django_gmf_router.schemas import checks as schemas_checks  # noqa: PLC0415
-        from django_gmf_router.settings import values  # noqa: PLC0415
+        from django_gmf_router.settings import configuration  # noqa: PLC0415
 
         register(checks.check_errors)
         register(checks.check_warnings)
@@ -31,7 +31,7 @@ class GmfRouterConfig(AppConfig):
         connection_created.connect(clusters.watch_connection, dispatch_uid="gmf_router.guard")
         got_request_exception.connect(unavailable.note_failure, dispatch_uid="gmf_router.exception")
         pre_migrate.connect(_on_pre_migrate, dispatch_uid="gmf_router.pre_migrate")
-        if values.names_schemas():
+        if configuration.names_schemas():
             from django_gmf_router.schemas import migrating  # noqa: PLC0415
 
             migrating.install()
@@ -40,11 +40,11 @@ class GmfRouterConfig(AppConfig):
 def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001
     from django_gmf_router import clusters  # noqa: PLC0415
     from django_gmf_router.routing import migrations  # noqa: PLC0415
-    from django_gmf_router.settings import values  # noqa: PLC0415
+    from django_gmf_router.settings import configuration  # noqa: PLC0415
 
     cluster = clusters.of_alias(using)
     migrations.begin(using, None if cluster is None else cluster.config)
-    if values.schemas_of(using) is not None:
+    if configuration.schemas_of(using) is not None:
         from django_gmf_router.schemas import preparing  # noqa: PLC0415
 
         preparing.begin_migrate(using)

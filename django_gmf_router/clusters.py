@@ -22,7 +22,7 @@ from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.writes import WriteWatch, unguard
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import ClusterConfig, ConsistencyConfig
 
 
@@ -57,7 +57,7 @@ class Registry:
 @lru_cache(maxsize=1)
 def registry() -> Registry:
     """Return the clusters, built once from the settings; raise ImproperlyConfigured where these are wrong."""
-    built = tuple(map(_build, values.clusters()))
+    built = tuple(map(_build, configuration.clusters()))
     by_alias = {alias: cluster for cluster in built for alias in cluster.config.aliases}
     # A connection that is open already, as in a test that changes the settings, was not announced to us.
     for connection in connections.all(initialized_only=True):
@@ -126,7 +126,7 @@ def watch_connection(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:  #
 
 @receiver(setting_changed)
 def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
-    if setting in {values.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"} and registry.cache_info().currsize:
+    if setting in {configuration.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"} and registry.cache_info().currsize:
         for cluster in registry().clusters:
             cluster.monitor.stop()
         for connection in connections.all(initialized_only=True):

@@ -29,7 +29,7 @@ from django_gmf_router.postgres.sqlstates import (
     is_standby,
 )
 from django_gmf_router.routing.writes import MOVES
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 
 if TYPE_CHECKING:
     from django.db.backends.postgresql.base import DatabaseWrapper as Base
@@ -64,7 +64,7 @@ class ReplicaConnectionMixin(Base):
         params: dict[str, Any] = super().get_connection_params()
         if clusters.of_alias(self.alias) is not None:
             params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
-        if (schemas := values.schemas_of(self.alias)) is not None:
+        if (schemas := configuration.schemas_of(self.alias)) is not None:
             params["options"] = with_search_path(params.get("options"), schemas.path)
         if clusters.of_replica(self.alias) is not None:
             params["options"] = read_only_options(params.get("options"))

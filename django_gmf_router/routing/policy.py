@@ -123,7 +123,7 @@ class Policy:
         self._config = config
         self._store = store
         self._strong = config.consistency.level == "strong"
-        self._outside = Verdict(role=Role(config.outside_requests), reason="outside_request")
+        self._outside = Verdict(role=config.outside_requests, reason="outside_request")
         self.connection = transactions.PrimaryConnection(config.primary)
         self._for_instances = ClusterAlias(config.primary, config.aliases)
         self._mirrored = MirroredAlias(config.primary)

@@ -20,7 +20,7 @@ def is_primary_model(labels: Collection[str], model: Any) -> bool:
     concrete = getattr(model._meta, "concrete_model", None) or model
     names = {f"{meta.app_label}.{meta.object_name}".lower() for meta in (model._meta, concrete._meta)}
     names |= {f"{name.partition('.')[0]}.*" for name in names}
-    return bool(names & {label.lower() for label in labels}) or (ALL_SESSIONS in labels and _is_session(model))
+    return bool(names & set(labels)) or (ALL_SESSIONS in labels and _is_session(model))
 
 
 def labels_by_table(labels: Collection[str]) -> dict[str, tuple[str, bool]]:

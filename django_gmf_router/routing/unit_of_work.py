@@ -39,7 +39,17 @@ class Decision:
 class ClusterRecord:
     """What one unit of work remembers of one cluster."""
 
-    __slots__ = ("_lock", "alias", "decision", "own_transaction", "settled_for", "snapshot", "verdict", "wanted", "wrote")
+    __slots__ = (
+        "_lock",
+        "alias",
+        "decision",
+        "own_transaction",
+        "settled_for",
+        "snapshot",
+        "verdict",
+        "wanted",
+        "wrote",
+    )
 
     def __init__(self, verdict: Verdict) -> None:
         """Start with what the rules over the request say, which is fixed when the unit opens."""

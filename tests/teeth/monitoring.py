@@ -53,7 +53,7 @@ MONITORING: list[Mutation] = [
     _m(
         "C: diverged: down",
         HEALTH,
-        "if self._diverged and self.health.role != PRIMARY:",
+        "if self._diverged and self.health.role != Role.PRIMARY:",
         "if False:",
         "tests/unit/replicas/test_health.py::test_a_transition",
     ),

@@ -312,8 +312,8 @@ MUTATIONS = [
     _m(
         "34: outside requests means primary",
         "django_gmf_router/settings/values.py",
-        '    outside_requests: str = "primary"',
-        '    outside_requests: str = "replica"',
+        "choice(*Role, parse=Role), Role.PRIMARY,",
+        "choice(*Role, parse=Role), Role.REPLICA,",
         f"{T_POLICY}::test_outside_requests_the_primary_is_read",
     ),
     _m(
@@ -348,8 +348,8 @@ MUTATIONS = [
     _m(
         "rule 3: blocks",
         POLICY,
-        "        for block in reversed(blocks):\n            if block.role is PRIMARY:",
-        "        for block in ():\n            if block.role is PRIMARY:",
+        "        for block in reversed(blocks):\n            if block.role == Role.PRIMARY:",
+        "        for block in ():\n            if block.role == Role.PRIMARY:",
         f"{T_POLICY} -k blocks_beat",
     ),
     _m(

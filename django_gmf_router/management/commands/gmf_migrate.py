@@ -11,7 +11,7 @@ from django.core.management.commands import migrate
 from django_gmf_router import clusters
 from django_gmf_router.routing import migrations
 from django_gmf_router.schemas.preparing import prepared
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 
 READ_ONLY = ("plan", "check_unapplied")
 
@@ -44,7 +44,7 @@ class Command(migrate.Command):
 
 def _refuse(alias: str) -> None:
     try:
-        schemas = values.schemas_of(alias)
+        schemas = configuration.schemas_of(alias)
         if (cluster := clusters.of_replica(alias)) is not None:
             migrations.begin(alias, cluster.config)
     except ImproperlyConfigured as error:

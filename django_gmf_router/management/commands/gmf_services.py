@@ -15,7 +15,7 @@ from django_gmf_router.services.build import build
 from django_gmf_router.services.conninfo import OLDEST
 from django_gmf_router.services.formats import FORMATS
 from django_gmf_router.services.values import LOAD_BALANCE_SINCE, ServedCluster, Wanted
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration, values
 
 DEFAULTS = Wanted()
 HIGHEST_PORT = 65535
@@ -70,7 +70,7 @@ def _clusters(alias: str | None, wanted: Wanted) -> list[ServedCluster]:
 
 
 def _configs(alias: str | None) -> list[values.ClusterConfig]:
-    found = values.entries()
+    found = configuration.entries()
     if alias is None:
         # A developer's machine without replicas has the same services, all on the one server.
         return list(found) or [values.ClusterConfig(primary="default")]

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_gmf_router.replicas.status import NodeStatus, exit_code, statuses
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 
 COLUMNS = ("alias", "role", "state", "lag", "position", "since", "share", "error")
 FORMATS = {"share": "{:.0%}", "lag": "{:.1f}"}
@@ -30,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         """Print the nodes and exit with their state."""
         try:
-            nodes = statuses(values.clusters())
+            nodes = statuses(configuration.clusters())
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         self.stdout.write(json.dumps([asdict(node) for node in nodes]) if options["json"] else _table(nodes))

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
@@ -28,6 +29,22 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 @pytest.mark.parametrize("block", all_blocks("python"), ids=str)
 def test_a_python_example_compiles(block: Block) -> None:
     compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def imports() -> list[Any]:
+    """Every name that an example imports from the package."""
+    return [
+        pytest.param(node.module, name.name, id=f"{block}+{node.lineno} {name.name}")
+        for block in all_blocks("python")
+        for node in ast.walk(ast.parse(block.text, filename=str(block)))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("django_gmf_router")
+        for name in node.names
+    ]
+
+
+@pytest.mark.parametrize(("module", "name"), imports())
+def test_what_an_example_imports_from_the_package_is_there(module: str, name: str) -> None:
+    assert hasattr(import_module(module), name) or import_module(f"{module}.{name}")
 
 
 def routers() -> list[Any]:

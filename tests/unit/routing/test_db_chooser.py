@@ -7,13 +7,15 @@ import re
 import pytest
 
 from django_gmf_router.routing.db_chooser import DbChooser
-from django_gmf_router.settings.values import ClusterConfig
+from django_gmf_router.settings.values import ClusterConfig, PatternsConfig
 
 CHOOSER = DbChooser(
     ClusterConfig(
         primary="default",
-        master=(r"GET /s/.*", r"\w+ /both"),
-        slave=(r"\w+ /printproxy/.*", r"\w+ /both"),
+        db_chooser=PatternsConfig(
+            master=(r"GET /s/.*", r"\w+ /both"),
+            slave=(r"\w+ /printproxy/.*", r"\w+ /both"),
+        ),
     )
 )
 
@@ -47,7 +49,7 @@ def test_the_rules_over_a_request(request_line: str, expected: tuple[str, str]) 
 
 
 def test_a_pattern_is_anchored_at_the_start_only() -> None:
-    chooser = DbChooser(ClusterConfig(primary="default", master=("GET /s",)))
+    chooser = DbChooser(ClusterConfig(primary="default", db_chooser=PatternsConfig(master=("GET /s",))))
     assert chooser.verdict("GET", "/search").reason == "master_override"
 
 
@@ -61,7 +63,7 @@ def test_a_pattern_is_anchored_at_the_start_only() -> None:
     ],
 )
 def test_each_pattern_is_tried_as_re_match_tries_it(patterns: tuple[str, ...], subject: str, matches: bool) -> None:
-    chooser = DbChooser(ClusterConfig(primary="default", master=patterns))
+    chooser = DbChooser(ClusterConfig(primary="default", db_chooser=PatternsConfig(master=patterns)))
     method, _, path = subject.partition(" ")
     expected = next((pattern for pattern in patterns if re.match(pattern, subject)), None)
     assert chooser.verdict(method, path).master == expected

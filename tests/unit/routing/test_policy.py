@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -106,13 +107,14 @@ def test_sessions_and_content_types_are_primary_models(open_request: OpenUnit, m
         assert read(Book)[0] in REPLICAS
 
 
+@pytest.mark.parametrize("label", ["sessions.*", "Sessions.*"])
 @isolate_apps("tests.books")
-def test_a_session_model_of_the_sites_own_is_a_primary_model(open_request: OpenUnit) -> None:
+def test_a_session_model_of_the_sites_own_is_a_primary_model(open_request: OpenUnit, label: str) -> None:
     class OwnSession(AbstractBaseSession):
         class Meta:
             app_label = "library"
 
-    with open_request("GET", "/"):
+    with routed(PRIMARY_MODELS=[label]), open_request("GET", "/"):
         assert read(OwnSession) == ("default", "primary_model")
 
 
@@ -150,6 +152,16 @@ def test_outside_requests_a_unit_of_work_is_opened_lazily_where_replicas_are_wan
 
     with routed(OUTSIDE_REQUESTS="replica"):
         contextvars.copy_context().run(work)
+
+
+@pytest.mark.parametrize(("value", "aliases"), [("primary", {"default"}), ("replica", REPLICAS)])
+def test_where_to_read_outside_requests_may_come_from_the_environment(
+    value: str, aliases: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Equal to the constant of the code, but another object, as all that is read at run time.
+    monkeypatch.setenv("GMF_OUTSIDE", value)
+    with routed(OUTSIDE_REQUESTS=os.environ["GMF_OUTSIDE"]):
+        assert contextvars.copy_context().run(router.db_for_read, Book) in aliases
 
 
 @isolate_apps("tests.books")

@@ -8,8 +8,7 @@ from typing import Any, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.env.entries import Entry, is_postgresql, replica_of
-from django_gmf_router.env.urls import EXTRA, UrlReader, entry_from_url
+from django_gmf_router.env.aliases import EXTRA, Entry, UrlReader, entry_from_url, is_postgresql, replica_of
 from django_gmf_router.postgres import names
 from django_gmf_router.postgres.session_options import with_search_path
 from django_gmf_router.settings.values import SchemasConfig
@@ -41,7 +40,7 @@ def databases(env: Env) -> tuple[dict[str, Entry], dict[str, dict[str, Any]]]:
     - `PGSCHEMA`, `PGSCHEMA_STATIC`: the names of the main and the static schema, for `SCHEMAS` and, as a
       search_path, for the OPTIONS of every alias.
 
-    Defaults in the `Env`'s scheme count, its prefix too. Raises ImproperlyConfigured, which names the
+    Defaults in the `Env`'s scheme count, its prefix too. Raise ImproperlyConfigured, which names the
     variable and the remedy and never holds a password.
     """
     if not hasattr(env, "db_url_config"):

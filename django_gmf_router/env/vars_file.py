@@ -10,10 +10,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.env.entries import ENGINE, Entry, is_postgresql, replica_of
-from django_gmf_router.env.placeholders import Placeholders, scalar
-from django_gmf_router.env.urls import default_reader, entry_from_url
-from django_gmf_router.env.yaml_file import read_mapping
+from django_gmf_router.env.aliases import ENGINE, Entry, default_reader, entry_from_url, is_postgresql, replica_of
+from django_gmf_router.env.vars_values import Placeholders, read_variables, scalar
 
 _SLAVE_URL = "sqlalchemy_slave.url"
 _CHOOSER_KEYS = {"master", "slave", "primary", "replica"}
@@ -31,9 +29,9 @@ def databases_from_vars(
     the file, then from `environ` (`os.environ` by default). `engine` is the ENGINE of both entries; GeoDjango
     sites pass `"django_gmf_router.backends.postgis"`.
 
-    Raises ImproperlyConfigured, which names key and file and never holds a password.
+    Raise ImproperlyConfigured, which names key and file and never holds a password.
     """
-    variables = read_mapping(path)
+    variables = read_variables(path)
     environ = os.environ if environ is None else environ
     vars_file = _VarsFile(
         variables=variables,

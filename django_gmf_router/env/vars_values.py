@@ -14,32 +14,62 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_gmf_router.env.aliases import EXTRA
 
-# Only an identifier: the quantifiers of a pattern, \d{2} or \d{2,3}, are none.
-_PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
+# As in str.format, by which GeoMapFish fills every value, a doubled brace stands for itself; and only an identifier is
+# filled: the quantifiers of a pattern, \d{2} or \d{2,3}, stay.
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^\W\d]\w*)\}")
 _URL = re.compile(r"(?P<scheme>[^:/{}]+://)(?P<account>.*)(?P<rest>@.*)", re.DOTALL)
 _KEPT_TAGS = {"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"}
 
 Trail = tuple[str, ...]
 
 
-def read_variables(path: str | PathLike[str]) -> dict[str, Any]:
-    """Return the mapping at the top of a YAML file, or the one under its `vars:`; scalars are strings or None.
+def read_vars(path: str | PathLike[str], *, extended_by: Trail = ()) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the variables of a file and of those that it `extends`, and the defaults that they give the environment.
 
+    Scalars are strings or None. The variables stand under `vars:` or at the top of the file. They replace those of the
+    extended file, but for `update_paths`, whose mappings and lists are joined (c2c.template's README, "Vars file").
     Raise ImproperlyConfigured, which names the file and never repeats a line of it.
     """
     file = fspath(path)
+    if file in extended_by:
+        raise ImproperlyConfigured(f"{' -> '.join((*extended_by, file))} extend each other in a circle: remove one.")
     try:
-        content = Path(path).read_bytes()
+        document = _parsed(Path(path).read_bytes(), file)
     except OSError as error:
         raise ImproperlyConfigured(
             f"{file} cannot be read ({error.strerror}): correct the path or the file's mode."
         ) from None
-    document = _parsed(content, file)
-    if isinstance(document, dict) and "vars" in document:
-        document = document["vars"]
-    if not isinstance(document, dict):
+    document = document if isinstance(document, dict) else {"vars": document}
+    variables = document.get("vars", {}) if {"vars", "extends"} & document.keys() else document
+    if not isinstance(variables, dict):
         raise ImproperlyConfigured(f"{file} is not a mapping: write 'key: value' lines, as under 'vars:'.")
-    return {str(key): value for key, value in document.items()}
+    variables, defaults = {str(key): value for key, value in variables.items()}, _defaults(document)
+    if base := scalar(document.get("extends"), key="extends", file=file):
+        # GeoMapFish runs where the files are: the name is looked up beside this file.
+        inherited, older = read_vars(Path(path).parent / base, extended_by=(*extended_by, file))
+        paths = {str(each) for each in document.get("update_paths") or ()}
+        return _joined(inherited, variables, paths), {**older, **defaults}
+    return variables, defaults
+
+
+def _defaults(document: Mapping[str, Any]) -> dict[str, str]:
+    listed = [*(document.get("environment") or ()), *(document.get("runtime_environment") or ())]
+    named = (each for each in listed if isinstance(each, dict) and each.keys() >= {"name", "default"})
+    return {str(each["name"]): str(each["default"] or "") for each in named}
+
+
+def _joined(old: dict[str, Any], new: dict[str, Any], paths: set[str], within: str = "") -> dict[str, Any]:
+    found = dict(old)
+    for key, value in new.items():
+        path = f"{within}{key}"
+        # A path is joined with all that leads to it.
+        if key not in old or not any(each == path or each.startswith(f"{path}.") for each in paths):
+            found[key] = value
+        elif isinstance(old[key], dict) and isinstance(value, dict):
+            found[key] = _joined(old[key], value, paths, f"{path}.")
+        elif isinstance(old[key], list) and isinstance(value, list):
+            found[key] = [*old[key], *value]
+    return found
 
 
 def _parsed(content: bytes, file: str) -> Any:
@@ -58,7 +88,7 @@ def _parsed(content: bytes, file: str) -> Any:
 
     try:
         return yaml.load(content, Loader=Verbatim)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         # The error's own text repeats the line, which may hold the password.
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
@@ -106,6 +136,8 @@ class Placeholders:
 
     def _filled(self, value: str, trail: Trail, read: Callable[[str, Trail], str], *, secret: bool) -> str:
         def fill(match: re.Match[str]) -> str:
+            if match[1] is None:
+                return match[0][0]
             if match[1] in self.variables or match[1] in self.environ:
                 return read(match[1], trail)
             # A password may hold what looks like a placeholder: name it only where it is all there is.

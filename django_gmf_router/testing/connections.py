@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django_gmf_router.postgres.session_options import READ_ONLY
 from django_gmf_router.testing.ports import HOST
-
-READ_ONLY = "-c default_transaction_read_only=on"
 
 
 class Access:

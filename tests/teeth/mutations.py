@@ -38,12 +38,12 @@ T_MOVES = "tests/unit/routing/test_moves.py"
 T_COMMANDS = "tests/integration/test_commands.py"
 T_SCHEMAS = "tests/cluster/test_schemas.py"
 
-BUILD = "django_gmf_router/services/build.py"
-CONNINFO = "django_gmf_router/services/conninfo.py"
-ENTRIES = "django_gmf_router/services/entries.py"
+BUILD = "django_gmf_router/services/served_clusters.py"
+CONNINFO = "django_gmf_router/services/libpq_clients.py"
+ENTRIES = "django_gmf_router/services/logins.py"
 HAPROXY = "django_gmf_router/services/haproxy.py"
 PGBOUNCER = "django_gmf_router/services/pgbouncer.py"
-T_BUILD = "tests/unit/services/test_build.py"
+T_BUILD = "tests/unit/services/test_served_clusters.py"
 T_FORMATS = "tests/unit/services/test_formats.py"
 
 
@@ -696,14 +696,14 @@ MUTATIONS = [
     _m(
         "services: readers have read-only sessions",
         BUILD,
-        "path, read_only=True),",
-        "path),",
+        "options=read_only_options(reading.options)",
+        "options=reading.options",
         f"{T_BUILD}::test_readers_have_read_only_sessions_once",
     ),
     _m(
         "services: replicas that log in differently have no list of hosts in common",
         BUILD,
-        "            if found[key] != agreed[key]:",
+        "            if getattr(found, key) != getattr(agreed, key):",
         "            if False:",
         f"{T_BUILD}::test_replicas_that_log_in_differently_are_refused",
     ),
@@ -717,15 +717,15 @@ MUTATIONS = [
     _m(
         "services: passwords are no keywords that are handed on",
         ENTRIES,
-        '    "sslnegotiation": 17,',
-        '    "sslnegotiation": 17,\n    "sslpassword": 10,',
+        " and not _SECRET.fullmatch(key)",
+        "",
         f"{T_BUILD}::test_keywords_of_libpq_are_handed_on_and_neither_djangos_nor_passwords",
     ),
     _m(
         "services: no keyword that an older libpq refuses",
         CONNINFO,
-        "if libpq >= LOAD_BALANCE_SINCE else attributes",
-        "if libpq else attributes",
+        "        if options.libpq >= LOAD_BALANCE_SINCE:\n            found",
+        "        if True:\n            found",
         f"{T_FORMATS}::test_an_older_libpq_gets_no_keyword_that_it_does_not_know",
     ),
     _m(
@@ -738,8 +738,8 @@ MUTATIONS = [
     _m(
         "services: a role that writes is never made read-only",
         PGBOUNCER,
-        "    if reading.user != writing.user:",
-        "    if reading.user:",
+        "    if reading.login.user != writing.login.user:",
+        "    if reading.login.user:",
         f"{T_FORMATS}::test_a_role_that_writes_is_never_made_read_only",
     ),
     # Schemas

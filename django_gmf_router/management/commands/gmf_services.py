@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,13 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_gmf_router.services.build import build
-from django_gmf_router.services.conninfo import OLDEST
-from django_gmf_router.services.formats import FORMATS
-from django_gmf_router.services.values import LOAD_BALANCE_SINCE, ServedCluster, Wanted
+from django_gmf_router.services import FORMATS
+from django_gmf_router.services.libpq_clients import LOAD_BALANCE_SINCE
+from django_gmf_router.services.served_clusters import ServedCluster, served_cluster
+from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import configuration, values
 
-DEFAULTS = Wanted()
-HIGHEST_PORT = 65535
+FIELDS = [field.name for field in fields(ServiceOptions)]
 
 
 class Command(BaseCommand):
@@ -44,29 +44,32 @@ class Command(BaseCommand):
             "--patroni-port", type=int, metavar="PORT", help="HAProxy: ask Patroni's REST API for the role"
         )
         roles.add_argument("--check-user", metavar="ROLE", help="HAProxy: ask the nodes as a role without a password")
-        parser.set_defaults(**{field: getattr(DEFAULTS, field) for field in Wanted.__dataclass_fields__})
+        parser.set_defaults(**{field: getattr(ServiceOptions(), field) for field in FIELDS})
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         """Print or write the text."""
-        wanted = _wanted(options)
         render = FORMATS.get(options["format"])
         if render is None:
             raise CommandError(f"There is no format {options['format']!r}: choose one of {', '.join(FORMATS)}.")
         try:
-            text = render(_clusters(options["database"], wanted), wanted)
+            given = ServiceOptions(**{field: options[field] for field in FIELDS})
+            text = render(_clusters(options["database"], given), given)
         except ImproperlyConfigured as error:
             raise CommandError(" ".join(str(error).split())) from None
-        if options["output"]:
-            _write(Path(options["output"]), text)
-        else:
+        if not options["output"]:
             self.stdout.write(text, ending="")
+            return
+        try:
+            Path(options["output"]).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"{options['output']} cannot be written: {error.strerror}.") from None
 
 
-def _clusters(alias: str | None, wanted: Wanted) -> list[ServedCluster]:
+def _clusters(alias: str | None, given: ServiceOptions) -> list[ServedCluster]:
     # With load_balance_hosts the file is the same each time it is written.
-    dice = None if wanted.libpq >= LOAD_BALANCE_SINCE else random.Random()
+    dice = None if given.libpq >= LOAD_BALANCE_SINCE else random.Random()
     databases: Mapping[str, Any] = settings.DATABASES
-    return [build(config, databases, dice) for config in _configs(alias)]
+    return [served_cluster(config, databases, dice) for config in _configs(alias)]
 
 
 def _configs(alias: str | None) -> list[values.ClusterConfig]:
@@ -84,28 +87,3 @@ def _configs(alias: str | None) -> list[values.ClusterConfig]:
             f"There is no alias {alias!r} in DATABASES: choose one of {', '.join(settings.DATABASES)}."
         )
     return [next((config for config in found if config.primary == alias), values.ClusterConfig(primary=alias))]
-
-
-def _wanted(options: dict[str, Any]) -> Wanted:
-    wanted = Wanted(**{field: options[field] for field in Wanted.__dataclass_fields__})
-    if wanted.libpq < OLDEST:
-        raise CommandError(
-            f"--libpq {wanted.libpq} knows no lists of hosts: the services need libpq {OLDEST} or later."
-        )
-    for name, port in (("--port", wanted.port), ("--patroni-port", wanted.patroni_port)):
-        if port is not None and not 0 < port <= HIGHEST_PORT:
-            raise CommandError(f"{name} {port} is no port: use a number from 1 to {HIGHEST_PORT}.")
-    for name in ("passfile", "userlist", "listen"):
-        value = getattr(wanted, name)
-        if value is not None and (not value.isprintable() or value != value.strip() or not value):
-            raise CommandError(
-                f"--{name} {value!r} cannot stand in the file: give it without line breaks or spaces at its ends."
-            )
-    return wanted
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}.") from None

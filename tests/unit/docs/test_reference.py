@@ -20,8 +20,8 @@ from django_gmf_router.management.commands import gmf_cluster
 from django_gmf_router.replicas import events
 from django_gmf_router.routing import blocks as blocks_of_routing
 from django_gmf_router.schemas import checks as schemas_checks
-from django_gmf_router.services.formats import FORMATS
-from django_gmf_router.services.values import Wanted
+from django_gmf_router.services import FORMATS
+from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import kinds, problems, values
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
@@ -289,7 +289,7 @@ def test_every_verb_of_gmf_cluster_is_documented() -> None:
 
 def test_every_format_and_option_of_gmf_services_is_documented() -> None:
     text = section(COMMANDS, "## `gmf_services`")
-    options = [f"--{field.replace('_', '-')}" for field in Wanted.__dataclass_fields__]
+    options = [f"--{field.replace('_', '-')}" for field in ServiceOptions.__dataclass_fields__]
     named = [f"| `{name}` |" for name in (*FORMATS, "--database", "--output", *options)]
     assert [name for name in named if name not in text] == []
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from django_gmf_router.services.build import build
-from django_gmf_router.services.values import ServedCluster
+from django_gmf_router.services.served_clusters import ServedCluster, served_cluster
 from django_gmf_router.settings import values
 
 PASSWORD = "geheim"
@@ -31,7 +30,7 @@ def cluster(
     databases = {"default": primary or entry()}
     databases |= {f"replica_{number}": replica for number, replica in enumerate(replicas, 1)}
     settings.setdefault("REPLICAS", [alias for alias in databases if alias != "default"])
-    return build(values.parse("default", settings), databases, dice)
+    return served_cluster(values.parse("default", settings), databases, dice)
 
 
 def three(**settings: Any) -> ServedCluster:

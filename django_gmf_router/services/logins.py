@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import load_backend
 
+from django_gmf_router.postgres.libpq import DEFAULT_PORT, is_keyword
 from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
-from django_gmf_router.replicas.addresses import DEFAULT_PORT
 
-# The keywords of libpq that are handed on, and the major version that knows them (manual, section "Parameter Key
-# Words"). What is not here is Django's, a password, or about the client itself.
-KEYWORDS = {
-    **dict.fromkeys(("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcompression", "requirepeer"), 10),
-    **dict.fromkeys(("krbsrvname", "gsslib", "connect_timeout", "passfile"), 10),
-    **dict.fromkeys(("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"), 10),
-    **dict.fromkeys(("gssencmode", "tcp_user_timeout"), 12),
-    **dict.fromkeys(("channel_binding", "ssl_min_protocol_version", "ssl_max_protocol_version"), 13),
-    **dict.fromkeys(("sslcrldir", "sslsni"), 14),
-    **dict.fromkeys(("require_auth", "sslcertmode", "gssdelegation"), 16),
-    "sslnegotiation": 17,
-    **dict.fromkeys(("min_protocol_version", "max_protocol_version"), 18),
-}
+# What a service has of its own, or what is about the client itself. What is no keyword of libpq is Django's.
+_NOT_HANDED_ON = {"host", "port", "dbname", "user", "options", "target_session_attrs", "load_balance_hosts"}
+_NOT_HANDED_ON |= {"application_name", "fallback_application_name", "client_encoding", "replication", "sslkeylogfile"}
+# No password is handed on, whatever its keyword is called: sslpassword, oauth_client_secret, scram_client_key.
+_SECRET = re.compile(r".*(password|secret|_key)")
 _REFUSED = {
     "service": "takes its connection from a service file, which is not read: write HOST, PORT, USER and NAME instead",
     "hostaddr": "has OPTIONS['hostaddr'], which is not handed on: write the address as HOST",
 }
 _HOST = re.compile(r"[^\s,'\"\\;#$]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """The database, the role, the options of the session, and the other keywords of libpq."""
+
+    dbname: str
+    user: str = ""
+    options: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def refuse(alias: str, entry: Mapping[str, Any]) -> None:
@@ -42,7 +45,7 @@ def refuse(alias: str, entry: Mapping[str, Any]) -> None:
             raise wrong(alias, reason)
 
 
-def addresses(alias: str, entry: Mapping[str, Any]) -> list[tuple[str, int]]:
+def address_list(alias: str, entry: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Return the hosts and ports of an entry; HOST and PORT may be lists, as libpq's are."""
     hosts = _value(alias, entry, "HOST").split(",")
     ports = (_value(alias, entry, "PORT") or DEFAULT_PORT).split(",")
@@ -53,22 +56,30 @@ def addresses(alias: str, entry: Mapping[str, Any]) -> list[tuple[str, int]]:
     for host in hosts:
         if not _HOST.fullmatch(host):
             raise wrong(alias, f"has the HOST {host!r}: use a name, an address or a directory without spaces or quotes")
-    return [(host, _port(alias, port)) for host, port in zip(hosts, ports * (len(hosts) // len(ports)), strict=True)]
+    for port in ports:
+        if not re.fullmatch(r"\d{1,5}", port, re.ASCII):
+            raise wrong(alias, f"has the PORT {port!r}: use a number")
+    return [(host, int(port)) for host, port in zip(hosts, ports * (len(hosts) // len(ports)), strict=True)]
 
 
-def login(alias: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the database, the role, the options of the session and the other keywords of libpq."""
+def login(alias: str, entry: Mapping[str, Any]) -> Login:
+    """Return how an entry logs in. Raise ImproperlyConfigured for what has no place in a file of lines."""
     given = _options(entry)
     dbname = _plain(alias, "OPTIONS['dbname']", given["dbname"]) if "dbname" in given else _value(alias, entry, "NAME")
     if not dbname:
         raise wrong(alias, "has no NAME: name its database")
-    parameters = {key: _plain(alias, f"OPTIONS[{key!r}]", given[key]) for key in KEYWORDS if given.get(key) is not None}
-    return {
-        "dbname": dbname,
-        "user": _value(alias, entry, "USER"),
-        "options": _plain(alias, "OPTIONS['options']", given.get("options") or ""),
-        "parameters": {"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), **parameters},
+    driver = load_backend(entry["ENGINE"]).DatabaseWrapper.Database
+    parameters = {
+        key: _plain(alias, f"OPTIONS[{key!r}]", value)
+        for key, value in given.items()
+        if value is not None and key not in _NOT_HANDED_ON and not _SECRET.fullmatch(key) and is_keyword(key, driver)
     }
+    return Login(
+        dbname=dbname,
+        user=_value(alias, entry, "USER"),
+        options=_plain(alias, "OPTIONS['options']", given.get("options") or ""),
+        parameters={"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), **parameters},
+    )
 
 
 def wrong(alias: str, what: str) -> ImproperlyConfigured:
@@ -91,9 +102,3 @@ def _plain(alias: str, key: str, value: Any) -> str:
     if not text.isprintable() or text != text.strip():
         raise wrong(alias, f"has a line break, a control character or a space at an end in {key}: remove it")
     return text
-
-
-def _port(alias: str, port: str) -> int:
-    if not re.fullmatch(r"\d{1,5}", port, re.ASCII):
-        raise wrong(alias, f"has the PORT {port!r}: use a number")
-    return int(port)

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.services.build import build
-from django_gmf_router.services.values import Service
+from django_gmf_router.services.served_clusters import Service, served_cluster
 from django_gmf_router.settings import values
-from tests.unit.services.entries import PASSWORD, cluster, entry, three
+from tests.unit.services.samples import PASSWORD, cluster, entry, three
 
 SCHEMAS = {"MAIN": "main", "STATIC": "static", "EXTENSIONS": "public"}
 READ_ONLY = "-c default_transaction_read_only=on"
@@ -60,29 +59,33 @@ def test_hosts_may_be_lists_sockets_and_ipv6_and_stand_once(changes: dict[str, A
 def test_readers_log_in_as_the_replicas_do_and_writers_as_the_primary_does() -> None:
     replica = entry(HOST="db2", USER="reader", OPTIONS={"sslmode": "verify-full"})
     found = cluster(replica)
-    assert (found.reading.user, found.reading.parameters["sslmode"]) == ("reader", "verify-full")
-    assert (found.writing.user, dict(found.writing.parameters)) == ("gmf", {"connect_timeout": "2"})
+    assert (found.reading.login.user, found.reading.login.parameters["sslmode"]) == ("reader", "verify-full")
+    assert (found.writing.login.user, dict(found.writing.login.parameters)) == ("gmf", {"connect_timeout": "2"})
 
 
 def test_keywords_of_libpq_are_handed_on_and_neither_djangos_nor_passwords() -> None:
     options = {"sslmode": "require", "connect_timeout": 5, "isolation_level": 3, "pool": True}
     secrets = {"password": PASSWORD, "sslpassword": PASSWORD}
     found = cluster(primary=entry(OPTIONS={**options, **secrets, "passfile": "/etc/gmf/pgpass"}))
-    assert found.writing.parameters == {"sslmode": "require", "connect_timeout": "5", "passfile": "/etc/gmf/pgpass"}
+    assert found.writing.login.parameters == {
+        "sslmode": "require",
+        "connect_timeout": "5",
+        "passfile": "/etc/gmf/pgpass",
+    }
     assert PASSWORD not in repr(found)
 
 
 def test_readers_have_read_only_sessions_once() -> None:
     found = cluster(entry(HOST="db2", OPTIONS={"options": f"-c jit=off {READ_ONLY}"}))
-    assert found.reading.options == f"-c jit=off {READ_ONLY}"
-    assert (three().reading.options, three().writing.options) == (READ_ONLY, "")
+    assert found.reading.login.options == f"-c jit=off {READ_ONLY}"
+    assert (three().reading.login.options, three().writing.login.options) == (READ_ONLY, "")
 
 
 def test_the_schemas_become_the_search_path_with_or_without_replicas() -> None:
     path = '-c search_path="main","static","public"'
     found = three(SCHEMAS=SCHEMAS)
-    assert (found.reading.options, found.writing.options) == (f"{READ_ONLY} {path}", path)
-    assert cluster(SCHEMAS=SCHEMAS).writing.options == path
+    assert (found.reading.login.options, found.writing.login.options) == (f"{path} {READ_ONLY}", path)
+    assert cluster(SCHEMAS=SCHEMAS).writing.login.options == path
 
 
 @pytest.mark.parametrize(
@@ -123,4 +126,4 @@ def test_replicas_that_log_in_differently_are_refused(changes: dict[str, Any], w
 
 def test_an_alias_that_is_no_name_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="use letters, digits"):
-        build(values.ClusterConfig(primary="my city"), {"my city": entry()})
+        served_cluster(values.ClusterConfig(primary="my city"), {"my city": entry()})

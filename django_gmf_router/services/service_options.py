@@ -1,0 +1,57 @@
+"""What does the operator say of the machines of the services, and what stands at the top of every file?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.core.exceptions import ImproperlyConfigured
+
+OLDEST_LIBPQ = 10
+HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceOptions:
+    """The options of `gmf_services`. Raises ImproperlyConfigured for what cannot stand in a file."""
+
+    libpq: int = 14
+    """The major version of the services' libpq."""
+    passfile: str | None = None
+    userlist: str = "/etc/pgbouncer/userlist.txt"
+    listen: str = "127.0.0.1"
+    port: int | None = None
+    patroni_port: int | None = None
+    check_user: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.libpq < OLDEST_LIBPQ:
+            raise ImproperlyConfigured(
+                f"--libpq {self.libpq} knows no lists of hosts: the services need libpq {OLDEST_LIBPQ} or later."
+            )
+        for name, port in (("--port", self.port), ("--patroni-port", self.patroni_port)):
+            if port is not None and not 0 < port <= HIGHEST_PORT:
+                raise ImproperlyConfigured(f"{name} {port} is no port: use a number from 1 to {HIGHEST_PORT}.")
+        for name in ("passfile", "userlist", "listen"):
+            value = getattr(self, name)
+            if value is not None and (not value.isprintable() or value != value.strip() or not value):
+                raise ImproperlyConfigured(
+                    f"--{name} {value!r} cannot stand in the file: give it without line breaks or spaces at its ends."
+                )
+        if self.check_user is not None and not self.check_user.isprintable():
+            raise ImproperlyConfigured(f"--check-user {self.check_user!r} is no name of a role.")
+
+
+def heading(written_by: str, *notes: str, mark: str = "#") -> str:
+    """Return the comment at the top of a file: which format it is, and what its operator has to know."""
+    lines = (
+        f"Written by `manage.py gmf_services {written_by}` from DATABASES and GMF_ROUTER.",
+        "Where those change, write it again instead of changing it here.",
+        *notes,
+    )
+    return comment(lines, mark)
+
+
+def comment(lines: Iterable[str], mark: str = "#") -> str:
+    """Put lines into a comment."""
+    return "".join(f"{mark} {line}".rstrip() + "\n" for line in lines)

@@ -21,13 +21,13 @@ class GmfRouterConfig(AppConfig):
     def ready(self) -> None:
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""
         from django_gmf_router import checks  # noqa: PLC0415
-        from django_gmf_router.schemas import checks as schemas_checks  # noqa: PLC0415
+        from django_gmf_router.schemas import advisories  # noqa: PLC0415
         from django_gmf_router.settings import values  # noqa: PLC0415
 
         register(checks.check_errors)
         register(checks.check_warnings)
-        register(schemas_checks.check_settings)
-        register(schemas_checks.check_server, Tags.database)
+        register(advisories.check_settings)
+        register(advisories.check_server, Tags.database)
         connection_created.connect(_on_connection, dispatch_uid="gmf_router.guard")
         got_request_exception.connect(_on_exception, dispatch_uid="gmf_router.exception")
         pre_migrate.connect(_on_pre_migrate, dispatch_uid="gmf_router.pre_migrate")
@@ -60,9 +60,9 @@ def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001
     from django_gmf_router.settings import values  # noqa: PLC0415
 
     if values.schemas_of(using) is not None and not clusters.is_replica(using):
-        from django_gmf_router.schemas import preparing  # noqa: PLC0415
+        from django_gmf_router.schemas import migrating  # noqa: PLC0415
 
-        preparing.begin_migrate(using)
+        migrating.begin_migrate(using)
     clusters.begin_migrate(using)
     # Last among the receivers: those of the last app still belong to the migration.
     post_migrate.disconnect(dispatch_uid="gmf_router.post_migrate")

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 
 from django_gmf_router import clusters
-from django_gmf_router.schemas.preparing import prepared
+from django_gmf_router.schemas.migrating import prepared
 from django_gmf_router.settings import values
 
 READ_ONLY = ("plan", "check_unapplied")

@@ -20,15 +20,16 @@ class GmfRouterConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""
-        from django_gmf_router import checks, clusters, unavailable  # noqa: PLC0415
-        from django_gmf_router.schemas import checks as schemas_checks  # noqa: PLC0415
+        from django_gmf_router import checks, unavailable  # noqa: PLC0415
+        from django_gmf_router.backends import cursors  # noqa: PLC0415
+        from django_gmf_router.schemas import advisories  # noqa: PLC0415
         from django_gmf_router.settings import configuration  # noqa: PLC0415
 
         register(checks.check_errors)
         register(checks.check_warnings)
-        register(schemas_checks.check_settings)
-        register(schemas_checks.check_server, Tags.database)
-        connection_created.connect(clusters.watch_connection, dispatch_uid="gmf_router.guard")
+        register(advisories.check_settings)
+        register(advisories.check_server, Tags.database)
+        connection_created.connect(cursors.guard_connection, dispatch_uid="gmf_router.guard")
         got_request_exception.connect(unavailable.note_failure, dispatch_uid="gmf_router.exception")
         pre_migrate.connect(_on_pre_migrate, dispatch_uid="gmf_router.pre_migrate")
         if configuration.names_schemas():
@@ -45,9 +46,9 @@ def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001
     cluster = clusters.of_alias(using)
     migrations.begin(using, None if cluster is None else cluster.config)
     if configuration.schemas_of(using) is not None:
-        from django_gmf_router.schemas import preparing  # noqa: PLC0415
+        from django_gmf_router.schemas import migrating  # noqa: PLC0415
 
-        preparing.begin_migrate(using)
+        migrating.begin_migrate(using)
     # Last among the receivers: those of the last app still belong to the migration.
     post_migrate.disconnect(dispatch_uid="gmf_router.post_migrate")
     post_migrate.connect(_on_post_migrate, dispatch_uid="gmf_router.post_migrate")

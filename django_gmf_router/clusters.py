@@ -8,12 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from django.core.signals import setting_changed
-from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.dispatch import receiver
 
 from django_gmf_router.consistency.stores import STORES, Store
-from django_gmf_router.postgres.session_options import ensure_read_only
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import address_book
 from django_gmf_router.replicas.freshness import Freshness
@@ -21,7 +18,7 @@ from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.routing.policy import Policy
-from django_gmf_router.routing.writes import WriteWatch, unguard
+from django_gmf_router.routing.writes import WriteWatch
 from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import ClusterConfig, ConsistencyConfig
 
@@ -58,14 +55,9 @@ class Registry:
 def registry() -> Registry:
     """Return the clusters, built once from the settings; raise ImproperlyConfigured where these are wrong."""
     built = tuple(map(_build, configuration.clusters()))
-    by_alias = {alias: cluster for cluster in built for alias in cluster.config.aliases}
-    # A connection that is open already, as in a test that changes the settings, was not announced to us.
-    for connection in connections.all(initialized_only=True):
-        if connection.alias in by_alias:
-            by_alias[connection.alias].writes.guard(connection)
     return Registry(
         clusters=built,
-        by_alias=by_alias,
+        by_alias={alias: cluster for cluster in built for alias in cluster.config.aliases},
         by_app={app: cluster for cluster in built for app in _apps(cluster.config)},
         described=tuple(cluster for cluster in built if cluster.config.debug_header),
     )
@@ -114,22 +106,10 @@ def of_app(app_label: str) -> Cluster | None:
     return by_app.get(app_label) or by_app.get(None)
 
 
-def watch_connection(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:  # noqa: ARG001
-    """Guard a connection that was just opened, if its alias belongs to a cluster; receives `connection_created`."""
-    cluster = of_alias(connection.alias)
-    if cluster is None:
-        return
-    if connection.alias != cluster.config.primary:
-        ensure_read_only(connection)
-    cluster.writes.guard(connection)
-
-
 @receiver(setting_changed)
 def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
     if setting in {configuration.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"} and registry.cache_info().currsize:
         for cluster in registry().clusters:
             cluster.monitor.stop()
-        for connection in connections.all(initialized_only=True):
-            unguard(connection)
         registry.cache_clear()
         _store.cache_clear()

@@ -1,21 +1,17 @@
 """What do the statements of a connection write, as seen on the wire, and which may be executed again?
 
-One entry of Django's `execute_wrappers` per connection wrapper. Not seen, and documented: threads without the context,
+Not seen, and documented: threads without the context,
 other aliases of the same server, `callproc`, COPY, functions that write called from a plain SELECT.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
-from django.db import InternalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_gmf_router.exceptions import UnexpectedWrite
-from django_gmf_router.postgres.sqlstates import is_refused_write
 from django_gmf_router.routing import advice
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import labels_by_table
@@ -44,14 +40,6 @@ class WriteWatch:
     def _tables(self) -> dict[str, tuple[str, bool]]:
         # Not at the start: models may still be loading.
         return labels_by_table(self._config.primary_models)
-
-    def guard(self, connection: BaseDatabaseWrapper) -> None:
-        """Guard a connection wrapper of the cluster, once however often it reconnects.
-
-        First in the list: Django's `execute_wrapper()` blocks take the last entry away when they end, whichever it is.
-        """
-        unguard(connection)
-        connection.execute_wrappers.insert(0, Guard(connection.alias, self))
 
     def note(self, sql: object) -> None:
         """Note a statement that is about to run on the primary; raise UnexpectedWrite where that is refused."""
@@ -122,34 +110,6 @@ class WriteWatch:
         if unit is not None:
             unit.moves += 1
         return unit is None or unit.moves <= MOVES
-
-
-class Guard:
-    """The execute wrapper of one connection."""
-
-    __slots__ = ("_alias", "_watch")
-
-    def __init__(self, alias: str, watch: WriteWatch) -> None:
-        """Guard the connection of `alias`, which belongs to the cluster of `watch`."""
-        self._alias = alias
-        self._watch = watch
-
-    def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        """Run one statement."""
-        if self._alias == self._watch.primary:
-            self._watch.note(sql)
-            return execute(sql, params, many, context)
-        try:
-            return execute(sql, params, many, context)
-        except InternalError as error:
-            if is_refused_write(error):
-                self._watch.explain(error, sql, self._alias)
-            raise
-
-
-def unguard(connection: BaseDatabaseWrapper) -> None:
-    """Take the guard of a connection wrapper away: its cluster is configured anew."""
-    connection.execute_wrappers[:] = [found for found in connection.execute_wrappers if not isinstance(found, Guard)]
 
 
 def _what(statement: Statement, label: str | None) -> str:

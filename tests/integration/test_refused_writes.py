@@ -9,7 +9,7 @@ import pytest
 from django.db import InternalError
 from django.test import override_settings
 
-from django_gmf_router import clusters
+from django_gmf_router.backends.cursors import guard_connection
 from django_gmf_router.postgres.sqlstates import READ_ONLY_SQL_TRANSACTION
 from tests.conftest import OpenUnit
 
@@ -27,7 +27,7 @@ class DriverError(Exception):
 def guarded(alias: str) -> Any:
     """Return the guard of a connection that is opened now, or none."""
     connection = SimpleNamespace(alias=alias, vendor="sqlite", execute_wrappers=[])
-    clusters.watch_connection(connection)  # type: ignore[arg-type]
+    guard_connection(connection)  # type: ignore[arg-type]
     return next(iter(connection.execute_wrappers), lambda execute, *args: execute(*args))
 
 

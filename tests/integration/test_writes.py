@@ -13,9 +13,9 @@ from django.core.management import call_command
 from django.db import connection, router
 from django.test import Client, override_settings
 
-from django_gmf_router import clusters, current_decision, use_primary
+from django_gmf_router import current_decision, use_primary
+from django_gmf_router.backends.cursors import Guard, guard_connection
 from django_gmf_router.exceptions import UnexpectedWrite
-from django_gmf_router.routing.writes import Guard
 from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
 
@@ -93,7 +93,7 @@ def test_a_transaction_and_its_savepoints_count_for_nothing(open_request: OpenUn
 
 def test_the_guard_is_installed_once_however_often_the_connection_opens() -> None:
     for _ in range(3):
-        clusters.watch_connection(connection)
+        guard_connection(connection)
     assert sum(isinstance(wrapper, Guard) for wrapper in connection.execute_wrappers) == 1
 
 
@@ -104,12 +104,14 @@ def test_the_guard_outlives_an_execute_wrapper_block_in_which_the_connection_ope
         return execute(*args)
 
     with connection.execute_wrapper(other):
-        clusters.watch_connection(connection)
+        guard_connection(connection)
     assert [type(wrapper) for wrapper in connection.execute_wrappers] == [Guard]
 
 
 def test_a_connection_that_was_open_before_the_settings_is_guarded(open_request: OpenUnit) -> None:
-    connection.execute_wrappers.clear()
+    with override_settings(GMF_ROUTER={}):
+        connection.execute_wrappers.clear()
+        guard_connection(connection)
     with configured(), open_request():
         assert reason() == "read_method"
         Author.objects.create(name="seen")

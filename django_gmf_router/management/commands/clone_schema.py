@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from django_gmf_router import clusters
-from django_gmf_router.schemas.cloning import commands, progress
-from django_gmf_router.schemas.cloning.commands import Result
-from django_gmf_router.schemas.cloning.plan import Request
+from django_gmf_router.schemas.cloning import clone, progress
+from django_gmf_router.schemas.cloning.clone import Result
+from django_gmf_router.schemas.cloning.clone_plan import CloneRequest
 
 
 class Command(BaseCommand):
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             if options["rollback"]:
                 self._roll_back(options)
             elif options["dry_run"]:
-                self.stdout.write("\n".join(commands.explain(options["database"], _request(options))))
+                self.stdout.write("\n".join(clone.explain(options["database"], _request(options))))
             else:
                 self._clone(options)
         except KeyboardInterrupt:
@@ -62,16 +62,16 @@ class Command(BaseCommand):
 
     def _clone(self, options: dict[str, Any]) -> None:
         with progress.shown(self.stdout.write, terminal=self.stdout.isatty()) as shown:
-            result = commands.clone(options["database"], _request(options), shown)
+            result = clone.clone(options["database"], _request(options), shown)
         self._say(f"{options['target']} is now a copy of {options['source']}", options["target"], result)
 
     def _roll_back(self, options: dict[str, Any]) -> None:
         if options["replace"]:
             raise CommandError("--rollback brings a backup back, --replace makes one: name one of them.")
         if options["dry_run"]:
-            self.stdout.write("\n".join(commands.explain_roll_back(options["database"], options["target"])))
+            self.stdout.write("\n".join(clone.explain_roll_back(options["database"], options["target"])))
             return
-        restored, result = commands.roll_back(options["database"], options["target"], options["keep"])
+        restored, result = clone.roll_back(options["database"], options["target"], options["keep"])
         self._say(f"{restored} is {options['target']} again", options["target"], result)
 
     def _say(self, done: str, target: str, result: Result) -> None:
@@ -83,5 +83,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Dropped the backup {name}.")
 
 
-def _request(options: dict[str, Any]) -> Request:
-    return Request(source=options["source"], target=options["target"], replace=options["replace"], keep=options["keep"])
+def _request(options: dict[str, Any]) -> CloneRequest:
+    return CloneRequest(
+        source=options["source"], target=options["target"], replace=options["replace"], keep=options["keep"]
+    )

@@ -10,7 +10,7 @@ from django.core.management.commands import migrate
 
 from django_gmf_router import clusters
 from django_gmf_router.routing import migrations
-from django_gmf_router.schemas.preparing import prepared
+from django_gmf_router.schemas.migrating import prepared
 from django_gmf_router.settings import configuration
 
 READ_ONLY = ("plan", "check_unapplied")

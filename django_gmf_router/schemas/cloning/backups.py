@@ -1,4 +1,4 @@
-"""How are the schemas called that stand beside a target: the copy being built, and those it replaced?"""
+"""Which schemas stand beside a target: the copy being built, and those that it replaced?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import MAX_BYTES, quote
-from django_gmf_router.schemas.cloning import catalog, outgoing
-from django_gmf_router.schemas.cloning.sessions import Session
+from django_gmf_router.schemas.cloning import catalog, foreign_keys
+from django_gmf_router.schemas.cloning.session import Session
 
 NEW = "__new"
 STAMP = "%Y%m%d_%H%M%S"
@@ -50,7 +50,7 @@ def _when(name: str) -> datetime:
 
 
 def leftover(session: Session, name: str) -> int | None:
-    """Return the oid of a copy that a killed run left, None without one; raises CloneRefused for a stranger."""
+    """Return the oid of a copy that a killed run left, None without one; raise CloneRefused for a stranger."""
     oid = catalog.schema_oid(session, name)
     if oid is None or catalog.schema_comment(session, oid) == MARK or catalog.is_empty(session, oid):
         return oid
@@ -61,7 +61,7 @@ def remove(session: Session, name: str) -> None:
     """Drop a schema and all that is in it, without locking a table outside for long."""
     oid = catalog.schema_oid(session, name)
     if oid is not None:
-        outgoing.drop_all(session, name, oid)
+        foreign_keys.drop_all(session, name, oid)
         session.change(f"drop the schema {name!r}", lambda: session.run(f"DROP SCHEMA {quote(name)} CASCADE"))
 
 

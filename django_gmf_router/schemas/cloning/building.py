@@ -13,73 +13,82 @@ from collections.abc import Callable
 from typing import IO
 
 from django_gmf_router.postgres.names import quote
-from django_gmf_router.schemas.cloning import backups, default_rights
-from django_gmf_router.schemas.cloning.feed import Feed, run
-from django_gmf_router.schemas.cloning.plan import Plan
-from django_gmf_router.schemas.cloning.sessions import Session, literal
+from django_gmf_router.schemas.cloning import backups
+from django_gmf_router.schemas.cloning.clone_plan import ClonePlan
+from django_gmf_router.schemas.cloning.psql import PsqlTransaction, dump_command, run
+from django_gmf_router.schemas.cloning.session import Session, literal
 
 AWAY = "__away"
-LOCK_WAIT_MS = 60_000
 # An entry of an archive's table of contents: dump id; catalog, oid, description.
 ENTRY = re.compile(r"\d+; (\d+) (\d+) (.*)")
 PG_CONSTRAINT = "2606"
+# ALTER DEFAULT PRIVILEGES without a schema gives rights to whatever the role creates: to the copy's objects too, on top
+# of those in the dump. In the build's transaction they are set aside, and put back: nobody else sees it.
+KINDS = {"r": "TABLES", "S": "SEQUENCES", "f": "FUNCTIONS", "T": "TYPES", "n": "SCHEMAS"}
+GRANTS = """
+WITH mine AS (
+    SELECT defaclobjtype AS kind, defaclacl AS acl,
+           acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) AS usual
+    FROM pg_default_acl WHERE defaclnamespace = 0 AND defaclrole = current_user::regrole
+), given AS (
+    SELECT kind, true AS now, a.grantee, a.privilege_type, a.is_grantable FROM mine, aclexplode(acl) a
+  UNION ALL
+    SELECT kind, false, a.grantee, a.privilege_type, a.is_grantable FROM mine, aclexplode(usual) a
+)
+SELECT kind::text, CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, privilege_type, is_grantable,
+       bool_or(now)
+FROM given GROUP BY kind, grantee, privilege_type, is_grantable HAVING count(*) = 1
+ORDER BY 1, 2, 3
+"""
 
 
-def build(session: Session, plan: Plan, snapshot: str, tell: Callable[[], None]) -> None:
-    """Build the copy as `snapshot` shows the source; raises CloneRefused and leaves nothing when it cannot."""
+def build(session: Session, plan: ClonePlan, snapshot: str, tell: Callable[[], None]) -> None:
+    """Build the copy as `snapshot` shows the source; raise CloneRefused and leave nothing when it cannot."""
     environment = session.environment()
-    rights = default_rights.of_role(session)
+    source, away = quote(plan.source), quote(backups.beside(plan.source, AWAY))
+    grants = session.rows(GRANTS)
     with (
         # Without a name: nothing is left of them, whoever is killed.
         tempfile.TemporaryFile() as archive,
         tempfile.TemporaryFile() as kept,
-        Feed(plan.programs.path("psql"), environment, tell) as feed,
+        PsqlTransaction(plan.programs.path("psql"), environment, tell) as psql,
     ):
-        feed.write(_opening(session, plan, rights.set_aside))
-        dump = _dump(session, plan, snapshot)
-        feed.pour(*dump, "--section=pre-data", "--section=data")
+        # A role, database or service may bring time limits; the dump's own header lifts them too, but comes later.
+        opening = ["SET idle_in_transaction_session_timeout = 0", "SET statement_timeout = 0"]
+        if session.role:
+            opening.append(f"SET ROLE {quote(session.role)}")
+        opening += [_default_right(*right, grant=not given) for *right, given in grants]
+        psql.write(_script(*opening, f"ALTER SCHEMA {source} RENAME TO {away}"))
+        dump = dump_command(plan.programs, plan.source, session.role, "--snapshot", snapshot)
+        psql.pour(*dump, "--section=pre-data", "--section=data")
         run((*dump, "--section=post-data", "-Fc"), environment, tell, output=archive)
         kept.write(_without_leaving_keys(plan, archive, environment).encode())
         kept.seek(0)
         archive.seek(0)
         restore = (plan.programs.path("pg_restore"), "-L", f"/dev/fd/{kept.fileno()}", "-f", "-")
-        feed.pour(*restore, source=archive, passed=[kept.fileno()])
-        feed.write(_closing(plan, rights.put_back))
-        feed.commit()
+        psql.pour(*restore, source=archive, passed=[kept.fileno()])
+        closing = [
+            f"ALTER SCHEMA {source} RENAME TO {quote(plan.building)}",
+            f"COMMENT ON SCHEMA {quote(plan.building)} IS {literal(backups.MARK)}",
+            f"ALTER SCHEMA {away} RENAME TO {source}",
+        ]
+        psql.write(_script(*closing, *(_default_right(*right, grant=given) for *right, given in grants)))
+        psql.commit()
 
 
-def _dump(session: Session, plan: Plan, snapshot: str) -> tuple[str, ...]:
-    role = ("--role", session.role) if session.role else ()
-    return (
-        *(plan.programs.path("pg_dump"), "-w", "--strict-names", "-n", quote(plan.source), *role),
-        *("--snapshot", snapshot, f"--lock-wait-timeout={LOCK_WAIT_MS}"),
-    )
+def _script(*statements: str) -> str:
+    return "".join(f"{statement};\n" for statement in statements)
 
 
-def _away(plan: Plan) -> str:
-    return backups.beside(plan.source, AWAY)
+def _default_right(kind: str, who: str | None, right: str, grantable: bool, *, grant: bool) -> str:
+    whom = "PUBLIC" if who is None else quote(who)
+    if grant:
+        option = " WITH GRANT OPTION" if grantable else ""
+        return f"ALTER DEFAULT PRIVILEGES GRANT {right} ON {KINDS[kind]} TO {whom}{option}"
+    return f"ALTER DEFAULT PRIVILEGES REVOKE {right} ON {KINDS[kind]} FROM {whom}"
 
 
-def _opening(session: Session, plan: Plan, rights: list[str]) -> str:
-    # A role, database or service may bring time limits; the dump's own header lifts them too, but comes later.
-    lines = ["SET idle_in_transaction_session_timeout = 0", "SET statement_timeout = 0"]
-    if session.role:
-        lines.append(f"SET ROLE {quote(session.role)}")
-    lines += [*rights, f"ALTER SCHEMA {quote(plan.source)} RENAME TO {quote(_away(plan))}"]
-    return "".join(f"{line};\n" for line in lines)
-
-
-def _closing(plan: Plan, rights: list[str]) -> str:
-    lines = [
-        f"ALTER SCHEMA {quote(plan.source)} RENAME TO {quote(plan.building)}",
-        f"COMMENT ON SCHEMA {quote(plan.building)} IS {literal(backups.MARK)}",
-        f"ALTER SCHEMA {quote(_away(plan))} RENAME TO {quote(plan.source)}",
-        *rights,
-    ]
-    return "".join(f"{line};\n" for line in lines)
-
-
-def _without_leaving_keys(plan: Plan, archive: IO[bytes], environment: dict[str, str]) -> str:
+def _without_leaving_keys(plan: ClonePlan, archive: IO[bytes], environment: dict[str, str]) -> str:
     """Return the archive's table of contents without the foreign keys that leave the schema, and their comments."""
     archive.seek(0)
     command = [plan.programs.path("pg_restore"), "-l"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from django_gmf_router.schemas.cloning.sessions import PROGRAMS, Session
+from django_gmf_router.schemas.cloning.session import PROGRAMS, Session
 
 # The rows that pg_dump has read and psql has written; the server counts them by itself.
 COPYING = """

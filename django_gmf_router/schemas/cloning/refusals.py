@@ -9,7 +9,7 @@ from typing import NoReturn
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres import names
 from django_gmf_router.schemas.cloning import catalog
-from django_gmf_router.schemas.cloning.sessions import Session
+from django_gmf_router.schemas.cloning.session import Session
 
 SHOWN = 5
 SPARE_LOCKS = 200

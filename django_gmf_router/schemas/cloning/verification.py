@@ -1,50 +1,166 @@
-"""Is the copy what the snapshot shows of the source, and does it stand by itself?"""
+"""Is the copy what the snapshot shows of the source, and does it stand by itself?
+
+The definitions are compared as pg_dump writes them, which knows all that a schema can hold. What such a dump does not
+tell is asked for: rows, values of sequences, and what in the copy refers to the source.
+"""
 
 from __future__ import annotations
 
+import re
+import tempfile
+
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas.cloning import catalog, inventory
-from django_gmf_router.schemas.cloning.plan import Plan
+from django_gmf_router.postgres.names import quote
+from django_gmf_router.schemas.cloning import catalog
+from django_gmf_router.schemas.cloning.clone_plan import ClonePlan
+from django_gmf_router.schemas.cloning.psql import dump_command, run
 from django_gmf_router.schemas.cloning.refusals import some
-from django_gmf_router.schemas.cloning.sessions import Session
+from django_gmf_router.schemas.cloning.session import Session
+
+Definitions = dict[tuple[str, str], list[str]]
+
+# How pg_dump introduces what it writes of an object.
+HEADER = re.compile(r"^-- Name: (.*); Type: (.*?); Schema: .*\n", re.MULTILINE)
+# What stands between objects, and differs from dump to dump.
+BETWEEN = re.compile(r"--( PostgreSQL database dump complete)?|\\(un)?restrict .*|")
+# Said before the first object that it holds for; it stands behind another one, which it says nothing of.
+STORAGE = re.compile(r"SET (default_tablespace|default_table_access_method) = .*")
+STORED = {
+    "default_tablespace": {"TABLE", "MATERIALIZED VIEW", "INDEX", "CONSTRAINT"},
+    "default_table_access_method": {"TABLE", "MATERIALIZED VIEW"},
+}
+SCHEMA_COMMENT = ("COMMENT", "SCHEMA")
+"""The copy's own until the swap."""
+COUNTED = """
+SELECT relname, relkind FROM pg_class
+WHERE relnamespace = %s AND (relkind = 'r' OR relkind = 'm' AND relispopulated) ORDER BY relname
+"""
+# The rows of a materialized view may be newer than those of the source's.
+COUNTS = {"r": "(SELECT count(*) FROM ONLY {schema}.{table})", "m": "1"}
+BATCH = 200
+SEQUENCES = """
+SELECT s.seqrelid::regclass::text, c.relname, a.attname, sign(s.seqincrement)::int
+FROM pg_sequence s JOIN pg_class q ON q.oid = s.seqrelid
+JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.seqrelid
+    AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+JOIN pg_class c ON c.oid = d.refobjid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
+WHERE q.relnamespace = %s AND c.relnamespace = q.relnamespace ORDER BY 1
+"""
+BEHIND = """
+SELECT {sign} * ({last}({column}) - (SELECT last_value FROM {sequence})) > 0
+    OR {last}({column}) = (SELECT last_value FROM {sequence} WHERE NOT is_called)
+FROM {table}
+"""
+FUNCTIONS_THAT_SPELL = """
+SELECT format('%%s(%%s)', proname, pg_get_function_identity_arguments(oid)) FROM pg_proc
+WHERE pronamespace = %s AND prosqlbody IS NULL AND strpos(prosrc, %s) > 0 AND prosrc ~ %s ORDER BY 1
+"""
 
 
-def verify(session: Session, plan: Plan, copy: int, snapshot: Session) -> list[str]:
+def verify(session: Session, plan: ClonePlan, copy: int, snapshot: Session) -> list[str]:
     """Compare the copy with the source as `snapshot` shows it; return warnings, or raise CloneRefused."""
-    _compare_definitions(session, plan, copy, snapshot)
-    _compare_rows(session, plan, copy, snapshot)
-    if found := catalog.references(session, copy, plan.source_oid):
-        raise _different(plan, f"in it {some(found)}")
-    behind = inventory.sequences_behind(session, plan.building, copy)
+    identifier = snapshot.value("SELECT pg_export_snapshot()")
+    wanted = _definitions(session, plan, plan.source, "--snapshot", identifier)
+    found = _definitions(session, plan, plan.building)
+    keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+    if keys:
+        changes = [_difference(*key, wanted.get(key, []), found.get(key, [])) for key in keys]
+        raise _different(plan, f"not the same: {some(changes)}")
+    rows = row_counts(snapshot, plan.source, plan.source_oid)
+    copied = row_counts(session, plan.building, copy)
+    if rows != copied:
+        tables = [f"{name} {copied.get(name, 'nothing')} of {n}" for name, n in rows.items() if copied.get(name) != n]
+        raise _different(plan, f"rows are missing or too many: {some(tables)}")
+    if references := catalog.references(session, copy, plan.source_oid):
+        raise _different(plan, f"in it {some(references)}")
     warnings = []
-    if behind:
-        at_source = set(inventory.sequences_behind(snapshot, plan.source, plan.source_oid))
+    if behind := sequences_behind(session, plan.building, copy):
+        at_source = sequences_behind(snapshot, plan.source, plan.source_oid)
         if fresh := [column for column in behind if column not in at_source]:
             raise _different(plan, f"sequences are behind their columns: {some(fresh)}")
         warnings.append(f"sequences are behind their columns, as in {plan.source}: {some(behind)}")
-    spelling = inventory.functions_that_spell(session, copy, plan.source)
-    warnings += [f"the function {name} spells the name {plan.source}: look what it means" for name in spelling]
-    return warnings
+    spelling = functions_that_spell(session, copy, plan.source)
+    return warnings + [f"the function {name} spells the name {plan.source}: look what it means" for name in spelling]
 
 
-def _compare_definitions(session: Session, plan: Plan, copy: int, snapshot: Session) -> None:
-    wanted = inventory.of_schema(snapshot, plan.source, plan.source_oid)
-    found = inventory.of_schema(session, plan.building, copy)
-    if wanted == found:
-        return
-    different = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-    raise _different(plan, f"not the same: {some([' '.join(key) for key in different])}")
-
-
-def _compare_rows(session: Session, plan: Plan, copy: int, snapshot: Session) -> None:
-    wanted = inventory.row_counts(snapshot, plan.source, plan.source_oid)
-    found = inventory.row_counts(session, plan.building, copy)
-    if wanted != found:
-        tables = [f"{name} {found.get(name)} of {rows}" for name, rows in wanted.items() if found.get(name) != rows]
-        raise _different(plan, f"rows are missing or too many: {some(tables)}")
-
-
-def _different(plan: Plan, what: str) -> CloneRefused:
+def _different(plan: ClonePlan, what: str) -> CloneRefused:
     return CloneRefused(
         f"The copy of {plan.source!r} is not what it should be, {what}. Was the schema changed meanwhile?"
     )
+
+
+def _definitions(session: Session, plan: ClonePlan, schema: str, *options: str) -> Definitions:
+    """Return the lines that pg_dump writes of each object of a schema, by type and name.
+
+    All names are quoted, wherever the server or pg_dump writes them: so the name of the copy can be replaced by that of
+    the source, within strings too.
+    """
+    options = ("-s", "--quote-all-identifiers", *options)
+    with tempfile.TemporaryFile() as output:
+        run(
+            dump_command(plan.programs, schema, session.role, *options),
+            session.environment(),
+            lambda: None,
+            output=output,
+        )
+        output.seek(0)
+        text = output.read().decode(errors="surrogateescape")
+    copy, source = quote(plan.building), quote(plan.source)
+    for name, other in ((copy, source), (copy.replace("'", "''"), source.replace("'", "''"))):
+        text = text.replace(name, other)
+    return definitions(text)
+
+
+def definitions(text: str) -> Definitions:
+    """Return the lines of a dump by the type and name of the object; without what differs from dump to dump."""
+    found: Definitions = {}
+    storage: dict[str, str] = {}
+    _, *parts = HEADER.split(text)
+    for name, kind, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        # That of the schema itself stands without quotes.
+        key = (kind, "SCHEMA" if kind == "SCHEMA" or name.startswith("SCHEMA ") else name.replace('"', ""))
+        lines = found.setdefault(key, [])
+        lines += [line for what, line in storage.items() if kind in STORED[what]]
+        for line in body.splitlines():
+            if says := STORAGE.fullmatch(line):
+                storage[says[1]] = line
+            elif not BETWEEN.fullmatch(line):
+                lines.append(line)
+    found.pop(SCHEMA_COMMENT, None)
+    return found
+
+
+def _difference(kind: str, name: str, wanted: list[str], found: list[str]) -> str:
+    what = f"{kind.lower()} {name}"
+    if not wanted or not found:
+        return f"{what} is {'too many' if found else 'missing'}"
+    wanted, found = [[line.strip(" ,;") for line in lines] for lines in (wanted, found)]
+    line = next((line for line in (*found, *wanted) if (line in found) != (line in wanted)), "the order of its lines")
+    return f"{what} ({line})"
+
+
+def row_counts(session: Session, name: str, oid: int) -> dict[str, int]:
+    """Return the number of rows of each table, and 1 for each materialized view that was filled."""
+    tables = session.rows(COUNTED, [oid])
+    counted: dict[str, int] = {}
+    for start in range(0, len(tables), BATCH):
+        batch = tables[start : start + BATCH]
+        counts = ", ".join(COUNTS[kind].format(schema=quote(name), table=quote(table)) for table, kind in batch)
+        counted.update(zip([table for table, _ in batch], session.rows(f"VALUES ({counts})")[0], strict=True))
+    return counted
+
+
+def sequences_behind(session: Session, name: str, oid: int) -> list[str]:
+    """Return the columns whose sequence will give a number that a row has already."""
+    behind = []
+    for sequence, table, column, sign in session.rows(SEQUENCES, [oid]):
+        names = {"last": "min" if sign < 0 else "max", "column": quote(column), "sequence": sequence}
+        if session.value(BEHIND.format(sign=sign, table=f"{quote(name)}.{quote(table)}", **names)):
+            behind.append(f"{table}.{column}")
+    return behind
+
+
+def functions_that_spell(session: Session, oid: int, name: str) -> list[str]:
+    """Return the functions of a schema whose text holds a name: PostgreSQL does not know what they mean by it."""
+    word = r"\m" + "".join(f"[{letter}]" if letter not in r"\^]" else rf"\{letter}" for letter in name) + r"\M"
+    return session.column(FUNCTIONS_THAT_SPELL, [oid, name, word])

@@ -8,10 +8,11 @@ import pytest
 from django.db import OperationalError
 from django.db.utils import ConnectionHandler
 
-from django_gmf_router.schemas.cloning import commands, sessions
-from django_gmf_router.schemas.cloning.plan import Request
+from django_gmf_router.schemas.cloning import clone
+from django_gmf_router.schemas.cloning import session as clone_session
+from django_gmf_router.schemas.cloning.clone_plan import CloneRequest
 from django_gmf_router.schemas.cloning.progress import Lines
-from django_gmf_router.schemas.cloning.sessions import Session
+from django_gmf_router.schemas.cloning.session import Session
 from tests.cluster.clone.databases import Database
 
 
@@ -20,7 +21,7 @@ def here(database: Database, django_db_blocker: Any, monkeypatch: pytest.MonkeyP
     """Let the command run in this process."""
     engine = "django.db.backends.postgresql"
     settings = {**database.cluster.databases(engine=engine)["default"], "NAME": database.name}
-    monkeypatch.setattr(sessions, "connections", ConnectionHandler({"default": settings}))
+    monkeypatch.setattr(clone_session, "connections", ConnectionHandler({"default": settings}))
     monkeypatch.setenv("GMF_PG_BINDIR", str(database.bin_dir))
     with django_db_blocker.unblock():
         yield
@@ -43,10 +44,10 @@ def test_whether_it_was_committed_is_asked_on_a_new_connection(
         run(session, sql)
 
     monkeypatch.setattr(Session, "run", run_and_lose)
-    request = Request(source="main", target="prod", keep=0)
+    request = CloneRequest(source="main", target="prod", keep=0)
     if committed:
-        commands.clone("default", request, Lines(lambda line: None))
+        clone.clone("default", request, Lines(lambda line: None))
     else:
         with pytest.raises(OperationalError):
-            commands.clone("default", request, Lines(lambda line: None))
+            clone.clone("default", request, Lines(lambda line: None))
     assert ("prod" in database.schemas()) == committed

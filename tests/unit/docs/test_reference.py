@@ -19,7 +19,7 @@ from django_gmf_router import env as gmf_env
 from django_gmf_router.management.commands import gmf_cluster
 from django_gmf_router.replicas import events
 from django_gmf_router.routing import blocks as blocks_of_routing
-from django_gmf_router.schemas import checks as schemas_checks
+from django_gmf_router.schemas import advisories
 from django_gmf_router.services import FORMATS
 from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import kinds, problems, values
@@ -116,7 +116,7 @@ def test_both_words_of_a_list_of_patterns_are_named() -> None:
 
 
 def ids_in_the_code() -> set[str]:
-    modules = ("settings/kinds.py", "settings/problems.py", "checks.py", "schemas/checks.py")
+    modules = ("settings/kinds.py", "settings/problems.py", "checks.py", "schemas/advisories.py")
     code = "".join((PACKAGE / module).read_text() for module in modules)
     return set(re.findall(r'"([EW]\d{3})"', code))
 
@@ -126,7 +126,11 @@ def test_every_id_of_a_check_is_documented_once_and_no_other_is() -> None:
 
 
 def test_ids_stand_nowhere_but_in_the_modules_that_are_searched() -> None:
-    others = (path for path in PACKAGE.rglob("*.py") if path.name not in {"kinds.py", "problems.py", "checks.py"})
+    others = (
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path.name not in {"kinds.py", "problems.py", "checks.py", "advisories.py"}
+    )
     assert [path.name for path in others if re.search(r'"[EW]\d{3}"', path.read_text())] == []
 
 
@@ -155,16 +159,16 @@ ERRORS: dict[str, Any] = {
 STATIC_LIBRARY = values.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "library"}))
 ENTRY = values.ClusterConfig(primary="default", schemas=STATIC_LIBRARY)
 SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
-    "E014": lambda: schemas_checks._static_app_not_installed(
+    "E014": lambda: advisories._static_app_not_installed(
         ENTRY, values.SchemasConfig(static_apps=frozenset({"shortener"}))
     ),
-    "E015": lambda: schemas_checks._other_options("replica_1", STATIC_LIBRARY, None),
-    "E016": lambda: schemas_checks._static_refers_to_main(ENTRY, STATIC_LIBRARY),
-    "E017": lambda: schemas_checks._static_migration_after_main(ENTRY, STATIC_LIBRARY),
-    "E018": lambda: schemas_checks._other_path("replica_1", STATIC_LIBRARY, "public"),
-    "E019": lambda: schemas_checks._missing("default", STATIC_LIBRARY, "office", ["static", "public"]),
-    "E021": lambda: schemas_checks._search_path(ENTRY, STATIC_LIBRARY),
-    "E020": lambda: schemas_checks._misplaced("default", STATIC_LIBRARY, "main_integration", ["auth_group"]),
+    "E015": lambda: advisories._other_options("replica_1", STATIC_LIBRARY, None),
+    "E016": lambda: advisories._static_refers_to_main(ENTRY, STATIC_LIBRARY),
+    "E017": lambda: advisories._static_migration_after_main(ENTRY, STATIC_LIBRARY),
+    "E018": lambda: advisories._other_path("replica_1", STATIC_LIBRARY, "public"),
+    "E019": lambda: advisories._missing("default", STATIC_LIBRARY, "office", ["static", "public"]),
+    "E021": lambda: advisories._search_path(ENTRY, STATIC_LIBRARY),
+    "E020": lambda: advisories._misplaced("default", STATIC_LIBRARY, "main_integration", ["auth_group"]),
 }
 WARNINGS: dict[str, dict[str, Any]] = {
     "W001": {"MIDDLEWARE": []},

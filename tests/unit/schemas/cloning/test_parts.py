@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas.cloning import backups, feed, programs, progress, refusals
+from django_gmf_router.schemas.cloning import backups, programs, progress, psql, refusals
 from django_gmf_router.schemas.cloning.building import _leaves
 from django_gmf_router.schemas.cloning.progress import Lines
-from django_gmf_router.schemas.cloning.sessions import literal
+from django_gmf_router.schemas.cloning.session import literal
 
 LEAVING = {"16401"}
 
@@ -99,9 +99,9 @@ def test_a_disk_needs_room_for_the_copy_and_its_log() -> None:
 
 def test_what_a_program_said_is_told_in_one_line_from_its_error_on() -> None:
     said = b"psql: warning: x\npsql:<stdin>:7: ERROR:  disk full\nHINT:  Buy one.\n\nCONTEXT:  COPY a\nLINE 1\n"
-    assert feed.complaint(io.BytesIO(said), 3) == "psql:<stdin>:7: ERROR:  disk full HINT:  Buy one. CONTEXT:  COPY a"
-    assert feed.complaint(io.BytesIO(b""), 3) == "ended with exit code 3"
-    assert feed.complaint(io.BytesIO(said), -9) == "was killed by signal 9"
+    assert psql.complaint(io.BytesIO(said), 3) == "psql:<stdin>:7: ERROR:  disk full HINT:  Buy one. CONTEXT:  COPY a"
+    assert psql.complaint(io.BytesIO(b""), 3) == "ended with exit code 3"
+    assert psql.complaint(io.BytesIO(said), -9) == "was killed by signal 9"
 
 
 def test_plain_lines_tell_each_table_once_and_a_long_one_now_and_then() -> None:

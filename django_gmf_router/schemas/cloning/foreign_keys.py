@@ -11,7 +11,7 @@ from django.db import IntegrityError
 
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import quote
-from django_gmf_router.schemas.cloning.sessions import Session, literal
+from django_gmf_router.schemas.cloning.session import Session, literal
 
 # Those of partitions first: the key of a partitioned table then takes theirs over and need not look at a row. What a
 # partitioned table on the other side adds for each of its partitions comes by itself.
@@ -71,7 +71,7 @@ def outgoing(session: Session, oid: int) -> list[ForeignKey]:
 
 
 def add(session: Session, schema: str, keys: list[ForeignKey]) -> None:
-    """Add foreign keys to the tables of a copy and look whether its rows keep them; raises CloneRefused if not."""
+    """Add foreign keys to the tables of a copy and look whether its rows keep them; raise CloneRefused if not."""
     for key in keys:
         _add(session, schema, key)
 

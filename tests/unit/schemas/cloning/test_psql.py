@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas.cloning import feed
-from django_gmf_router.schemas.cloning.feed import Feed, run
+from django_gmf_router.schemas.cloning import psql
+from django_gmf_router.schemas.cloning.psql import PsqlTransaction, run
 
 FAITHFUL = 'cat > "$TOLD"'
 REFUSING = "read line; echo 'psql: ERROR:  no' >&2; exit 3"
@@ -24,18 +24,18 @@ def told(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(psql, "GRACE_SECONDS", 0.2)
 
 
-def psql(told: Path, script: str) -> Feed:
+def opened_psql(told: Path, script: str) -> PsqlTransaction:
     program = told.with_name("psql")
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    return Feed(str(program), {**os.environ, "TOLD": str(told)}, lambda: None)
+    return PsqlTransaction(str(program), {**os.environ, "TOLD": str(told)}, lambda: None)
 
 
 def test_commit_comes_last_after_all_that_was_written_and_poured(told: Path) -> None:
-    with psql(told, FAITHFUL) as opened:
+    with opened_psql(told, FAITHFUL) as opened:
         opened.write("first;\n")
         opened.pour("echo", "second;")
         opened.write("third;\n")
@@ -44,29 +44,29 @@ def test_commit_comes_last_after_all_that_was_written_and_poured(told: Path) -> 
 
 
 def test_after_a_program_that_failed_nothing_is_committed(told: Path) -> None:
-    with psql(told, FAITHFUL) as opened, pytest.raises(CloneRefused, match="sh: pg_dump: error: half"):
+    with opened_psql(told, FAITHFUL) as opened, pytest.raises(CloneRefused, match="sh: pg_dump: error: half"):
         opened.pour("sh", "-c", "echo 'COPY half'; echo 'pg_dump: error: half' >&2; exit 1")
         opened.commit()
     assert "COMMIT" not in told.read_text()
 
 
 def test_after_an_exception_psql_is_killed_before_its_input_ends(told: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), psql(told, FAITHFUL + '; echo "end of input" >> "$TOLD"') as opened:
+    with pytest.raises(KeyboardInterrupt), opened_psql(told, FAITHFUL + '; echo "end of input" >> "$TOLD"') as opened:
         opened.pour("echo", "half;")
         raise KeyboardInterrupt
     assert "end of input" not in told.read_text()
 
 
 def test_what_psql_said_is_told_not_that_the_pipe_broke(told: Path) -> None:
-    with psql(told, REFUSING) as opened, pytest.raises(CloneRefused, match=r"^psql: psql: ERROR:  no$"):
+    with opened_psql(told, REFUSING) as opened, pytest.raises(CloneRefused, match=r"^psql: psql: ERROR:  no$"):
         opened.pour("sh", "-c", f"{PLENTY}; exit 1")
-    with psql(told, REFUSING) as opened, pytest.raises(CloneRefused, match=r"ERROR:  no$"):
+    with opened_psql(told, REFUSING) as opened, pytest.raises(CloneRefused, match=r"ERROR:  no$"):
         for _ in range(100):
             opened.write("x" * 100_000)
 
 
 def test_a_commit_that_fails_is_told(told: Path) -> None:
-    with psql(told, FAILING_AT_THE_END) as opened, pytest.raises(CloneRefused, match="ERROR:  at commit"):
+    with opened_psql(told, FAILING_AT_THE_END) as opened, pytest.raises(CloneRefused, match="ERROR:  at commit"):
         opened.commit()
 
 
@@ -76,7 +76,7 @@ def test_a_program_that_was_killed_is_told(told: Path) -> None:
 
 
 def test_whoever_waits_is_shown_progress_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(psql, "POLL_SECONDS", 0.01)
     shown: list[int] = []
     run(("sleep", "0.2"), dict(os.environ), lambda: shown.append(1))
     assert len(shown) > 3

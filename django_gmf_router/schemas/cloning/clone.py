@@ -10,11 +10,11 @@ from django.db import Error, OperationalError
 
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import quote
-from django_gmf_router.schemas.cloning import backups, catalog, outgoing, plan, progress, refusals, swapping
+from django_gmf_router.schemas.cloning import backups, catalog, clone_plan, foreign_keys, progress, refusals
 from django_gmf_router.schemas.cloning.building import build
-from django_gmf_router.schemas.cloning.plan import Plan, Request
+from django_gmf_router.schemas.cloning.clone_plan import ClonePlan, CloneRequest
 from django_gmf_router.schemas.cloning.progress import Progress
-from django_gmf_router.schemas.cloning.sessions import PROGRAMS, Session
+from django_gmf_router.schemas.cloning.session import PROGRAMS, Session, literal
 from django_gmf_router.schemas.cloning.verification import verify
 from django_gmf_router.schemas.lock import schemas_locked
 
@@ -35,18 +35,18 @@ class Result:
     warnings: list[str] = field(default_factory=list)
 
 
-def explain(alias: str, request: Request) -> list[str]:
+def explain(alias: str, request: CloneRequest) -> list[str]:
     """Return the plan in lines; nothing changes."""
     refusals.by_name(request.source, request.target)
     with Session(alias) as session, schemas_locked(session.wrapper):
-        return list(plan.make(session, request).lines())
+        return list(clone_plan.make(session, request).lines())
 
 
-def clone(alias: str, request: Request, shown: Progress) -> Result:
-    """Clone a schema; raises CloneRefused, and then source and target are as they were."""
+def clone(alias: str, request: CloneRequest, shown: Progress) -> Result:
+    """Clone a schema; raise CloneRefused where source and target are as they were."""
     refusals.by_name(request.source, request.target)
     with Session(alias) as session, schemas_locked(session.wrapper):
-        made = plan.make(session, request)
+        made = clone_plan.make(session, request)
         session.rows(ORPHANS, [PROGRAMS])
         if made.leftover:
             shown.step(f"removing {made.building}, which a killed clone left")
@@ -63,7 +63,7 @@ def roll_back(alias: str, target: str, keep: int | None) -> tuple[str, Result]:
     """Swap the newest backup of a target back; return its name and what was done."""
     with Session(alias) as session, schemas_locked(session.wrapper):
         refusals.by_server(session)
-        restored, backup = swapping.roll_back(session, target)
+        restored, backup = _swap_back(session, target)
         result = Result(backup=backup)
         _prune(session, target, keep, result)
         return restored, result
@@ -73,19 +73,19 @@ def explain_roll_back(alias: str, target: str) -> list[str]:
     """Return in lines what a rollback would do; nothing changes."""
     with Session(alias) as session, schemas_locked(session.wrapper):
         refusals.by_server(session)
-        saved, oid = swapping.newest_backup(session, target)
+        saved, oid = _newest_backup(session, target)
         aside = [f"rename {target} to {backups.beside(target, '_<timestamp>')}"] if oid is not None else []
         return [*aside, f"rename {saved} to {target}"]
 
 
-def _make_copy(session: Session, made: Plan, alias: str, shown: Progress) -> list[str]:
+def _make_copy(session: Session, made: ClonePlan, alias: str, shown: Progress) -> list[str]:
     with _snapshot(alias) as (snapshot, identifier):
         shown.step(f"copying {made.source} to {made.building}")
         build(session, made, identifier, lambda: progress.report(session, shown))
         copy = refusals.existing(session, made.building)
         if made.leaves:
             shown.step(f"adding {len(made.leaves)} foreign keys to tables outside")
-            outgoing.add(session, made.building, made.leaves)
+            foreign_keys.add(session, made.building, made.leaves)
         shown.step(f"analyzing {made.building}")
         for table in session.column(ANALYZED, [copy]):
             session.run(f"ANALYZE {quote(made.building)}.{quote(table)}")
@@ -93,17 +93,56 @@ def _make_copy(session: Session, made: Plan, alias: str, shown: Progress) -> lis
         return verify(session, made, copy, snapshot)
 
 
-def _swap(session: Session, made: Plan, alias: str) -> str | None:
+def _swap(session: Session, made: ClonePlan, alias: str) -> str | None:
+    """Let the copy take the target's name, and the target, where there is one, that of a backup, which is returned."""
     backup = backups.next_backup(session, made.target) if made.replaced_oid is not None else None
     copy = refusals.existing(session, made.building)
+    building = quote(made.building)
     try:
-        swapping.swap(session, made, backup)
+        with_comment = f"COMMENT ON SCHEMA {building} IS {literal(made.comment)}"
+        _rename(session, made.building, made.target, made.replaced_oid, backup, with_comment)
     except (OperationalError, KeyboardInterrupt):
         # What comes in between while it commits does not tell whether it did: a new connection does.
         with Session(alias) as fresh:
             if catalog.schema_oid(fresh, made.target) != copy:
                 raise
     return backup
+
+
+def _swap_back(session: Session, target: str) -> tuple[str, str | None]:
+    """Swap the newest backup back; return its name, and the one that the target has now, itself a backup."""
+    saved, oid = _newest_backup(session, target)
+    backup = backups.next_backup(session, target) if oid is not None else None
+    _rename(session, saved, target, oid, backup)
+    return saved, backup
+
+
+def _newest_backup(session: Session, target: str) -> tuple[str, int | None]:
+    """Return the backup to swap back, and the oid of the target that stands now; raise CloneRefused."""
+    saved = backups.backups(session, target)
+    if not saved:
+        raise CloneRefused(f"There is no backup of {target!r}: only clone_schema --replace makes one.")
+    oid = catalog.schema_oid(session, target)
+    if oid is not None:
+        refusals.by_target(session, target, oid)
+    refusals.by_owner(session, [saved[0], target])
+    return saved[0], oid
+
+
+def _rename(session: Session, name: str, target: str, replaced: int | None, backup: str | None, *before: str) -> None:
+    """Let a schema take its target's name, in one transaction with the statements `before`."""
+
+    def rename() -> None:
+        if catalog.schema_oid(session, target) != replaced:
+            raise CloneRefused(f"Somebody else created, dropped or renamed {target!r} meanwhile: try again.")
+        if replaced is not None and backup is not None:
+            # Again, since building took its time.
+            refusals.by_target(session, target, replaced)
+            session.run(f"ALTER SCHEMA {quote(target)} RENAME TO {quote(backup)}")
+        for statement in (*before, f"ALTER SCHEMA {quote(name)} RENAME TO {quote(target)}"):
+            session.run(statement)
+
+    session.change(f"rename {name} to {target}", rename)
 
 
 @contextmanager

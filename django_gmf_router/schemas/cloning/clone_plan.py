@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django_gmf_router.schemas.cloning import backups, catalog, refusals
-from django_gmf_router.schemas.cloning.outgoing import ForeignKey, outgoing
+from django_gmf_router.schemas.cloning.foreign_keys import ForeignKey, outgoing
 from django_gmf_router.schemas.cloning.programs import Programs, find
-from django_gmf_router.schemas.cloning.sessions import Session
+from django_gmf_router.schemas.cloning.session import Session
 
 SIZE = """
 SELECT count(*) FILTER (WHERE relkind IN ('r', 'p')), coalesce(sum(greatest(reltuples, 0)) FILTER
@@ -19,7 +19,7 @@ FROM pg_class WHERE relnamespace = %s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class CloneRequest:
     """What was asked for."""
 
     source: str
@@ -29,7 +29,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ClonePlan:
     """What will be done."""
 
     source: str
@@ -71,8 +71,8 @@ class Plan:
                 yield f"drop {name}, unless something outside depends on it"
 
 
-def make(session: Session, request: Request) -> Plan:
-    """Return the plan; raises CloneRefused with the first thing that is in its way. Nothing changes."""
+def make(session: Session, request: CloneRequest) -> ClonePlan:
+    """Return the plan; raise CloneRefused with the first thing that is in its way. Nothing changes."""
     refusals.by_server(session)
     source = refusals.existing(session, request.source)
     target = catalog.schema_oid(session, request.target)
@@ -89,7 +89,7 @@ def make(session: Session, request: Request) -> Plan:
     refusals.by_rights(session, request.source, request.target, source)
     refusals.by_locks(session, source)
     refusals.by_disk(session, size_bytes)
-    return Plan(
+    return ClonePlan(
         source=request.source,
         target=request.target,
         building=building,

@@ -9,7 +9,7 @@ from django.db import connections, models
 from django.test import override_settings
 from django.test.utils import isolate_apps
 
-from django_gmf_router.schemas import checks
+from django_gmf_router.schemas import advisories
 from django_gmf_router.settings import values
 
 
@@ -19,7 +19,7 @@ def found(monkeypatch: pytest.MonkeyPatch, vendor: str = "postgresql", **schemas
         options = {"options": '-c search_path="main","static","public"'}
         monkeypatch.setattr(connections[alias], "get_connection_params", lambda options=options: options)
     with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1"], "SCHEMAS": {"MAIN": "main", **schemas}}}):
-        return checks.check_settings()
+        return advisories.check_settings()
 
 
 def test_sound_schemas_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,14 +27,14 @@ def test_sound_schemas_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_said_where_no_cluster_has_schemas() -> None:
-    assert checks.check_settings() == []
-    assert checks.check_server(databases=["default"]) == []
-    assert checks.check_server(databases=None) == []
+    assert advisories.check_settings() == []
+    assert advisories.check_server(databases=["default"]) == []
+    assert advisories.check_server(databases=None) == []
 
 
 def test_wrong_settings_are_left_to_the_checks_of_settings() -> None:
     with override_settings(GMF_ROUTER={"default": {"SCHEMAS": {"MAIN": ""}}}):
-        assert checks.check_settings() == checks.check_server(databases=["default"]) == []
+        assert advisories.check_settings() == advisories.check_server(databases=["default"]) == []
 
 
 def test_a_static_app_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,9 +67,9 @@ SCHEMAS = values.SchemasConfig(static_apps=frozenset({"auth"}))
 
 
 def referring(monkeypatch: pytest.MonkeyPatch, *defined: Any) -> list[str]:
-    monkeypatch.setattr(checks.apps, "get_models", lambda: list(defined))
+    monkeypatch.setattr(advisories.apps, "get_models", lambda: list(defined))
     entry = values.ClusterConfig(primary="default", schemas=SCHEMAS)
-    return [str(error.msg) for error in checks._static_refers_to_main(entry, SCHEMAS)]
+    return [str(error.msg) for error in advisories._static_refers_to_main(entry, SCHEMAS)]
 
 
 @isolate_apps("tests.books", "django.contrib.auth")
@@ -125,7 +125,7 @@ def test_a_foreign_key_from_static_to_main_is_named_by_its_field(monkeypatch: py
 def test_a_table_is_misplaced_only_in_the_schema_of_other_apps() -> None:
     schemas = values.SchemasConfig(static_apps=frozenset({"auth"}))
     tables = {"auth_group", "library_tag", "of_nobody"}
-    (error,) = checks._misplaced("default", schemas, "main", tables)
+    (error,) = advisories._misplaced("default", schemas, "main", tables)
     assert "'auth_group' of the app 'auth' stands in the schema 'main'" in error.msg
-    (error,) = checks._misplaced("default", schemas, "static", tables)
+    (error,) = advisories._misplaced("default", schemas, "static", tables)
     assert "'library_tag' of the app 'library' stands in the schema 'static'" in error.msg

@@ -9,15 +9,19 @@ from contextlib import suppress
 from typing import IO
 
 from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.postgres.names import quote
+from django_gmf_router.schemas.cloning.programs import Programs
 
 GRACE_SECONDS = 2.0
 POLL_SECONDS = 0.25
+LOCK_WAIT_MS = 60_000
+"""The longest that pg_dump, and what reads the source after it, waits for a table."""
 LINES = 3
 PSQL = ("-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null")
 Step = Callable[[], None]
 
 
-class Feed:
+class PsqlTransaction:
     """psql in one transaction, which others write into through a pipe.
 
     COMMIT is written last, by `commit` alone. When the pipe ends before it, whoever was killed, the server rolls back.
@@ -43,18 +47,18 @@ class Feed:
         self._pipe = self._psql.stdin
         self.write("BEGIN;\n")
 
-    def __enter__(self) -> Feed:
+    def __enter__(self) -> PsqlTransaction:
         return self
 
     def __exit__(self, *args: object) -> None:
         # Killed before its pipe closes: with the end of its input psql would do what it has.
-        end(self._psql)
+        _end(self._psql)
         with suppress(BrokenPipeError):
             self._pipe.close()
         self._complaints.close()
 
     def write(self, sql: str) -> None:
-        """Write SQL; raises CloneRefused when psql is gone."""
+        """Write SQL; raise CloneRefused when psql is gone."""
         data = memoryview(sql.encode())
         try:
             while data:
@@ -63,26 +67,33 @@ class Feed:
             raise self._failure() from None
 
     def pour(self, *command: str, source: IO[bytes] | int = subprocess.DEVNULL, passed: Sequence[int] = ()) -> None:
-        """Let a program write what it makes of `source`; raises CloneRefused unless it and psql went through all."""
+        """Let a program write what it makes of `source`; raise CloneRefused unless it and psql went through all."""
         try:
             run(command, self._environment, self._while_waiting, output=self._pipe, source=source, passed=passed)
         except CloneRefused:
-            # A program that cannot write any more fails after psql.
+            # A program that cannot write any more fails after psql, which knows why.
             with suppress(subprocess.TimeoutExpired):
                 self._psql.wait(GRACE_SECONDS)
                 raise self._failure() from None
             raise
 
     def commit(self) -> None:
-        """Commit, and return when psql has ended well; raises CloneRefused."""
+        """Commit, and return when psql has ended well; raise CloneRefused otherwise."""
         self.write("COMMIT;\n")
         self._pipe.close()
-        if watch(self._psql, self._while_waiting) != 0:
+        if _watch(self._psql, self._while_waiting) != 0:
             raise self._failure()
 
     def _failure(self) -> CloneRefused:
-        end(self._psql)
+        _end(self._psql)
         return CloneRefused(f"psql: {complaint(self._complaints, self._psql.returncode)}")
+
+
+def dump_command(programs: Programs, schema: str, role: str | None, *options: str) -> tuple[str, ...]:
+    """Return the command that dumps a schema."""
+    as_role = ("--role", role) if role else ()
+    named = ("-w", "--strict-names", "-n", quote(schema), f"--lock-wait-timeout={LOCK_WAIT_MS}")
+    return (programs.path("pg_dump"), *named, *as_role, *options)
 
 
 def run(
@@ -94,7 +105,7 @@ def run(
     source: IO[bytes] | int = subprocess.DEVNULL,
     passed: Sequence[int] = (),
 ) -> None:
-    """Run a program, to which open files may be passed; raises CloneRefused with what it said."""
+    """Run a program, to which open files may be passed; raise CloneRefused with what it said when it fails."""
     with tempfile.TemporaryFile() as complaints:
         program = subprocess.Popen(
             command,
@@ -106,23 +117,21 @@ def run(
             pass_fds=passed,
         )
         try:
-            code = watch(program, while_waiting)
+            code = _watch(program, while_waiting)
         finally:
-            end(program)
+            _end(program)
         if code != 0:
             raise CloneRefused(f"{command[0].rpartition('/')[2]}: {complaint(complaints, code)}")
 
 
-def watch(program: subprocess.Popen[bytes], while_waiting: Step) -> int:
-    """Return the program's exit code."""
+def _watch(program: subprocess.Popen[bytes], while_waiting: Step) -> int:
     while True:
         with suppress(subprocess.TimeoutExpired):
             return program.wait(POLL_SECONDS)
         while_waiting()
 
 
-def end(program: subprocess.Popen[bytes]) -> None:
-    """Kill a program that still runs."""
+def _end(program: subprocess.Popen[bytes]) -> None:
     if program.poll() is None:
         program.kill()
         program.wait()

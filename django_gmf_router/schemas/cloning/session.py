@@ -12,6 +12,7 @@ from typing import Any
 from django.db import Error, OperationalError, connections
 
 from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.postgres.sqlstates import sqlstate
 
 APPLICATION = "clone_schema"
 PROGRAMS = "clone_schema's program"
@@ -30,36 +31,10 @@ NO_LIMITS = (
 )
 # Of a site's OPTIONS: a pool would be given our settings back, the others change how statements are sent.
 NOT_OURS = ("pool", "server_side_binding", "prepare_threshold")
-# libpq's parameters and the variables that stand for them: the PostgreSQL manual's "Environment Variables" of libpq.
-VARIABLES = {
-    "host": "PGHOST",
-    "hostaddr": "PGHOSTADDR",
-    "port": "PGPORT",
-    "dbname": "PGDATABASE",
-    "user": "PGUSER",
-    "options": "PGOPTIONS",
-    "passfile": "PGPASSFILE",
-    "channel_binding": "PGCHANNELBINDING",
-    "sslmode": "PGSSLMODE",
-    "sslnegotiation": "PGSSLNEGOTIATION",
-    "sslcompression": "PGSSLCOMPRESSION",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "sslcertmode": "PGSSLCERTMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcrl": "PGSSLCRL",
-    "sslcrldir": "PGSSLCRLDIR",
-    "sslsni": "PGSSLSNI",
-    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
-    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
-    "gssencmode": "PGGSSENCMODE",
-    "gssdelegation": "PGGSSDELEGATION",
-    "krbsrvname": "PGKRBSRVNAME",
-    "gsslib": "PGGSSLIB",
-    "require_auth": "PGREQUIREAUTH",
-    "requirepeer": "PGREQUIREPEER",
-    "connect_timeout": "PGCONNECT_TIMEOUT",
-}
+# libpq's manual names the variable of each parameter ("Environment Variables"): by rule, but for these.
+ODD_VARIABLES = {"dbname": "PGDATABASE", "connect_timeout": "PGCONNECT_TIMEOUT"}
+# A password goes by its own way, and what a service said is among the other parameters.
+NOT_HANDED_ON = {"password", "sslpassword", "service"}
 
 
 class Session:
@@ -144,18 +119,16 @@ class Session:
         """Return the environment in which PostgreSQL's programs connect as this session: no password is an argument."""
         info = self.wrapper.connection.info
         known = info.get_parameters() if hasattr(info, "get_parameters") else info.dsn_parameters
-        ours = {VARIABLES[name]: str(value) for name, value in known.items() if name in VARIABLES and value}
+        ours = {
+            ODD_VARIABLES.get(name, f"PG{name.replace('_', '').upper()}"): str(value)
+            for name, value in known.items()
+            if value and name not in NOT_HANDED_ON
+        }
         if info.password:
             ours["PGPASSWORD"] = info.password
         # The caller's own PG* variables may speak of another server.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         return {**kept, **ours, "PGAPPNAME": PROGRAMS, "PGCLIENTENCODING": "UTF8", "LC_ALL": "C"}
-
-
-def sqlstate(error: BaseException) -> str | None:
-    """Return the SQLSTATE of Django's error, which wraps a driver's."""
-    cause = error.__cause__
-    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
 
 
 def literal(text: str | None) -> str:

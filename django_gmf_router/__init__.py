@@ -6,16 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from django_gmf_router.own_writes import consistency_token, read_after
+    from django_gmf_router.own_writes import consistency_token, note_write, read_after
     from django_gmf_router.routing.blocks import use_primary, use_replica
     from django_gmf_router.routing.unit_of_work import Decision, current_decision
 
-__all__ = ["Decision", "consistency_token", "current_decision", "read_after", "use_primary", "use_replica"]
+__all__ = [
+    "Decision", "consistency_token", "current_decision", "note_write", "read_after", "use_primary", "use_replica",
+]  # fmt: skip
 
 _HOMES = {
     "Decision": "routing.unit_of_work",
     "consistency_token": "own_writes",
     "current_decision": "routing.unit_of_work",
+    "note_write": "own_writes",
     "read_after": "own_writes",
     "use_primary": "routing.blocks",
     "use_replica": "routing.blocks",

@@ -150,17 +150,6 @@ def _tokens_not_shared(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W012", message, "Use a cache that all processes share, such as Redis, or another STORE.")
 
 
-def _tokens_on_replicas(cluster: ClusterConfig) -> Iterator[CheckMessage]:
-    in_database = _token_cache(cluster) == f"{CACHE_BACKENDS}db.DatabaseCache"
-    covered = {"django_cache.*", "django_cache.cacheentry"} & {*cluster.primary_models}
-    if in_database and not covered:
-        message = (
-            "CONSISTENCY['STORE'] is 'cache', and PRIMARY_MODELS leaves out the database cache: "
-            "a token would be read from a replica that lacks it."
-        )
-        yield _warning("W013", message, 'Add "django_cache.*"; the setting replaces its default.')
-
-
 def _token_cache(cluster: ClusterConfig) -> str:
     """Return the backend of the cache that keeps the tokens of `cluster`, an empty str where none does."""
     is_kept = cluster.consistency.level == "session" and cluster.consistency.store == "cache"
@@ -176,7 +165,7 @@ def _replica_is_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             message = (
                 f"DATABASES[{alias!r}] connects to its primary {cluster.primary!r}: no replica, so it gets no reads."
             )
-            yield _warning("W014", message, "Name the replica's HOST and PORT, or take the alias out of REPLICAS.")
+            yield _warning("W013", message, "Name the replica's HOST and PORT, or take the alias out of REPLICAS.")
 
 
 def _target(alias: str) -> list[str]:
@@ -191,7 +180,7 @@ def _everything_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         if all(re.match(pattern, page) for page in ANY_PAGES):
             message = f"DB_CHOOSER['master']: {pattern!r} matches every page: the replicas get no reads."
             hint = "Name only the pages that need it: after a write a request reads from the primary by itself."
-            yield _warning("W015", message, hint)
+            yield _warning("W014", message, hint)
 
 
 def _database(alias: str) -> Mapping[str, Any]:
@@ -216,7 +205,6 @@ RULES: tuple[Callable[[ClusterConfig], Iterator[CheckMessage]], ...] = (
     _names_nothing,
     _token_outlived_by_lag,
     _tokens_not_shared,
-    _tokens_on_replicas,
     _replica_is_primary,
     _everything_on_primary,
 )

@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from django_gmf_router import clusters, own_writes, unavailable
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.routing.lazy_response import stream_within
-from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, place, within
+from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, open_unit, place, within
 
 SERVER_ERROR = 500
 
@@ -36,6 +37,8 @@ class RoutingMiddleware:
             markcoroutinefunction(self)
         if unavailable.sessions_in_database():
             self.process_view = self._process_view_async if self._is_async else self._process_view
+        if any(database["ATOMIC_REQUESTS"] for database in connections.settings.values()):
+            self.process_template_response = self._after_view_async if self._is_async else self._after_view
 
     def __call__(self, request: HttpRequest) -> Any:
         """Serve `request` inside its unit of work."""
@@ -74,12 +77,22 @@ class RoutingMiddleware:
     def _process_view(self, request: HttpRequest, *args: Any) -> None:  # noqa: ARG002
         unavailable.tolerate_unsaved_session(request)
 
+    def _after_view(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # noqa: ARG002
+        # The transaction around the view has ended, the response is rendered from here on.
+        unit = open_unit()
+        if unit is not None:
+            unit.view_is_over = True
+        return response
+
+    async def _after_view_async(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return self._after_view(request, response)
+
     async def _process_view_async(self, request: HttpRequest, *args: Any) -> None:  # noqa: ARG002
         unavailable.tolerate_unsaved_session(request)
 
 
 def _begin(request: HttpRequest) -> tuple[UnitOfWork, Token[Place]]:
-    unit = UnitOfWork(request)
+    unit = UnitOfWork(request, open_unit())
     return unit, current_place.set(place(unit, current_place.get().blocks))
 
 
@@ -96,6 +109,7 @@ def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
     try:
         if response is not None:
             _describe(unit, response)
+            unit.view_is_over = True
             end = partial(_end_of_body, unit, response)
             streams = response.streaming and stream_within(response, within(unit), end)
     finally:

@@ -33,7 +33,8 @@ def consistency_token() -> str | None:
     transaction only the time can be told. It counts for `MAX_AGE` seconds.
     """
     unit = open_unit()
-    marks = _marks(unit)
+    # A unit of work outside requests lasts as long as its thread: what others committed counts as well.
+    marks = _marks(unit if unit is not None and unit.method is not None else None)
     for cluster in clusters.registry().clusters:
         store = cluster.store
         brought = None if unit is None else token_of(unit, store)
@@ -42,6 +43,20 @@ def consistency_token() -> str | None:
         if brought is not None:
             return dumps(brought)
     return None
+
+
+def note_write(using: str = "default") -> None:
+    """Note that this unit of work wrote to the primary `using`, by another process than its own.
+
+    Its reads follow to the primary, and its client gets a token. Outside of a unit of work there is nothing to note.
+    Raise LookupError where `using` belongs to no cluster with replicas.
+    """
+    cluster = clusters.of_alias(using)
+    if cluster is None:
+        raise LookupError(f"note_write(using={using!r}): this alias belongs to no cluster of GMF_ROUTER with replicas.")
+    unit = open_unit()
+    if unit is not None:
+        cluster.policy.record(unit).write()
 
 
 def read_after(token: str | None) -> Block:
@@ -57,7 +72,14 @@ def read_after(token: str | None) -> Block:
 
 
 def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase) -> None:
-    """Give the client of `request` a token of what `unit` wrote: one query on each primary that it wrote to."""
+    """Give the client of `request` a token of what `unit` wrote: one query on each primary that it wrote to.
+
+    A request that the site makes to itself, through Django's handler within a view, wrote for the request around it.
+    """
+    if unit.outer is not None:
+        for cluster in clusters.registry().clusters:
+            if unit.has_written(cluster.config.primary):
+                cluster.policy.record(unit.outer).write()
     for store, marks in _marks(unit).items():
         store.give(request, response, store.token(marks, token_of(unit, store)))
 

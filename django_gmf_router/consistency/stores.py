@@ -7,7 +7,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from math import ceil
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
@@ -69,6 +69,7 @@ class CookieStore(Store):
         """Take the cookie's name and age."""
         super().__init__(config)
         self._name = config.cookie_name
+        self._config = config
 
     def read(self, request: HttpRequest) -> str | None:
         """Return the cookie's value; of two cookies of the name the last."""
@@ -77,15 +78,17 @@ class CookieStore(Store):
         return request.COOKIES.get(self._name) if sent is None or self._name in sent else None
 
     def write(self, request: HttpRequest, response: HttpResponseBase, text: str) -> None:
-        """Set the cookie; it ends by itself."""
+        """Set the cookie where the session's goes; it ends by itself."""
+        config = self._config
         response.set_cookie(
             self._name,
             text,
             max_age=ceil(self._max_age),
-            path="/",
-            secure=request.is_secure(),
+            domain=config.cookie_domain or settings.SESSION_COOKIE_DOMAIN,
+            path=config.cookie_path or settings.SESSION_COOKIE_PATH,
+            secure=settings.SESSION_COOKIE_SECURE or request.is_secure(),
             httponly=True,
-            samesite="Lax",
+            samesite=cast("Any", config.cookie_samesite or settings.SESSION_COOKIE_SAMESITE),
         )
         _keep_private(response)
 

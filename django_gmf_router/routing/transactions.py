@@ -33,6 +33,8 @@ def counts(wrapper: Any, unit: UnitOfWork, record: ClusterRecord) -> bool:
     blocks = [block for block in wrapper.atomic_blocks if not block._from_testcase]
     if not blocks:
         return False
+    if unit.view_is_over:
+        return True
     if record.own_transaction is None and _view_is_atomic(wrapper, unit):
         record.own_transaction = blocks[0]
     return len(blocks) > 1 or blocks[0] is not record.own_transaction

@@ -99,15 +99,21 @@ class UnitOfWork:
     request, an attribute of a shared object does not.
     """
 
-    __slots__ = ("closed", "decision", "failure", "latest", "method", "moves", "path", "records", "request", "tokens")
+    __slots__ = (
+        "closed", "decision", "failure", "latest", "method", "moves", "outer", "path", "records", "request", "tokens",
+        "view_is_over",
+    )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
 
-    def __init__(self, request: HttpRequest | None = None) -> None:
-        """Open for `request`; None is a unit of work outside requests."""
+    def __init__(self, request: HttpRequest | None = None, outer: UnitOfWork | None = None) -> None:
+        """Open for `request`, which may be made within `outer`; None is a unit of work outside requests."""
         self.request = request
+        self.outer = outer
         self.method = request.method if request is not None else None
         self.path = request.path if request is not None else None
         self.closed = False
+        # Whether the transaction that ATOMIC_REQUESTS opened around the view has ended.
+        self.view_is_over = False
         self.decision: Decision | None = None
         # By the alias of the primary.
         self.records: dict[str, ClusterRecord] = {}
@@ -137,7 +143,7 @@ class UnitOfWork:
     def close(self) -> None:
         """End it: whoever still holds it (a task, a thread) is routed as if there were none."""
         self.closed = True
-        self.request = None
+        self.request = self.outer = None
         self.latest = NO_RECORD
 
 

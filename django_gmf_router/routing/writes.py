@@ -14,14 +14,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_gmf_router.exceptions import UnexpectedWrite
 from django_gmf_router.routing import advice
 from django_gmf_router.routing.policy import Policy
-from django_gmf_router.routing.primary_models import labels_by_table
-from django_gmf_router.routing.statements import Statement, classify
+from django_gmf_router.routing.primary_models import ModelTable, model_tables
+from django_gmf_router.routing.statements import DML, Statement, classify
 from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, innermost_role, open_unit
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 logger = logging.getLogger("django_gmf_router")
 
-DML = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 MOVES = 2
 """Of a unit of work, and of a statement outside of any: from one replica to the next, and to the primary."""
 
@@ -36,10 +35,10 @@ class WriteWatch:
         self._policy = policy
         self._warned: set[tuple[str | None, str | None]] = set()
 
+    # Not at the start: models may still be loading.
     @cached_property
-    def _tables(self) -> dict[str, tuple[str, bool]]:
-        # Not at the start: models may still be loading.
-        return labels_by_table(self._config.primary_models)
+    def _tables(self) -> dict[str, ModelTable]:
+        return model_tables(self._config.primary_models)
 
     def note(self, sql: object) -> None:
         """Note a statement that is about to run on the primary; raise UnexpectedWrite where that is refused."""
@@ -49,24 +48,30 @@ class WriteWatch:
         unit = unit or self._policy.open_outside()
         if unit is None:
             return
-        label, primary_model = self._tables.get(statement.table or "", (None, False))
-        if primary_model:
+        known = [self._tables.get(table) for table in statement.tables]
+        is_alone = statement.alone and known != []
+        if is_alone and all(table is not None and table.is_unread for table in known):
             return
         record = self._policy.record(unit)
-        if record.verdict.role == Role.REPLICA and unit.method is not None and statement.verb in {*DML, "WITH"}:
-            self._warn(unit, statement, label)
+        is_expected = is_alone and all(table is not None and table.is_primary for table in known)
+        is_sent_away = record.verdict.role == Role.REPLICA and unit.method is not None
+        if is_sent_away and not is_expected and statement.verb in {*DML, "WITH"}:
+            self._warn(unit, statement)
         record.write()
 
     def _is_for_the_primary(self, unit: UnitOfWork | None) -> bool:
-        """Return whether the rules sent `unit` to the primary: what it selects by hand may well write."""
-        return unit is not None and self._policy.record(unit).verdict.role == Role.PRIMARY
+        """Return whether the rules or a block sent reads to the primary: what is selected by hand may well write."""
+        if unit is None:
+            return False
+        role = innermost_role(current_place.get().blocks) or self._policy.record(unit).verdict.role
+        return role == Role.PRIMARY
 
-    def _warn(self, unit: UnitOfWork, statement: Statement, label: str | None) -> None:
+    def _warn(self, unit: UnitOfWork, statement: Statement) -> None:
         unexpected = self._config.unexpected_writes
         if unexpected == "allow" or innermost_role(current_place.get().blocks) == Role.PRIMARY:
             return
         line = advice.master_line(self.primary, unit)
-        wrote = _what(statement, label)
+        wrote = self._what(statement)
         what = f"{unit.method} {unit.path} writes to the primary ({wrote}), but the rules sent it to replicas"
         if unexpected == "refuse":
             raise UnexpectedWrite(f"{what}. Add {line}")
@@ -78,8 +83,7 @@ class WriteWatch:
     def explain(self, error: BaseException, sql: object, alias: str) -> None:
         """Add to the refusal of a write what was asked of which node, and the line that mends it."""
         statement = classify(sql)
-        label, _ = self._tables.get(statement.table or "", (None, False))
-        note = f"The alias {alias!r} is a replica, and {_what(statement, label)} writes."
+        note = f"The alias {alias!r} is a replica, and {self._what(statement)} writes."
         unit = open_unit()
         if unit is None or unit.method is None:
             note = f"{note} Use the alias {self.primary!r}, or use_primary()."
@@ -88,6 +92,11 @@ class WriteWatch:
         else:
             note = f"{unit.method} {unit.path}: {note} The query names this alias: use {self.primary!r} there."
         _add_note(error, note)
+
+    def _what(self, statement: Statement) -> str:
+        table = next(iter(statement.tables), "")
+        known = self._tables.get(table)
+        return " ".join(filter(None, (statement.verb or "SQL", known.label if known else table)))
 
     def may_repeat(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
         """Return whether a statement can be executed again as if it were the first time: a read, in no transaction.
@@ -110,10 +119,6 @@ class WriteWatch:
         if unit is not None:
             unit.moves += 1
         return unit is None or unit.moves <= MOVES
-
-
-def _what(statement: Statement, label: str | None) -> str:
-    return " ".join(filter(None, (statement.verb or "SQL", label or statement.table)))
 
 
 def _add_note(error: BaseException, note: str) -> None:

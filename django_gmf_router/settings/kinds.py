@@ -140,6 +140,7 @@ def optional(kind: Kind) -> Kind:
 
 COLLECTIONS = (list, tuple, set, frozenset)
 BOOL = Kind(text="bool", types=(bool,))
+STR = Kind(text="str", types=(str,))
 POSITIVE = Kind(text="positive number", types=(int, float), rule=_positive)
 POSITIVE_SECONDS = replace(POSITIVE, text="positive number, seconds")
 SECONDS = Kind(text="number not below 0, seconds", types=(int, float), rule=_not_negative)

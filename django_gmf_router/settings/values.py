@@ -14,7 +14,8 @@ from typing import Any
 from django_gmf_router.settings import kinds
 from django_gmf_router.settings.kinds import choice, key, optional, section
 
-DEFAULT_PRIMARY_MODELS = ("sessions.*", "contenttypes.*", "django_cache.*")
+DATABASE_CACHE = "django_cache.*"
+DEFAULT_PRIMARY_MODELS = ("sessions.*", "contenttypes.*", DATABASE_CACHE)
 """Sessions, content types and the database cache (its stand-in model says app "django_cache")."""
 DEFAULT_STATIC_APPS = frozenset({"admin", "auth", "contenttypes", "sessions"})
 """What Django's own apps write at run time."""
@@ -83,6 +84,18 @@ class ConsistencyConfig:
         "WINDOW", kinds.SECONDS, 5, "How long a client reads from the primary after a write without a position."
     )
     cookie_name: str = key("COOKIE_NAME", kinds.HEADER_NAME, "gmf_token", "The cookie that holds the token.")
+    cookie_domain: str | None = key(
+        "COOKIE_DOMAIN", optional(kinds.STR), None, "Its domain; `None`: as `SESSION_COOKIE_DOMAIN`."
+    )
+    cookie_path: str | None = key(
+        "COOKIE_PATH", optional(kinds.STR), None, "Its path; `None`: as `SESSION_COOKIE_PATH`."
+    )
+    cookie_samesite: str | None = key(
+        "COOKIE_SAMESITE",
+        optional(choice("Lax", "Strict", "None")),
+        None,
+        "Its SameSite; `None`: as `SESSION_COOKIE_SAMESITE`.",
+    )
     header: str = key("HEADER", kinds.HEADER_NAME, "GMF-Consistency-Token", "The header that holds the token.")
 
 
@@ -203,4 +216,7 @@ class ClusterConfig:
 def parse(primary: str, entry: Mapping[str, Any]) -> ClusterConfig:
     """Return one valid entry of GMF_ROUTER as a ClusterConfig."""
     cluster: ClusterConfig = kinds.parsed(ClusterConfig, entry, primary=primary)
+    if cluster.consistency.store == "cache" and DATABASE_CACHE not in cluster.primary_models:
+        # A cache in the database that keeps the tokens: which replica may be read stands in what is read there.
+        return replace(cluster, primary_models=(*cluster.primary_models, DATABASE_CACHE))
     return cluster

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache, caches
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
 from django.utils.cache import patch_cache_control
 
 from django_gmf_router.consistency import stores, tokens
@@ -301,3 +301,29 @@ def test_a_cache_that_fails_costs_the_token_and_no_page_and_is_logged_once(
         assert kept.read(get(session="abc")) == "text"
     events = [record.event for record in caplog.records]  # type: ignore[attr-defined]
     assert events == ["consistency_store_down", "consistency_store_up"]
+
+
+@override_settings(
+    SESSION_COOKIE_DOMAIN=".example.test",
+    SESSION_COOKIE_PATH="/gis/",
+    SESSION_COOKIE_SAMESITE="None",
+    SESSION_COOKIE_SECURE=True,
+)
+def test_the_cookie_goes_where_the_sessions_goes() -> None:
+    response = HttpResponse()
+    store("cookie").write(get(), response, "text")
+    cookie = response.cookies["gmf_token"]
+    assert [cookie[name] for name in ("domain", "path", "samesite", "secure")] == [
+        ".example.test",
+        "/gis/",
+        "None",
+        True,
+    ]
+
+
+def test_the_cookie_goes_where_its_own_settings_say() -> None:
+    response = HttpResponse()
+    named = {"cookie_domain": "maps.test", "cookie_path": "/maps/", "cookie_samesite": "Strict"}
+    store("cookie", **named).write(get(), response, "text")
+    cookie = response.cookies["gmf_token"]
+    assert [cookie[name] for name in ("domain", "path", "samesite")] == ["maps.test", "/maps/", "Strict"]

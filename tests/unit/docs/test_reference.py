@@ -186,12 +186,8 @@ WARNINGS: dict[str, dict[str, Any]] = {
     "W010": {"GMF_ROUTER": cluster(PRIMARY_MODELS=["sessions.*", "library.Tagg"])},
     "W011": {"GMF_ROUTER": cluster(CONSISTENCY={"MAX_AGE": 5})},
     "W012": {"GMF_ROUTER": cluster(CONSISTENCY={"STORE": "cache"})},
-    "W013": {
-        "GMF_ROUTER": cluster(CONSISTENCY={"STORE": "cache"}, PRIMARY_MODELS=["sessions.*"]),
-        "CACHES": {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}},
-    },
-    "W014": {"DATABASES": {"default": POSTGRESQL, "replica_1": POSTGRESQL}},
-    "W015": {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["(GET|HEAD) /.*"]})},
+    "W013": {"DATABASES": {"default": POSTGRESQL, "replica_1": POSTGRESQL}},
+    "W014": {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["(GET|HEAD) /.*"]})},
 }
 
 

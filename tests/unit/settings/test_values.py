@@ -94,3 +94,9 @@ def test_the_settings_load_no_other_room_above_and_no_http() -> None:
     own = {name.split(".")[1] for name in loaded if name.startswith("django_gmf_router.")}
     assert own == {"settings", "postgres"}
     assert [name for name in loaded if name.startswith(("django.http", "django.db", "psycopg"))] == []
+
+
+def test_a_cache_that_keeps_the_tokens_is_a_primary_model_whatever_the_setting_says() -> None:
+    entry = {"PRIMARY_MODELS": ["sessions.*"], "CONSISTENCY": {"STORE": "cache"}}
+    assert values.parse("default", entry).primary_models == ("sessions.*", "django_cache.*")
+    assert values.parse("default", {"PRIMARY_MODELS": ["sessions.*"]}).primary_models == ("sessions.*",)

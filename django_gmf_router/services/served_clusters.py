@@ -51,6 +51,11 @@ class ServedCluster:
     search_path: tuple[str, ...] = ()
 
     @property
+    def nodes(self) -> tuple[ServedNode, ...]:
+        """The primary's, then the replicas'."""
+        return *self.primaries, *self.replicas
+
+    @property
     def services(self) -> tuple[Service, Service]:
         """The reading service, then the writing one."""
         return self.reading, self.writing
@@ -74,6 +79,9 @@ def served_cluster(
         for replica in config.replicas
         for node in _nodes(replica.alias, "replica", databases[replica.alias], weight=replica.weight)
     )
+    names = [node.name for node in (*primaries, *replicas)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise wrong(twice, "has the name that a host of another alias' list gets: rename the alias")
     path = config.schemas.path if config.schemas else ()
     reading = _with_path(_login_of_replicas(config, databases), path)
     return ServedCluster(

@@ -37,6 +37,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--passfile", metavar="FILE", help="libpq: where the services find passwords")
         parser.add_argument("--userlist", metavar="FILE", help="PgBouncer: auth_file (default %(default)s)")
+        parser.add_argument("--own-role", action="store_true", help="PgBouncer: no other server logs in as these roles")
         parser.add_argument("--listen", metavar="ADDRESS", help="HAProxy, PgBouncer (default %(default)s)")
         parser.add_argument("--port", type=int, help="HAProxy: the first port (default 30100); PgBouncer: (6432)")
         roles = parser.add_mutually_exclusive_group()

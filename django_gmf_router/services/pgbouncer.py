@@ -89,6 +89,7 @@ def _statements(cluster: ServedCluster, *, own_role: bool) -> Iterator[str]:
                     "and integration would write into production: give this server a role of its own, then say "
                     "--own-role."
                 )
+            # A role has one value for a setting, on the primary and on the replicas: no role that writes is read-only.
             if shared and settings_in(other.login.options).get(name) != value:
                 yield f"(Not {name} = {value}: {login.user or '<role>'} is the role of {other.name}, too. Another USER"
                 yield f"for the aliases of {service.name} can have it.)"
@@ -102,11 +103,21 @@ def _statements(cluster: ServedCluster, *, own_role: bool) -> Iterator[str]:
 
 
 def _settings(clusters: Sequence[ServedCluster], options: ServiceOptions) -> Mapping[str, object]:
+    transport: dict[str, str] = {}
+    for service in (service for cluster in clusters for service in cluster.services):
+        for key, name in _TLS.items():
+            value = service.login.parameters.get(key, "")
+            if transport.setdefault(name, value) != value:
+                raise ImproperlyConfigured(
+                    f"OPTIONS[{key!r}] of {service.name} differs from another's: PgBouncer has one {name}; "
+                    "make them equal, or write a file each with --database."
+                )
     return {
         "listen_addr": options.listen,
         "listen_port": options.port or PORT,
         "auth_type": "scram-sha-256",
         "auth_file": options.userlist,
+        # Django's server-side cursors, advisory locks and SET need their session for longer than a transaction.
         "pool_mode": "session",
         "max_client_conn": 1000,
         "default_pool_size": 20,
@@ -114,18 +125,5 @@ def _settings(clusters: Sequence[ServedCluster], options: ServiceOptions) -> Map
         "server_login_retry": 1,
         # Drivers send these; PgBouncer before 1.20 would refuse the connection for the second.
         "ignore_startup_parameters": "extra_float_digits,options",
-        **_transport(clusters),
+        **{name: value for name, value in transport.items() if value},
     }
-
-
-def _transport(clusters: Sequence[ServedCluster]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for service in (service for cluster in clusters for service in cluster.services):
-        for key, name in _TLS.items():
-            value = service.login.parameters.get(key, "")
-            if found.setdefault(name, value) != value:
-                raise ImproperlyConfigured(
-                    f"OPTIONS[{key!r}] of {service.name} differs from another's: PgBouncer has one {name}; "
-                    "make them equal, or write a file each with --database."
-                )
-    return {name: value for name, value in found.items() if value}

@@ -682,8 +682,8 @@ MUTATIONS = [
     _m(
         "services: readers have the primary last",
         BUILD,
-        "[*_shuffled(replicas, dice), *primaries]",
-        "[*primaries, *_shuffled(replicas, dice)]",
+        "[*order, *primaries]",
+        "[*primaries, *order]",
         f"{T_BUILD}::test_the_replicas_stand_in_a_random_order_by_weight_with_the_primary_last",
     ),
     _m(

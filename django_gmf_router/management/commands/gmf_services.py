@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_gmf_router.services import FORMATS
 from django_gmf_router.services.libpq_clients import LOAD_BALANCE_SINCE
-from django_gmf_router.services.served_clusters import ServedCluster, served_cluster
+from django_gmf_router.services.served_clusters import served_cluster
 from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import values
 
@@ -54,7 +54,11 @@ class Command(BaseCommand):
             raise CommandError(f"There is no format {options['format']!r}: choose one of {', '.join(FORMATS)}.")
         try:
             given = ServiceOptions(**{field: options[field] for field in FIELDS})
-            text = render(_clusters(options["database"], given), given)
+            # With load_balance_hosts the file is the same each time it is written.
+            dice = None if given.libpq >= LOAD_BALANCE_SINCE else random.Random()
+            databases: Mapping[str, Any] = settings.DATABASES
+            clusters = [served_cluster(config, databases, dice) for config in _configs(options["database"])]
+            text = render(clusters, given)
         except ImproperlyConfigured as error:
             raise CommandError(" ".join(str(error).split())) from None
         if not options["output"]:
@@ -64,13 +68,6 @@ class Command(BaseCommand):
             Path(options["output"]).write_text(text, encoding="utf-8")
         except OSError as error:
             raise CommandError(f"{options['output']} cannot be written: {error.strerror}.") from None
-
-
-def _clusters(alias: str | None, given: ServiceOptions) -> list[ServedCluster]:
-    # With load_balance_hosts the file is the same each time it is written.
-    dice = None if given.libpq >= LOAD_BALANCE_SINCE else random.Random()
-    databases: Mapping[str, Any] = settings.DATABASES
-    return [served_cluster(config, databases, dice) for config in _configs(alias)]
 
 
 def _configs(alias: str | None) -> list[values.ClusterConfig]:

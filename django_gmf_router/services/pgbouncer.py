@@ -96,7 +96,8 @@ def _statements(cluster: ServedCluster, *, own_role: bool) -> Iterator[str]:
                 continue
             role = quote(login.user) if login.user else "<role>"
             text = search_path(*parse(value)) if name in _LISTS else "'" + value.replace("'", "''") + "'"
-            statement = f"ALTER ROLE {role} IN DATABASE {quote(login.dbname)} SET {name} = {text};"
+            key = ".".join(part if part.isidentifier() else quote(part) for part in name.split("."))
+            statement = f"ALTER ROLE {role} IN DATABASE {quote(login.dbname)} SET {key} = {text};"
             if statement not in done:
                 done.add(statement)
                 yield statement

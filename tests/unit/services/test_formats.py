@@ -294,12 +294,14 @@ def test_a_search_path_is_no_setting_of_a_role_that_another_server_may_have() ->
 
 
 def test_the_site_s_own_options_are_set_for_the_roles_too() -> None:
-    options = r"""-c statement_timeout=5s -c search_path=Geo,"Odd\ one",public --datestyle=ISO,DMY -c jit='off'"""
+    options = r"""-c statement_timeout=5s -c search_path=Geo,"Odd\ one",public --datestyle=ISO,DMY"""
+    options += " -c jit='off' -c gmf.a;b=1"
     assert statements(cluster(primary=entry(OPTIONS={"options": options}))) == [
         f"{ALTER} statement_timeout = '5s'",
         f'{ALTER} search_path = "geo", "Odd one", "public"',
         f"{ALTER} datestyle = 'ISO,DMY'",
         f"{ALTER} jit = " + "'''off'''",
+        f"{ALTER} gmf.\"a;b\" = '1'",
     ]
 
 

@@ -14,8 +14,10 @@ from django_gmf_router.postgres.names import quote
 from django_gmf_router.services.served_clusters import ServedCluster, ServedNode
 from django_gmf_router.services.service_options import HIGHEST_PORT, ServiceOptions, heading
 
+# GeoMapFish's ports, in production: the primary's and, one higher, the replicas'.
 PORT = 30100
 HEAVIEST = 256
+"""The largest weight of a server that HAProxy takes."""
 DEFAULTS = """\
 defaults
     mode tcp
@@ -30,6 +32,7 @@ defaults
     # A name that resolves to nothing stops its own node, not HAProxy.
     default-server init-addr last,libc,none inter 1s fall 2 rise 2 on-marked-down shutdown-sessions
 """
+# The two messages of a check (PostgreSQL's manual, "Message Formats"): StartupMessage of protocol 3.0, and Terminate.
 PROTOCOL = 3 << 16
 TERMINATE = b"X" + struct.pack("!i", 4)
 

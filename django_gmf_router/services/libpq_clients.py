@@ -86,14 +86,14 @@ def keywords(service: Service, options: ServiceOptions) -> dict[str, str]:
 
 
 def connection_string(pairs: Mapping[str, str]) -> str:
-    """Return a connection string (manual, section "Keyword/Value Connection Strings")."""
-    return " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
+    """Return a connection string (manual, section "Keyword/Value Connection Strings").
 
-
-def _quoted(value: str) -> str:
-    if re.fullmatch(r"[^\s'\\]+", value):
-        return value
-    return "'" + re.sub(r"(['\\])", r"\\\1", value) + "'"
+    The drivers' own functions refuse keywords that are newer than their libpq; the services' may know them.
+    """
+    return " ".join(
+        f"{key}={value}" if re.fullmatch(r"[^\s'\\]+", value) else f"{key}='" + re.sub(r"(['\\])", r"\\\1", value) + "'"
+        for key, value in pairs.items()
+    )
 
 
 def _section(service: Service, options: ServiceOptions) -> str:

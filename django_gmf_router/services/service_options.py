@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.core.exceptions import ImproperlyConfigured
@@ -20,13 +19,16 @@ class ServiceOptions:
     libpq: int = 14
     """The major version of the services' libpq."""
     passfile: str | None = None
+    """Where libpq finds passwords; None for its own places."""
     userlist: str = "/etc/pgbouncer/userlist.txt"
     own_role: bool = False
     """Whether no other server logs in as the roles of these aliases."""
     listen: str = "127.0.0.1"
     port: int | None = None
+    """The first port to listen on; None for the format's own."""
     patroni_port: int | None = None
     check_user: str | None = None
+    """A role that logs in without a password, for HAProxy's checks."""
 
     def __post_init__(self) -> None:
         if self.libpq < OLDEST_LIBPQ:
@@ -65,9 +67,4 @@ def heading(written_by: str, *notes: str, mark: str = "#") -> str:
         "Where those change, write it again instead of changing it here.",
         *notes,
     )
-    return comment(lines, mark)
-
-
-def comment(lines: Iterable[str], mark: str = "#") -> str:
-    """Put lines into a comment."""
     return "".join(f"{mark} {line}".rstrip() + "\n" for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,9 +31,9 @@ def read_vars(path: str | PathLike[str], *, extended_by: Trail = ()) -> tuple[di
     extended file, but for `update_paths`, whose mappings and lists are joined (c2c.template's README, "Vars file").
     Raise ImproperlyConfigured, which names the file and never repeats a line of it.
     """
-    file = fspath(path)
-    if file in extended_by:
-        raise ImproperlyConfigured(f"{' -> '.join((*extended_by, file))} extend each other in a circle: remove one.")
+    file, real = fspath(path), os.path.realpath(path)
+    if real in extended_by:
+        raise ImproperlyConfigured(f"{' -> '.join((*extended_by, real))} extend each other in a circle: remove one.")
     try:
         document = _parsed(Path(path).read_bytes(), file)
     except OSError as error:
@@ -46,7 +47,7 @@ def read_vars(path: str | PathLike[str], *, extended_by: Trail = ()) -> tuple[di
     variables, defaults = {str(key): value for key, value in variables.items()}, _defaults(document)
     if base := scalar(document.get("extends"), key="extends", file=file):
         # GeoMapFish runs where the files are: the name is looked up beside this file.
-        inherited, older = read_vars(Path(path).parent / base, extended_by=(*extended_by, file))
+        inherited, older = read_vars(Path(path).parent / base, extended_by=(*extended_by, real))
         paths = {str(each) for each in document.get("update_paths") or ()}
         return _joined(inherited, variables, paths), {**older, **defaults}
     return variables, defaults

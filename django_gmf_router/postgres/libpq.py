@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 DEFAULT_PORT = "5432"
+DEFAULT_SOCKET_DIRECTORIES = {"/tmp", "/var/run/postgresql"}  # noqa: S108
+"""Where libpq looks for the socket: PostgreSQL's own builds, and those of Debian, Red Hat and others."""
 KEYWORDS_SINCE = {
     **dict.fromkeys(("gssencmode", "tcp_user_timeout"), 12),
     **dict.fromkeys(("channel_binding", "ssl_min_protocol_version", "ssl_max_protocol_version"), 13),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import struct
 from collections.abc import Iterator, Sequence
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 
 from django.core.exceptions import ImproperlyConfigured
 
+from django_gmf_router.postgres.names import quote
 from django_gmf_router.services.served_clusters import ServedCluster, ServedNode
-from django_gmf_router.services.service_options import ServiceOptions, heading
+from django_gmf_router.services.service_options import HIGHEST_PORT, ServiceOptions, heading
 
+# GeoMapFish's ports, in production: the primary's and, one higher, the replicas'.
 PORT = 30100
 HEAVIEST = 256
+"""The largest weight of a server that HAProxy takes."""
 DEFAULTS = """\
 defaults
     mode tcp
@@ -28,6 +32,7 @@ defaults
     # A name that resolves to nothing stops its own node, not HAProxy.
     default-server init-addr last,libc,none inter 1s fall 2 rise 2 on-marked-down shutdown-sessions
 """
+# The two messages of a check (PostgreSQL's manual, "Message Formats"): StartupMessage of protocol 3.0, and Terminate.
 PROTOCOL = 3 << 16
 TERMINATE = b"X" + struct.pack("!i", 4)
 
@@ -36,6 +41,8 @@ def configuration(clusters: Sequence[ServedCluster], options: ServiceOptions) ->
     """Return the whole file: for each cluster two ports, the primary's and the replicas'."""
     parts = [heading("haproxy"), "global\n    maxconn 4096\n", DEFAULTS]
     first = options.port or PORT
+    if (last := first + 2 * len(clusters) - 1) > HIGHEST_PORT:
+        raise ImproperlyConfigured(f"--port {first} leads to {last}, and ports end at {HIGHEST_PORT}: say a lower one.")
     for number, cluster in enumerate(clusters):
         parts.extend(_sections(cluster, options, first + 2 * number))
     return "\n".join(parts)
@@ -110,12 +117,13 @@ def _by_patroni(cluster: ServedCluster, port: int) -> RoleChecks:
 
 def _by_session(cluster: ServedCluster, user: str) -> RoleChecks:
     """PostgreSQL 14 and later say `in_hot_standby` as soon as a session is open (manual, "Asynchronous Operations")."""
+    name = user if re.fullmatch(r"[a-z_][a-z0-9_]*", user) else quote(user)
     startup = struct.pack("!i", PROTOCOL) + b"user\0" + user.encode() + b"\0database\0postgres\0\0"
     # Both in one: the server closes at once, and an answer that is the wrong one is known without a time-out.
     sent = struct.pack("!i", len(startup) + 4) + startup + TERMINATE
     head = (
-        f"# Needs a role without rights that logs in without a password: CREATE ROLE {user} LOGIN, and in pg_hba.conf",
-        f"# host postgres {user} <address of HAProxy>/32 trust",
+        f"# Needs a role without rights that logs in without a password: CREATE ROLE {name} LOGIN, and in pg_hba.conf",
+        f"# host postgres {name} <address of HAProxy>/32 trust",
         "option tcp-check",
         f"tcp-check send-binary {sent.hex()}",
     )

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.postgres.libpq import KEYWORDS_SINCE, PREFER_STANDBY_SINCE
-from django_gmf_router.services.served_clusters import ServedCluster, ServedNode, Service
+from django_gmf_router.postgres.libpq import DEFAULT_SOCKET_DIRECTORIES, KEYWORDS_SINCE, PREFER_STANDBY_SINCE
+from django_gmf_router.services.served_clusters import ServedCluster, Service
 from django_gmf_router.services.service_options import ServiceOptions, heading
 
 LOAD_BALANCE_SINCE = KEYWORDS_SINCE["load_balance_hosts"]
@@ -86,14 +86,14 @@ def keywords(service: Service, options: ServiceOptions) -> dict[str, str]:
 
 
 def connection_string(pairs: Mapping[str, str]) -> str:
-    """Return a connection string (manual, section "Keyword/Value Connection Strings")."""
-    return " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
+    """Return a connection string (manual, section "Keyword/Value Connection Strings").
 
-
-def _quoted(value: str) -> str:
-    if re.fullmatch(r"[^\s'\\]+", value):
-        return value
-    return "'" + re.sub(r"(['\\])", r"\\\1", value) + "'"
+    The drivers' own functions refuse keywords that are newer than their libpq; the services' may know them.
+    """
+    return " ".join(
+        f"{key}={value}" if re.fullmatch(r"[^\s'\\]+", value) else f"{key}='" + re.sub(r"(['\\])", r"\\\1", value) + "'"
+        for key, value in pairs.items()
+    )
 
 
 def _section(service: Service, options: ServiceOptions) -> str:
@@ -117,10 +117,13 @@ def _notes(services: list[Service], options: ServiceOptions) -> Iterator[str]:
         yield "write it for each machine anew. Where libpq is 16 or later, --libpq 16 adds load_balance_hosts=random,"
         yield "an order of its own for each connection; an older libpq refuses that keyword."
     yield "Passwords stand in a passfile (passfile=, PGPASSFILE or ~/.pgpass, mode 0600), one line each:"
-    lines = {_passfile_line(service, node) for service in services for node in service.nodes}
-    yield from (f"  {line}" for line in sorted(lines))
+    yield from (f"  {line}" for line in sorted({line for service in services for line in _passfile_lines(service)}))
 
 
-def _passfile_line(service: Service, node: ServedNode) -> str:
-    fields = (node.host, str(node.port), service.login.dbname, service.login.user or "*")
-    return ":".join(re.sub(r"([\\:])", r"\\\1", each) for each in fields) + ":<password>"
+def _passfile_lines(service: Service) -> Iterator[str]:
+    for node in service.nodes:
+        # libpq looks for "localhost" where the socket is in the directory that it was built with (manual, "The Password
+        # File"), and for the directory in all others: which one is the default is known on the service's machine alone.
+        for host in (node.host, "localhost") if node.host in DEFAULT_SOCKET_DIRECTORIES else (node.host,):
+            fields = (host, str(node.port), service.login.dbname, service.login.user or "*")
+            yield ":".join(re.sub(r"([\\:])", r"\\\1", each) for each in fields) + ":<password>"

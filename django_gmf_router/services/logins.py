@@ -12,6 +12,7 @@ from django.db.utils import load_backend
 
 from django_gmf_router.postgres.libpq import DEFAULT_PORT, is_keyword
 from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
+from django_gmf_router.services.service_options import HIGHEST_PORT
 
 # What a service has of its own, or what is about the client itself. What is no keyword of libpq is Django's.
 _NOT_HANDED_ON = {"host", "port", "dbname", "user", "options", "target_session_attrs", "load_balance_hosts"}
@@ -57,8 +58,8 @@ def address_list(alias: str, entry: Mapping[str, Any]) -> list[tuple[str, int]]:
         if not _HOST.fullmatch(host):
             raise wrong(alias, f"has the HOST {host!r}: use a name, an address or a directory without spaces or quotes")
     for port in ports:
-        if not re.fullmatch(r"\d{1,5}", port, re.ASCII):
-            raise wrong(alias, f"has the PORT {port!r}: use a number")
+        if not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 0 < int(port) <= HIGHEST_PORT:
+            raise wrong(alias, f"has the PORT {port!r}: use a number from 1 to {HIGHEST_PORT}")
     return [(host, int(port)) for host, port in zip(hosts, ports * (len(hosts) // len(ports)), strict=True)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +48,11 @@ class ServedCluster:
     replicas: tuple[ServedNode, ...]
     reading: Service
     writing: Service
-    search_path: tuple[str, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[ServedNode, ...]:
+        """The primary's, then the replicas'."""
+        return *self.primaries, *self.replicas
 
     @property
     def services(self) -> tuple[Service, Service]:
@@ -74,17 +78,21 @@ def served_cluster(
         for replica in config.replicas
         for node in _nodes(replica.alias, "replica", databases[replica.alias], weight=replica.weight)
     )
+    names = [node.name for node in (*primaries, *replicas)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise wrong(twice, "has the name that a host of another alias' list gets: rename the alias")
+    # Efraimidis and Spirakis: the largest of these numbers is each node's with a chance by its weight.
+    order = sorted(replicas, key=lambda node: dice.random() ** (1 / node.weight), reverse=True) if dice else replicas
     path = config.schemas.path if config.schemas else ()
     reading = _with_path(_login_of_replicas(config, databases), path)
     return ServedCluster(
         alias=alias,
         primaries=primaries,
         replicas=replicas,
-        search_path=path,
         reading=Service(
             name=f"{alias}_read",
             role="replica",
-            nodes=_distinct([*_shuffled(replicas, dice), *primaries]),
+            nodes=_distinct([*order, *primaries]),
             login=replace(reading, options=read_only_options(reading.options)),
         ),
         # A replica that was promoted takes the writes: the clients ask each node.
@@ -124,13 +132,6 @@ def _login_of_replicas(config: ClusterConfig, databases: Mapping[str, Mapping[st
 
 def _with_path(found: Login, path: tuple[str, ...]) -> Login:
     return replace(found, options=with_search_path(found.options, path)) if path else found
-
-
-def _shuffled(nodes: Sequence[ServedNode], dice: random.Random | None) -> list[ServedNode]:
-    if dice is None:
-        return list(nodes)
-    # Efraimidis and Spirakis: the largest of these is each node with a chance by its weight.
-    return sorted(nodes, key=lambda node: dice.random() ** (1 / node.weight), reverse=True)
 
 
 def _distinct(nodes: Iterable[ServedNode]) -> tuple[ServedNode, ...]:

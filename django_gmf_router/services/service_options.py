@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ipaddress
+import re
 from dataclasses import dataclass
 
 from django.core.exceptions import ImproperlyConfigured
@@ -18,11 +19,16 @@ class ServiceOptions:
     libpq: int = 14
     """The major version of the services' libpq."""
     passfile: str | None = None
+    """Where libpq finds passwords; None for its own places."""
     userlist: str = "/etc/pgbouncer/userlist.txt"
+    own_role: bool = False
+    """Whether no other server logs in as the roles of these aliases."""
     listen: str = "127.0.0.1"
     port: int | None = None
+    """The first port to listen on; None for the format's own."""
     patroni_port: int | None = None
     check_user: str | None = None
+    """A role that logs in without a password, for HAProxy's checks."""
 
     def __post_init__(self) -> None:
         if self.libpq < OLDEST_LIBPQ:
@@ -32,14 +38,26 @@ class ServiceOptions:
         for name, port in (("--port", self.port), ("--patroni-port", self.patroni_port)):
             if port is not None and not 0 < port <= HIGHEST_PORT:
                 raise ImproperlyConfigured(f"{name} {port} is no port: use a number from 1 to {HIGHEST_PORT}.")
-        for name in ("passfile", "userlist", "listen"):
+        for name in ("passfile", "userlist", "check_user"):
             value = getattr(self, name)
             if value is not None and (not value.isprintable() or value != value.strip() or not value):
                 raise ImproperlyConfigured(
-                    f"--{name} {value!r} cannot stand in the file: give it without line breaks or spaces at its ends."
+                    f"--{name.replace('_', '-')} {value!r} cannot stand in the file: "
+                    "give it without line breaks or spaces at its ends."
                 )
-        if self.check_user is not None and not self.check_user.isprintable():
-            raise ImproperlyConfigured(f"--check-user {self.check_user!r} is no name of a role.")
+        if not _is_address(self.listen):
+            raise ImproperlyConfigured(
+                f"--listen {self.listen!r} is no address: give one name or address, IPv6 without brackets, or *."
+            )
+
+
+def _is_address(text: str) -> bool:
+    if re.fullmatch(r"\*|[a-z0-9]([\w.-]*[a-z0-9])?", text, re.ASCII | re.IGNORECASE):
+        return True
+    try:
+        return ":" in text and bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def heading(written_by: str, *notes: str, mark: str = "#") -> str:
@@ -49,9 +67,4 @@ def heading(written_by: str, *notes: str, mark: str = "#") -> str:
         "Where those change, write it again instead of changing it here.",
         *notes,
     )
-    return comment(lines, mark)
-
-
-def comment(lines: Iterable[str], mark: str = "#") -> str:
-    """Put lines into a comment."""
     return "".join(f"{mark} {line}".rstrip() + "\n" for line in lines)

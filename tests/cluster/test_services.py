@@ -18,6 +18,7 @@ from django_gmf_router.testing.plugin import refuse
 from django_gmf_router.testing.ports import free_ports, is_free
 from tests.cluster import fastcgi, postgis, programs
 from tests.cluster.sites import environment, manage
+from tests.unit.docs.pages import blocks, names
 from tests.waiting import until
 
 WHERE = "SELECT inet_server_port(), pg_is_in_recovery(), current_setting('transaction_read_only')"
@@ -246,6 +247,58 @@ def test_pgbouncer_offers_the_services_and_each_node(kit: Kit) -> None:
         assert kit.where(port, "default_read")[0] in kit.replicas
         for alias in ("replica_1", "replica_2"):
             assert kit.where(port, alias) == (kit.port(alias), True, "on")
+
+
+def test_pgbouncers_statements_give_the_role_what_options_would(kit: Kit) -> None:
+    schemas = {"SCHEMAS": {"MAIN": "My main", "STATIC": "static", "EXTENSIONS": "public"}}
+    text = Path(kit.write("own.ini", "pgbouncer", "--own-role", router=schemas)).read_text()
+    for statement in (line.strip("; ") for line in text.splitlines() if "ALTER ROLE" in line):
+        kit.cluster.execute("primary", statement)
+    with closing(psycopg2.connect(kit.cluster.dsn("primary"))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SHOW search_path")
+        assert cursor.fetchone() == ('"My main", static, public',)
+    kit.cluster.execute("primary", "ALTER ROLE gmf IN DATABASE gmf RESET ALL")
+
+
+THEMES = """
+SET ROLE office; CREATE SCHEMA main_{server}; CREATE TABLE main_{server}.theme AS SELECT '{server}' AS name; RESET ROLE
+"""
+
+
+def test_behind_pgbouncer_every_client_of_a_server_finds_its_schema(kit: Kit) -> None:
+    require("pgbouncer")
+    (page,) = (name for name in names() if name.endswith("integration-and-production.md"))
+    (roles,) = (block.text for block in blocks(page, "sql") if "CREATE ROLE" in block.text)
+    (ini,) = (block.text for block in blocks(page, "ini") if "[pgbouncer]" in block.text)
+    for statement in ("CREATE ROLE office LOGIN", "CREATE DATABASE office OWNER office", roles):
+        kit.cluster.execute("primary", statement)
+    servers = ("integration", "production")
+    for server in servers:
+        kit.cluster.execute("primary", THEMES.format(server=server), database="office")
+    account, (port,) = server_account(), free_ports(1)
+    userlist, file = kit.cluster.directory / "office.txt", kit.cluster.directory / "office.ini"
+    write_private(userlist, "".join(f'"office_{server}" "secret"\n' for server in servers), account)
+    # One connection to the server for each role, so that the second client gets what the first one left.
+    rest = f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = scram-sha-256\nauth_file = {userlist}\n"
+    node = f"host=127.0.0.1 port={kit.port('primary')}"
+    text = ini.replace("host=db1 port=5432", node) + rest + "pool_mode = session\ndefault_pool_size = 1\n"
+    write_private(file, text, account)
+
+    def found(server: str) -> tuple[Any, ...]:
+        # The engines send their search_path all the same; PgBouncer drops it.
+        login = {"user": f"office_{server}", "password": "secret", "options": "-c search_path=nowhere"}
+        with closing(psycopg2.connect(host="127.0.0.1", port=port, dbname="office", **login)) as connection:
+            # As Django: PgBouncer gives up a session that its client left in a transaction.
+            connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute("SELECT name, pg_backend_pid() FROM theme")
+            return cursor.fetchone() or ()
+
+    with programs.running([str(programs.find("pgbouncer")), str(file)], port, kit.directory / "office.log", account):
+        answers = [found(server) for server in servers * 3]
+    assert [name for name, _ in answers] == [*servers * 3]
+    assert len({backend for _, backend in answers}) == len(servers)
 
 
 # MapServer

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_gmf_router.services import FORMATS
 from django_gmf_router.services.libpq_clients import LOAD_BALANCE_SINCE
-from django_gmf_router.services.served_clusters import ServedCluster, served_cluster
+from django_gmf_router.services.served_clusters import served_cluster
 from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import configuration, values
 
@@ -37,6 +37,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--passfile", metavar="FILE", help="libpq: where the services find passwords")
         parser.add_argument("--userlist", metavar="FILE", help="PgBouncer: auth_file (default %(default)s)")
+        parser.add_argument("--own-role", action="store_true", help="PgBouncer: no other server logs in as these roles")
         parser.add_argument("--listen", metavar="ADDRESS", help="HAProxy, PgBouncer (default %(default)s)")
         parser.add_argument("--port", type=int, help="HAProxy: the first port (default 30100); PgBouncer: (6432)")
         roles = parser.add_mutually_exclusive_group()
@@ -53,7 +54,11 @@ class Command(BaseCommand):
             raise CommandError(f"There is no format {options['format']!r}: choose one of {', '.join(FORMATS)}.")
         try:
             given = ServiceOptions(**{field: options[field] for field in FIELDS})
-            text = render(_clusters(options["database"], given), given)
+            # With load_balance_hosts the file is the same each time it is written.
+            dice = None if given.libpq >= LOAD_BALANCE_SINCE else random.Random()
+            databases: Mapping[str, Any] = settings.DATABASES
+            clusters = [served_cluster(config, databases, dice) for config in _configs(options["database"])]
+            text = render(clusters, given)
         except ImproperlyConfigured as error:
             raise CommandError(" ".join(str(error).split())) from None
         if not options["output"]:
@@ -63,13 +68,6 @@ class Command(BaseCommand):
             Path(options["output"]).write_text(text, encoding="utf-8")
         except OSError as error:
             raise CommandError(f"{options['output']} cannot be written: {error.strerror}.") from None
-
-
-def _clusters(alias: str | None, given: ServiceOptions) -> list[ServedCluster]:
-    # With load_balance_hosts the file is the same each time it is written.
-    dice = None if given.libpq >= LOAD_BALANCE_SINCE else random.Random()
-    databases: Mapping[str, Any] = settings.DATABASES
-    return [served_cluster(config, databases, dice) for config in _configs(alias)]
 
 
 def _configs(alias: str | None) -> list[values.ClusterConfig]:

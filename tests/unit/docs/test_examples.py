@@ -96,6 +96,17 @@ def test_settings_from_the_environment_hold_with_and_without_replicas_and_schema
     assert list(problems.found_in(settings["GMF_ROUTER"], settings["DATABASES"])) == []
 
 
+@pytest.mark.parametrize(
+    "block",
+    [each for each in all_blocks("python") if "GMF_ROUTER[" in each.text and "DATABASES" not in each.text],
+    ids=str,
+)
+def test_an_addition_to_the_settings_holds_where_there_is_no_cluster(block: Block) -> None:
+    settings: dict[str, Any] = {"GMF_ROUTER": {}}
+    exec(block.text, settings)
+    assert settings["GMF_ROUTER"] == {}
+
+
 def test_the_vars_file_that_the_page_shows_is_a_cluster(tmp_path: Path) -> None:
     (block,) = blocks("docs/how-to/settings-from-the-environment.md", "yaml")
     file = tmp_path / "vars.yaml"

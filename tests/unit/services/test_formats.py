@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -101,6 +102,18 @@ def test_passwords_are_lines_to_fill_in_and_colons_in_them_are_escaped() -> None
     assert PASSWORD not in text
 
 
+def test_a_socket_in_libpqs_own_directory_is_localhost_in_a_passfile() -> None:
+    def passfile(host: str) -> list[str]:
+        text = libpq_clients.connection_strings([cluster(primary=entry(HOST=host))], ServiceOptions())
+        return [line.strip("# ") for line in text.splitlines() if line.endswith("<password>")]
+
+    assert passfile("/var/run/postgresql") == [
+        "/var/run/postgresql:5432:gmf:gmf:<password>",
+        "localhost:5432:gmf:gmf:<password>",
+    ]
+    assert passfile("/srv/sockets") == ["/srv/sockets:5432:gmf:gmf:<password>"]
+
+
 # MapServer
 
 
@@ -181,6 +194,45 @@ def test_what_haproxy_cannot_do_is_one_line(primary: dict[str, Any], message: st
         haproxy.configuration([cluster(primary=entry(**primary))], ServiceOptions())
 
 
+@pytest.mark.parametrize(("port", "clusters", "last"), [(65535, 1, 65536), (65533, 2, 65536)])
+def test_ports_beyond_the_last_one_are_refused(port: int, clusters: int, last: int) -> None:
+    found = [three(), CITY][:clusters]
+    with pytest.raises(ImproperlyConfigured, match=f"--port {port} leads to {last}, .* say a lower one"):
+        haproxy.configuration(found, ServiceOptions(port=port))
+    assert ":65535\n" in haproxy.configuration(found, ServiceOptions(port=port - 1))
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "::", "fe80::1%eth0", "*", "localhost", "proxy-1.example.org"])
+def test_an_address_to_listen_on_is_taken(listen: str) -> None:
+    assert ServiceOptions(listen=listen).listen == listen
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"listen": ""}, "--listen '' is no address"),
+        ({"listen": "a b"}, "--listen 'a b' is no address"),
+        ({"listen": "[::1]"}, "IPv6 without brackets"),
+        ({"listen": "127.0.0.1:80"}, "is no address"),
+        ({"listen": "a\nb"}, "is no address"),
+        ({"check_user": ""}, "--check-user '' cannot stand in the file"),
+        ({"check_user": "a\nb"}, "--check-user"),
+        ({"port": 0}, "--port 0 is no port"),
+        ({"patroni_port": 65536}, "--patroni-port 65536 is no port"),
+        ({"libpq": 9}, "--libpq 9 knows no lists of hosts"),
+        ({"userlist": "/a\nb"}, "--userlist"),
+    ],
+)
+def test_options_that_no_file_can_have_are_one_line(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=re.escape(message)):
+        ServiceOptions(**given)
+
+
+def test_the_role_of_a_check_is_quoted_for_sql_where_it_needs_it() -> None:
+    found = haproxy.role_checks(three(), ServiceOptions(check_user="My Probe"))
+    assert 'CREATE ROLE "My Probe" LOGIN' in found.primary[0]
+
+
 def test_a_role_is_quoted_for_haproxy() -> None:
     text = haproxy.configuration([cluster(primary=entry(USER="my role"))], ServiceOptions())
     assert "option pgsql-check user 'my role'" in section(text, "backend default_primary")
@@ -217,21 +269,47 @@ def test_without_replicas_pgbouncer_reads_from_the_primary() -> None:
     )
 
 
-def statements(found: ServedCluster) -> list[str]:
-    return [
-        line.strip("; ")
-        for line in pgbouncer.configuration([found], ServiceOptions()).splitlines()
-        if "ALTER ROLE" in line
-    ]
+def statements(found: ServedCluster, *, own_role: bool = True) -> list[str]:
+    text = pgbouncer.configuration([found], ServiceOptions(own_role=own_role))
+    return [line.strip("; ") for line in text.splitlines() if "ALTER ROLE" in line]
+
+
+SCHEMAS = {"MAIN": "main", "STATIC": "static", "EXTENSIONS": "public"}
+ALTER = 'ALTER ROLE "gmf" IN DATABASE "gmf" SET'
 
 
 def test_what_pgbouncer_does_not_hand_on_is_set_for_the_roles() -> None:
-    schemas = {"MAIN": "main", "STATIC": "static", "EXTENSIONS": "public"}
-    assert statements(cluster(entry(HOST="db2", USER="reader"), SCHEMAS=schemas)) == [
-        'ALTER ROLE "gmf" IN DATABASE "gmf" SET search_path = "main", "static", "public"',
+    assert statements(cluster(entry(HOST="db2", USER="reader"), SCHEMAS=SCHEMAS)) == [
+        f'{ALTER} search_path = "main", "static", "public"',
         'ALTER ROLE "reader" IN DATABASE "gmf" SET search_path = "main", "static", "public"',
-        'ALTER ROLE "reader" IN DATABASE "gmf" SET default_transaction_read_only = on',
+        'ALTER ROLE "reader" IN DATABASE "gmf" SET default_transaction_read_only = ' + "'on'",
     ]
+
+
+def test_a_search_path_is_no_setting_of_a_role_that_another_server_may_have() -> None:
+    by_hand = entry(OPTIONS={"options": "-c search_path=main,static"})
+    for found in (cluster(SCHEMAS=SCHEMAS), cluster(primary=by_hand)):
+        with pytest.raises(ImproperlyConfigured, match=r"the role gmf .* a role of its own, then say --own-role"):
+            statements(found, own_role=False)
+
+
+def test_the_site_s_own_options_are_set_for_the_roles_too() -> None:
+    options = r"""-c statement_timeout=5s -c search_path=Geo,"Odd\ one",public --datestyle=ISO,DMY"""
+    options += " -c jit='off' -c gmf.a;b=1"
+    assert statements(cluster(primary=entry(OPTIONS={"options": options}))) == [
+        f"{ALTER} statement_timeout = '5s'",
+        f'{ALTER} search_path = "geo", "Odd one", "public"',
+        f"{ALTER} datestyle = 'ISO,DMY'",
+        f"{ALTER} jit = " + "'''off'''",
+        f"{ALTER} gmf.\"a;b\" = '1'",
+    ]
+
+
+def test_options_that_only_the_replicas_have_are_no_settings_of_a_role_that_writes() -> None:
+    found = cluster(entry(HOST="db2", OPTIONS={"options": "-c statement_timeout=5s"}))
+    text = pgbouncer.configuration([found], ServiceOptions())
+    assert statements(found) == []
+    assert ";   (Not statement_timeout = 5s: gmf is the role of default_write, too. Another USER" in text.splitlines()
 
 
 def test_a_role_that_writes_is_never_made_read_only() -> None:
@@ -249,6 +327,13 @@ def test_pgbouncer_speaks_tls_as_the_aliases_do() -> None:
     [
         (cluster(primary=entry(HOST="a,b")), "several hosts, and PgBouncer cannot tell"),
         (cluster(entry(HOST="db2", OPTIONS={"sslmode": "require"})), "PgBouncer has one server_tls_sslmode"),
+        (
+            served_cluster(
+                values.ClusterConfig(primary="default", replicas=(values.ReplicaConfig(alias="default_read"),)),
+                {"default": entry(), "default_read": entry(HOST="db2")},
+            ),
+            "two databases 'default_read', a service and an alias: rename the alias",
+        ),
     ],
 )
 def test_what_pgbouncer_cannot_do_is_one_line(found: ServedCluster, message: str) -> None:

@@ -100,6 +100,8 @@ def test_the_schemas_become_the_search_path_with_or_without_replicas() -> None:
         ({"HOST": "db 2"}, "has the HOST 'db 2'"),
         ({"HOST": "db'2"}, "without spaces or quotes"),
         ({"PORT": "http"}, "has the PORT 'http': use a number"),
+        ({"PORT": "0"}, "has the PORT '0': use a number from 1 to 65535"),
+        ({"PORT": 99999}, "has the PORT '99999': use a number from 1 to 65535"),
         ({"NAME": ""}, "has no NAME"),
         ({"NAME": "gmf\n[other]"}, "has a line break, .* in NAME: remove it"),
         ({"USER": "gmf "}, "a space at an end in USER"),
@@ -127,3 +129,10 @@ def test_replicas_that_log_in_differently_are_refused(changes: dict[str, Any], w
 def test_an_alias_that_is_no_name_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="use letters, digits"):
         served_cluster(values.ClusterConfig(primary="my city"), {"my city": entry()})
+
+
+def test_an_alias_that_is_called_as_a_host_of_a_list_is_refused() -> None:
+    databases = {"default": entry(HOST="a,b"), "default-2": entry(HOST="c")}
+    config = values.ClusterConfig(primary="default", replicas=(values.ReplicaConfig(alias="default-2"),))
+    with pytest.raises(ImproperlyConfigured, match="rename the alias"):
+        served_cluster(config, databases)

@@ -16,6 +16,7 @@ from django_gmf_router.testing.home import Row
 from django_gmf_router.testing.lifecycle import PRIMARY
 from django_gmf_router.testing.machine import HOST, LocalClusterError
 from django_gmf_router.testing.server import NodeStatus, Server, each
+from django_gmf_router.testing.state import load
 
 # How long a replica may take to follow again by itself before it is made anew.
 CURE_SECONDS = 2.0
@@ -97,7 +98,7 @@ class LocalCluster:
         """End all servers and remove all files, also those of a crashed cluster in the same directory."""
         if self._running is not None:
             self._running.end()
-        elif self._options.directory is not None:
+        elif self._options.directory is not None and load(self._options.directory) is not None:
             lifecycle.clear(self._options.directory)
         self._running = None
         self._started_here = False

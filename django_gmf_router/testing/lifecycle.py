@@ -24,7 +24,16 @@ from django_gmf_router.testing.machine import (
     within_reach,
 )
 from django_gmf_router.testing.server import Server, each
-from django_gmf_router.testing.state import ENV_FILE, TOKEN_FILE, ClusterState, Maker, load, write_secret
+from django_gmf_router.testing.state import (
+    ENV_FILE,
+    IGNORE_ALL,
+    IGNORE_FILE,
+    TOKEN_FILE,
+    ClusterState,
+    Maker,
+    load,
+    write_secret,
+)
 from django_gmf_router.testing.watchdog import Tether, end_cluster
 
 PRIMARY = "primary"
@@ -102,15 +111,21 @@ def attach(directory: Path) -> Running:
     """Return the cluster in a directory; raises LocalClusterError if there is none that stands."""
     state = load(directory)
     if state is None or not state.owns_home():
-        raise LocalClusterError(f"no cluster in {directory}: bring one up (manage.py gmf_cluster up)")
+        raise _nothing_in(directory)
     return Running(state)
 
 
 def clear(directory: Path) -> None:
-    """End the cluster in a directory, whatever is left of it."""
+    """End the cluster in a directory, whatever a crash left of it; raises LocalClusterError if there is none."""
     state = load(directory)
-    if state is not None:
-        end_cluster(state)
+    if state is None:
+        raise _nothing_in(directory)
+    end_cluster(state)
+
+
+def _nothing_in(directory: Path) -> LocalClusterError:
+    remedy = "name its directory (--directory), or bring one up (manage.py gmf_cluster up)"
+    return LocalClusterError(f"no cluster in {directory}: {remedy}")
 
 
 def bring_up(options: ClusterOptions, *, detached: bool, tell: Tell) -> tuple[Running, bool]:
@@ -154,6 +169,10 @@ def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:
         undo.callback(rmtree, home, ignore_errors=True)
         (home / NODES).mkdir(mode=0o700)
         account.give(home / NODES)
+        if not any(path != home for path in directory.iterdir()):
+            # Passwords and much data: as venv and pytest do, but without hiding the files of others.
+            (directory / IGNORE_FILE).write_text(IGNORE_ALL)
+            undo.callback((directory / IGNORE_FILE).unlink, missing_ok=True)
         token = secrets.token_hex(16)
         (home / TOKEN_FILE).write_text(token)
         state = ClusterState(

@@ -16,6 +16,8 @@ from django_gmf_router.testing.processes import is_alive
 
 FILE = "cluster.json"
 ENV_FILE = "env"
+IGNORE_FILE = ".gitignore"
+IGNORE_ALL = "*\n"
 TOKEN_FILE = "token"  # noqa: S105  (the name of a file)
 VERSION = 2
 # How far two readings of when a process began may differ, if the clock was set meanwhile.
@@ -80,7 +82,10 @@ class ClusterState:
         """Remove every file of the cluster; the directory too if the cluster made it and it is empty then."""
         if self.owns_home():
             shutil.rmtree(self.home)
-        for path in (self.directory / ENV_FILE, *self.directory.glob("cluster.*")):
+        ignore = self.directory / IGNORE_FILE
+        # Not the user's own.
+        ours = [ignore] if ignore.exists() and ignore.read_text() == IGNORE_ALL else []
+        for path in (*ours, self.directory / ENV_FILE, *self.directory.glob("cluster.*")):
             path.unlink(missing_ok=True)
         if self.made_directory and self.directory.exists() and not any(self.directory.iterdir()):
             self.directory.rmdir()

@@ -495,6 +495,19 @@ def test_a_restart_by_another_process_is_noticed(tmp_path: Path) -> None:
         assert cluster.execute("primary", "SELECT 1") == [("1",)]
 
 
+def test_git_takes_no_notice_of_an_empty_directory(tmp_path: Path) -> None:
+    with LocalCluster(0, directory=tmp_path):
+        assert (tmp_path / ".gitignore").read_text() == "*\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_git_goes_on_to_take_notice_of_the_files_of_others(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with LocalCluster(0, directory=tmp_path):
+        assert not (tmp_path / ".gitignore").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, inside: bool) -> None:
     file = tmp_path / "file"
@@ -505,7 +518,7 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, inside: bool) 
 
 
 def test_an_empty_directory_holds_no_cluster(tmp_path: Path) -> None:
-    with pytest.raises(LocalClusterError, match=f"no cluster in {tmp_path}"):
+    with pytest.raises(LocalClusterError, match=f"no cluster in {tmp_path}: name its directory"):
         LocalCluster.attach(tmp_path)
 
 

@@ -93,6 +93,13 @@ def test_files_of_others_stay_in_the_directory(state: ClusterState) -> None:
     assert [path.name for path in state.directory.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize(("text", "stays"), [("*\n", False), ("*.pyc\n", True)])
+def test_a_gitignore_of_the_users_own_stays(state: ClusterState, text: str, stays: bool) -> None:
+    (state.directory / ".gitignore").write_text(text)
+    end_cluster(state)
+    assert (state.directory / ".gitignore").exists() == stays
+
+
 def test_a_directory_that_the_user_made_stays(state: ClusterState) -> None:
     state = replace(state, made_directory=False)
     state.save()

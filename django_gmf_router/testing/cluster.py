@@ -6,18 +6,18 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from django_gmf_router.postgres.session_options import READ_ONLY
-from django_gmf_router.testing import lifecycle
+from django_gmf_router.testing import lifecycle, processes
 from django_gmf_router.testing.creation import copy_primary
 from django_gmf_router.testing.home import Row
-from django_gmf_router.testing.lifecycle import PRIMARY
-from django_gmf_router.testing.machine import HOST, LocalClusterError
+from django_gmf_router.testing.lifecycle import PRIMARY, URL
+from django_gmf_router.testing.machine import LocalClusterError
 from django_gmf_router.testing.server import NodeStatus, Server, each
 from django_gmf_router.testing.state import load
 
+DSN = "host={HOST} port={PORT} dbname={NAME} user={USER} password={PASSWORD}"
 # How long a replica may take to follow again by itself before it is made anew.
 CURE_SECONDS = 2.0
 
@@ -71,9 +71,7 @@ class LocalCluster:
     def __enter__(self) -> LocalCluster:
         return self.up()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # One that stood before the block goes on after it.
         if self._started_here:
             self.down()
@@ -116,7 +114,7 @@ class LocalCluster:
         broken = [server for server in self._servers() if server.state() != "running"]
         for server in broken:
             if server.state() == "frozen":
-                server.thaw()
+                processes.thaw(server.running())
             else:
                 server.start(self.timeout_seconds)
         replicas = self._servers()[1:]
@@ -129,8 +127,8 @@ class LocalCluster:
     # One node
 
     def kill(self, node: str) -> None:
-        """Kill a server: SIGQUIT, so that it ends at once as in a crash; returns when it is gone."""
-        self._server(node).kill()
+        """Kill a server: SIGQUIT, no checkpoint, no goodbye, as in a crash; returns when it is gone."""
+        processes.end([self._server(node).running()])
 
     def restart(self, node: str) -> None:
         """Stop a server if it runs, start it, and return when it takes queries."""
@@ -140,11 +138,11 @@ class LocalCluster:
 
     def freeze(self, node: str) -> None:
         """Stop a server's processes (SIGSTOP): it accepts TCP connections but answers no query."""
-        self._server(node).freeze()
+        processes.freeze(self._server(node).running())
 
     def thaw(self, node: str) -> None:
         """Let a frozen server go on."""
-        self._server(node).thaw()
+        processes.thaw(self._server(node).running())
 
     def pause(self, node: str) -> None:
         """Pause the replay on a replica and return when it stands: what it shows grows old."""
@@ -192,13 +190,11 @@ class LocalCluster:
 
     def dsn(self, node: str) -> str:
         """Return a connection string of libpq for the site's role, with its password."""
-        entry = self._entry(self._server(node), engine="")
-        names = {"HOST": "host", "PORT": "port", "NAME": "dbname", "USER": "user", "PASSWORD": "password"}
-        return " ".join(f"{name}={entry[key]}" for key, name in names.items())
+        return DSN.format(**self._access(node))
 
     def url(self, node: str) -> str:
         """Return a URL for the site's role, with its password, as in DATABASE_URL."""
-        return self._up().url(self._server(node).name)
+        return URL.format(**self._access(node))
 
     def databases(self, engine: str = "django_gmf_router.backends.postgresql", mirror: bool = False) -> dict[str, Any]:
         """Return Django's DATABASES: "default" is the primary, replicas have read-only sessions.
@@ -206,22 +202,15 @@ class LocalCluster:
         With `mirror` the replicas are mirrors of the primary in Django's test runner, whose transactions no
         replica would ever see.
         """
-        primary, *replicas = self._servers()
-        extra: dict[str, Any] = {
-            "OPTIONS": {"options": READ_ONLY},
-            **({"TEST": {"MIRROR": "default"}} if mirror else {}),
-        }
-        entries = {replica.name: {**self._entry(replica, engine), **extra} for replica in replicas}
-        return {"default": self._entry(primary, engine), **entries}
+        extra = {"OPTIONS": {"options": READ_ONLY}, **({"TEST": {"MIRROR": "default"}} if mirror else {})}
+        primary, *replicas = self.nodes
+        entries = {node: {"ENGINE": engine, **self._access(node), **extra} for node in replicas}
+        return {"default": {"ENGINE": engine, **self._access(primary)}, **entries}
 
     # Inside
 
-    def _entry(self, server: Server, engine: str) -> dict[str, str]:
-        """Return what one entry of DATABASES holds for the site's role."""
-        running = self._up()
-        database, user = running.state.database, running.state.user
-        who = {"NAME": database, "USER": user, "PASSWORD": running.home.passwords()[user]}
-        return {"ENGINE": engine, **who, "HOST": HOST, "PORT": str(server.port)}
+    def _access(self, node: str) -> dict[str, str]:
+        return self._up().access(self._server(node).name)
 
     def _up(self) -> lifecycle.Running:
         if self._running is None:

@@ -56,12 +56,8 @@ class Home:
         options: dict[str, Any] = {"cwd": self.path, "umask": 0o077}
         if self.account.is_other:
             options |= {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
-        try:
-            done = self._run(program, *args, timeout=timeout_seconds, **options)
-        except subprocess.TimeoutExpired:
-            raise LocalClusterError(f"{program} did not end within {timeout_seconds:g} s") from None
-        if done.returncode != 0:
-            raise LocalClusterError(f"{program} failed: {self._complaint(done.stderr)}")
+        late = f"{program} did not end within {timeout_seconds:g} s"
+        self._output([program, *args], f"{program} failed", late, timeout=timeout_seconds, **options)
 
     def query(self, node: str, port: int, sql: str, *, database: str, timeout_seconds: float) -> list[Row]:
         """Run SQL as superuser and return the rows of all its statements, values as text, NULL as None.
@@ -69,15 +65,11 @@ class Home:
         Raises LocalClusterError when the server refuses it or does not answer in time.
         """
         target = ("-h", HOST, "-p", str(port), "-U", SUPERUSER, "-d", database, "-w")
-        try:
-            # By stdin, since anybody can read command lines and SQL may hold a password.
-            done = self._run("psql", *target, *PSQL_OPTIONS, input=sql.encode(), timeout=timeout_seconds)
-        except subprocess.TimeoutExpired:
-            message = f"{node} did not answer within {timeout_seconds:g} s: thaw it if it is frozen"
-            raise LocalClusterError(message) from None
-        if done.returncode != 0:
-            raise LocalClusterError(f"{node}: {self._complaint(done.stderr)}")
-        lines = csv.reader(io.StringIO(done.stdout.decode(), newline=""))
+        late = f"{node} did not answer within {timeout_seconds:g} s: thaw it if it is frozen"
+        # By stdin, since anybody can read command lines and SQL may hold a password.
+        options = {"input": sql.encode(), "timeout": timeout_seconds}
+        output = self._output(["psql", *target, *PSQL_OPTIONS], node, late, **options)
+        lines = csv.reader(io.StringIO(output.decode(), newline=""))
         # psql prints a row of one empty value as an empty line.
         return [tuple(None if value == NULL else value for value in line) or ("",) for line in lines]
 
@@ -88,14 +80,19 @@ class Home:
             text = text.replace(password, "***")
         return text
 
-    def _run(self, program: str, *args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    def _output(self, command: list[str], subject: str, late: str, **options: Any) -> bytes:
+        """Return what a program prints; `subject` and `late` say what failed, or took too long."""
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         ours = {"HOME": str(self.path), "PGPASSFILE": str(self.path / PASSWORD_FILE)}
         environment = {**kept, **ours, "LC_ALL": "C", "PGCLIENTENCODING": "UTF8"}
-        command = [str(self.bin_dir / program), *args]
-        return subprocess.run(command, capture_output=True, check=False, env=environment, **options)
-
-    def _complaint(self, output: bytes) -> str:
-        """Return the line of a program's output that says what went wrong."""
-        lines = self.redact(output).strip().splitlines() or ["no message"]
-        return next((line for line in lines if COMPLAINT.search(line)), lines[0])
+        program = [str(self.bin_dir / command[0]), *command[1:]]
+        try:
+            done: subprocess.CompletedProcess[bytes] = subprocess.run(
+                program, capture_output=True, check=False, env=environment, **options
+            )
+        except subprocess.TimeoutExpired:
+            raise LocalClusterError(late) from None
+        if done.returncode != 0:
+            lines = self.redact(done.stderr).strip().splitlines() or ["no message"]
+            raise LocalClusterError(f"{subject}: {next(filter(COMPLAINT.search, lines), lines[0])}")
+        return done.stdout

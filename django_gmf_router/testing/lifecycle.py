@@ -6,7 +6,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
@@ -40,6 +40,7 @@ PRIMARY = "primary"
 PREFIX = "gmf-cluster-"
 PORT_ATTEMPTS = 5
 MOST_REPLICAS = 8
+URL = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}"
 
 Tell = Callable[[str], None]
 
@@ -82,10 +83,11 @@ class Running:
         self.home = Home(state.home, bin_dir=state.bin_dir, account=server_account())
         self.servers = {name: Server(name, port, self.home) for name, port in state.ports.items()}
 
-    def url(self, node: str) -> str:
-        """Return a URL for the site's role."""
-        state, password = self.state, self.home.passwords()[self.state.user]
-        return f"postgres://{state.user}:{password}@{HOST}:{self.servers[node].port}/{state.database}"
+    def access(self, node: str) -> dict[str, str]:
+        """Return how the site's role connects to a node, under the names of Django's DATABASES."""
+        database, user = self.state.database, self.state.user
+        who = {"NAME": database, "USER": user, "PASSWORD": self.home.passwords()[user]}
+        return {**who, "HOST": HOST, "PORT": str(self.servers[node].port)}
 
     def start(self, servers: Sequence[Server], timeout_seconds: float) -> None:
         """Start the servers that are stopped, at the same time, and return when all take queries."""
@@ -164,15 +166,11 @@ def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:
     with ExitStack() as undo:
         directory, made = _directory(options.directory, account)
         if made:
-            undo.callback(rmtree, directory, ignore_errors=True)
+            undo.callback(_remove_empty, directory)
         home = _private_directory(account, directory if account.may_enter(directory) else None)
         undo.callback(rmtree, home, ignore_errors=True)
         (home / NODES).mkdir(mode=0o700)
         account.give(home / NODES)
-        if not any(path != home for path in directory.iterdir()):
-            # Passwords and much data: as venv and pytest do, but without hiding the files of others.
-            (directory / IGNORE_FILE).write_text(IGNORE_ALL)
-            undo.callback((directory / IGNORE_FILE).unlink, missing_ok=True)
         token = secrets.token_hex(16)
         (home / TOKEN_FILE).write_text(token)
         state = ClusterState(
@@ -188,9 +186,16 @@ def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:
             starting=True,
             ports=ports,
         )
-        state.save()
+        try:
+            state.save(first=True)
+        except FileExistsError:
+            message = f"another process is bringing up the cluster in {directory}: wait for it"
+            raise LocalClusterError(message) from None
         running = Running(state, None if detached else Tether(directory))
         undo.callback(running.end)
+        if all(path.match(f"{PREFIX}*") or path.match("cluster.*") for path in directory.iterdir()):
+            # Passwords and much data: as venv and pytest do, but without hiding the files of others.
+            (directory / IGNORE_FILE).write_text(IGNORE_ALL)
         _fill(running, options, programs.major, tell)
         undo.pop_all()
     return running
@@ -200,12 +205,18 @@ def _directory(wanted: Path | None, account: Account) -> tuple[Path, bool]:
     """Return the directory of the state, and whether it was made."""
     if wanted is None:
         return _private_directory(account, None), True
-    made = not wanted.exists()
     try:
-        wanted.mkdir(parents=True, exist_ok=True)
+        wanted.mkdir(parents=True)
     except OSError as error:
+        if wanted.is_dir():
+            return wanted, False
         raise LocalClusterError(f"cannot make {wanted}: {error.strerror}") from error
-    return wanted, made
+    return wanted, True
+
+
+def _remove_empty(directory: Path) -> None:
+    with suppress(OSError):
+        directory.rmdir()
 
 
 def _private_directory(account: Account, above: Path | None) -> Path:
@@ -231,8 +242,8 @@ def _fill(running: Running, options: ClusterOptions, major: int, tell: Tell) -> 
         creation.copy_to_all(primary, replicas)
         _start(running, replicas, options, tell)
         each(lambda replica: replica.wait_for_streaming(options.timeout_seconds), replicas)
-    urls = ",".join(running.url(replica.name) for replica in replicas)
-    lines = f"DATABASE_URL='{running.url(PRIMARY)}'\nDATABASE_REPLICA_URLS='{urls}'\n"
+    url, *urls = (URL.format(**running.access(node)) for node in running.servers)
+    lines = f"DATABASE_URL='{url}'\nDATABASE_REPLICA_URLS='{','.join(urls)}'\n"
     write_secret(running.state.directory / ENV_FILE, lines)
     running.remember(starting=False)
 

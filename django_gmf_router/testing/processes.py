@@ -41,14 +41,20 @@ def _holder_of(data: Path) -> psutil.Process:
     return psutil.Process(int((data / LOCK_FILE).read_text().partition("\n")[0]))
 
 
-def is_alive(process: psutil.Process) -> bool:
-    """Return whether a process has not ended.
+def status_of(process: psutil.Process) -> str | None:
+    """Return psutil's word for the state of a process, None once it has ended.
 
     A zombie has: where process 1 reaps nobody's children, as in many containers, it stays for ever.
     """
     with suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
-    return False
+        if process.is_running() and (status := process.status()) not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
+            return str(status)
+    return None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether a process has not ended."""
+    return status_of(process) is not None
 
 
 def wait_until_gone(processes: Collection[psutil.Process], timeout_seconds: float) -> bool:
@@ -82,17 +88,10 @@ def freeze(server: psutil.Process) -> None:
     # Once the parent stands it starts no more children; one it was just starting shows up in the next round.
     while fresh:
         send(fresh, signal.SIGSTOP)
-        while any(is_alive(process) and not is_frozen(process) for process in fresh):
+        while any(status_of(process) not in {psutil.STATUS_STOPPED, None} for process in fresh):
             time.sleep(POLL_SECONDS)
         stopped |= fresh
         fresh = set(children_of(server)) - stopped
-
-
-def is_frozen(process: psutil.Process) -> bool:
-    """Return whether a process stands still."""
-    with suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_STOPPED
-    return False
 
 
 def thaw(server: psutil.Process) -> None:

@@ -66,13 +66,19 @@ class Server:
     def state(self) -> Literal["running", "frozen", "stopped"]:
         """Return the state of its process."""
         process = self.process()
-        if process is None:
-            return "stopped"
-        return "frozen" if processes.is_frozen(process) else "running"
+        status = processes.status_of(process) if process is not None else None
+        return "stopped" if status is None else "frozen" if status == psutil.STATUS_STOPPED else "running"
 
     def process(self) -> psutil.Process | None:
         """Return the process of the server, whoever started it; None where it is stopped."""
         return processes.server_of(self.data)
+
+    def running(self) -> psutil.Process:
+        """Return the process of a server that has to run."""
+        process = self.process()
+        if process is None:
+            raise LocalClusterError(f"{self.name} is stopped: restart it first")
+        return process
 
     def query(self, sql: str, *, database: str = SUPERUSER, timeout_seconds: float = GRACE_SECONDS) -> list[Row]:
         """Run SQL as superuser and return the rows as text."""
@@ -95,7 +101,8 @@ class Server:
         try:
             self._pg_ctl("start", timeout_seconds, "-l", str(self.log.relative_to(self.home.path)), "-o", settings)
         except LocalClusterError as error:
-            if "in time" in str(error):
+            # What pg_ctl says of its own time-out, and what `Home.run` says of pg_ctl.
+            if "in time" in str(error) or "did not end" in str(error):
                 message = f"{self.name} took no queries within {timeout_seconds:g} s: see {self.log}"
                 raise LocalClusterError(message) from None
             raise self._death(logged, str(error)) from None
@@ -112,18 +119,6 @@ class Server:
             # A primary waits for replicas to have received everything, a frozen one never has.
             processes.end([process])
         processes.wait_until_gone([process], GRACE_SECONDS)
-
-    def kill(self) -> None:
-        """Stop the server at once (SIGQUIT: no checkpoint, no goodbye) and return when it is gone."""
-        processes.end([self._running()])
-
-    def freeze(self) -> None:
-        """Stop the server and its children where they are: it accepts TCP connections but answers nothing."""
-        processes.freeze(self._running())
-
-    def thaw(self) -> None:
-        """Let a frozen server go on."""
-        processes.thaw(self._running())
 
     # Its part in replication
 
@@ -180,12 +175,6 @@ class Server:
         except LocalClusterError:
             return None
         return "replica" if rows == [("t",)] else "primary"
-
-    def _running(self) -> psutil.Process:
-        process = self.process()
-        if process is None:
-            raise LocalClusterError(f"{self.name} is stopped: restart it first")
-        return process
 
     def _pg_ctl(self, verb: str, timeout_seconds: float, *options: str) -> None:
         data = str(self.data.relative_to(self.home.path))

@@ -64,12 +64,21 @@ class ClusterState:
     ports: dict[str, int]
     """By the name of the node, the primary first."""
 
-    def save(self) -> None:
-        """Write the file in one step: a reader sees the old state or the new one."""
+    def save(self, *, first: bool = False) -> None:
+        """Write the file in one step: a reader sees the old state or the new one.
+
+        first: raise FileExistsError where there is one, since another process was faster.
+        """
         path = self.directory / FILE
         fresh = path.with_suffix(f".{os.getpid()}")
         write_secret(fresh, json.dumps({"version": VERSION, **asdict(self)}, default=str, indent=1))
-        fresh.replace(path)
+        if not first:
+            fresh.replace(path)
+            return
+        try:
+            path.hardlink_to(fresh)
+        finally:
+            fresh.unlink()
 
     def owns_home(self) -> bool:
         """Return whether the home is the cluster's own."""

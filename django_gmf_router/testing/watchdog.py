@@ -30,11 +30,10 @@ class Tether:
     """
 
     def __init__(self, directory: Path) -> None:
-        read_end, self._write_end = os.pipe()
         path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
         self._watchdog = subprocess.Popen(
             [sys.executable, "-m", MODULE, str(directory)],
-            stdin=read_end,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
@@ -42,19 +41,22 @@ class Tether:
             # Ctrl-C in a terminal reaches the whole process group; the watchdog has to outlive it.
             start_new_session=True,
         )
-        os.close(read_end)
         _tethers.add(self)
 
     def release(self) -> None:
         """Let the watchdog go and wait for its end; it ends the cluster, should that still stand."""
         _tethers.discard(self)
-        os.close(self._write_end)
+        self._close()
         self._watchdog.wait()
 
     def close_in_child(self) -> None:
         """Forget the watchdog in a forked process, which would otherwise hold it up and try to wait for it."""
-        os.close(self._write_end)
+        self._close()
         self._watchdog.returncode = 0
+
+    def _close(self) -> None:
+        if self._watchdog.stdin is not None:
+            self._watchdog.stdin.close()
 
 
 _tethers: weakref.WeakSet[Tether] = weakref.WeakSet()

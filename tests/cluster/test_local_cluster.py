@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -36,6 +36,18 @@ if "freeze" in sys.argv:
     cluster.freeze("replica_1")
 print("ready", flush=True)
 sys.stdin.read()
+"""
+RIVAL = """
+import sys
+from django_gmf_router.testing import LocalCluster, LocalClusterError
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    LocalCluster(0, directory=sys.argv[1]).up(detached=True)
+except LocalClusterError as error:
+    print(error)
+else:
+    print("up")
 """
 
 
@@ -487,6 +499,33 @@ def test_a_directory_in_use_by_another_cluster_is_refused(tmp_path: Path) -> Non
     ):
         LocalCluster(0, directory=cluster.directory).up()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_that_come_up_at_once_in_a_directory_one_is_refused(temporary: Path) -> None:
+    directory = temporary / "cluster"
+    command = [sys.executable, "-c", RIVAL, str(directory)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with ExitStack() as stack:
+        rivals = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
+            )
+            for _ in range(2)
+        ]
+        assert [rival.stdout.readline() for rival in rivals if rival.stdout] == ["ready\n"] * 2
+        for rival in rivals:
+            assert rival.stdin is not None
+            rival.stdin.write("go\n")
+            rival.stdin.flush()
+        said = sorted(rival.communicate()[0] for rival in rivals)
+    try:
+        assert said[1] == "up\n"
+        assert re.search(f"bringing up the cluster in {directory}: wait for it", said[0])
+        assert len(list(directory.glob("*/nodes"))) == 1
+    finally:
+        LocalCluster(directory=directory).down()
+    # The directory itself stays, empty, if it is the refused one that made it.
+    assert list(directory.glob("*")) == []
 
 
 def test_a_restart_by_another_process_is_noticed(tmp_path: Path) -> None:

@@ -94,9 +94,9 @@ def test_freezing_stops_all_children_and_thawing_lets_them_go_on(family: subproc
     everybody = [parent, *parent.children()]
     assert len(everybody) == 4
     processes.freeze(parent)
-    assert all(map(processes.is_frozen, everybody))
+    assert {processes.status_of(process) for process in everybody} == {psutil.STATUS_STOPPED}
     processes.thaw(parent)
-    assert not any(map(processes.is_frozen, everybody))
+    assert psutil.STATUS_STOPPED not in map(processes.status_of, everybody)
 
 
 def test_what_is_gone_cannot_be_stopped_any_more() -> None:
@@ -105,7 +105,7 @@ def test_what_is_gone_cannot_be_stopped_any_more() -> None:
         assert not processes.wait_until_gone([process], 0.0)
         child.kill()
     assert not processes.is_alive(process)
-    assert not processes.is_frozen(process)
+    assert processes.status_of(process) is None
     for act in (processes.freeze, processes.thaw):
         act(process)
     processes.end([process])

@@ -12,10 +12,8 @@ import psycopg2
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.accounts import server_account, write_private
-from django_gmf_router.testing.binaries import find_bin_dir
+from django_gmf_router.testing.machine import find_programs, free_ports, is_free, server_account
 from django_gmf_router.testing.plugin import refuse
-from django_gmf_router.testing.ports import free_ports, is_free
 from tests.cluster import fastcgi, postgis, programs
 from tests.cluster.sites import environment, manage
 from tests.unit.docs.pages import blocks, names
@@ -67,7 +65,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     directory = tmp_path_factory.mktemp("services")
     with LocalCluster(bin_dir=postgis.bin_dir()) as cluster:
         password = cluster.databases()["default"]["PASSWORD"]
-        write_private(directory / "pgpass", f"*:*:*:gmf:{password}\n", server_account())
+        server_account().write_private(directory / "pgpass", f"*:*:*:gmf:{password}\n")
         if postgis.bin_dir() is not None:
             cluster.execute("primary", "CREATE EXTENSION postgis", timeout_seconds=60)
             cluster.execute(
@@ -136,9 +134,9 @@ def test_the_read_service_passes_dead_replicas_over_and_ends_at_the_primary(kit:
 
 
 def test_libpq_16_gives_each_connection_its_own_order_with_the_primary_last(kit: Kit) -> None:
-    program = str(find_bin_dir() / "psql")
+    program = str(find_programs().directory / "psql")
     if programs.major_version(program) < 16:
-        refuse(f"{__name__} needs psql of PostgreSQL 16 or later in {find_bin_dir()}")
+        refuse(f"{__name__} needs psql of PostgreSQL 16 or later in {find_programs().directory}")
     file = kit.write("pg_service.conf", "pg_service", "--libpq", "16")
     assert {psql(program, kit, "default_read", file)[0] for _ in range(20)} == kit.replicas
     assert {psql(program, kit, "default_write", file)[0] for _ in range(5)} == {kit.port("primary")}
@@ -215,7 +213,7 @@ def test_haproxy_finds_the_new_primary_with_a_check_user(kit: Kit, haproxy: Call
         until_it_is({kit.port("replica_2")}, lambda: {kit.where(write + 1)[0] for _ in range(8)})
         # The service file needs no HAProxy for it.
         file = kit.write("pg_service.conf", "pg_service")
-        assert psql(str(find_bin_dir() / "psql"), kit, "default_write", file)[0] == kit.port("replica_1")
+        assert psql(str(find_programs().directory / "psql"), kit, "default_write", file)[0] == kit.port("replica_1")
 
 
 def trust(cluster: LocalCluster) -> None:
@@ -237,10 +235,10 @@ def test_pgbouncer_offers_the_services_and_each_node(kit: Kit) -> None:
     account = server_account()
     userlist = kit.cluster.directory / "userlist.txt"
     (port,) = free_ports(1)
-    write_private(userlist, f'"gmf" "{kit.password}"\n', account)
+    account.write_private(userlist, f'"gmf" "{kit.password}"\n')
     file = kit.write("pgbouncer.ini", "pgbouncer", "--port", str(port), "--userlist", str(userlist))
     text = Path(file).read_text()
-    write_private(kit.cluster.directory / "pgbouncer.ini", text, account)
+    account.write_private(kit.cluster.directory / "pgbouncer.ini", text)
     command = [str(programs.find("pgbouncer")), str(kit.cluster.directory / "pgbouncer.ini")]
     with programs.running(command, port, kit.directory / "pgbouncer.log", account):
         assert kit.where(port, "default_write") == (kit.port("primary"), False, "off")
@@ -278,12 +276,12 @@ def test_behind_pgbouncer_every_client_of_a_server_finds_its_schema(kit: Kit) ->
         kit.cluster.execute("primary", THEMES.format(server=server), database="office")
     account, (port,) = server_account(), free_ports(1)
     userlist, file = kit.cluster.directory / "office.txt", kit.cluster.directory / "office.ini"
-    write_private(userlist, "".join(f'"office_{server}" "secret"\n' for server in servers), account)
+    account.write_private(userlist, "".join(f'"office_{server}" "secret"\n' for server in servers))
     # One connection to the server for each role, so that the second client gets what the first one left.
     rest = f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = scram-sha-256\nauth_file = {userlist}\n"
     node = f"host=127.0.0.1 port={kit.port('primary')}"
     text = ini.replace("host=db1 port=5432", node) + rest + "pool_mode = session\ndefault_pool_size = 1\n"
-    write_private(file, text, account)
+    account.write_private(file, text)
 
     def found(server: str) -> tuple[Any, ...]:
         # The engines send their search_path all the same; PgBouncer drops it.

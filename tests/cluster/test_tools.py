@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.binaries import find_bin_dir
+from django_gmf_router.testing.machine import find_programs
 from tests.cluster.sites import environment, manage
 from tests.unit.docs.pages import blocks
 
@@ -30,7 +30,7 @@ class Tools:
             **environment(self.cluster, engine=engine),
             "DJANGO_SETTINGS_MODULE": "tests.cluster.tools_settings",
             "GMF_TEST_BACKUPS": str(self.backups),
-            "PATH": f"{find_bin_dir()}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{find_programs().directory}{os.pathsep}{os.environ['PATH']}",
         }
         return manage(env, *args)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.postgres import programs
+from django_gmf_router.postgres.programs import Programs
 from django_gmf_router.schemas.cloning import backups, catalog, refusals
 from django_gmf_router.schemas.cloning.foreign_keys import ForeignKey, outgoing
-from django_gmf_router.schemas.cloning.programs import Programs, find
 from django_gmf_router.schemas.cloning.session import Session
 
+CLIENTS = ("pg_dump", "pg_restore", "psql")
 SIZE = """
 SELECT count(*) FILTER (WHERE relkind IN ('r', 'p')), coalesce(sum(greatest(reltuples, 0)) FILTER
        (WHERE relkind = 'r'), 0)::bigint, coalesce(sum(pg_total_relation_size(oid)) FILTER
@@ -79,7 +82,7 @@ def make(session: Session, request: CloneRequest) -> ClonePlan:
     if target is not None and not request.replace:
         refusals.refuse(f"The schema {request.target!r} exists: --replace keeps it as a backup and takes its place")
     major = session.wrapper.pg_version // 10000
-    programs = find(major)
+    found = client_programs(major)
     refusals.by_source(session, request.source, source)
     if target is not None:
         refusals.by_target(session, request.target, target)
@@ -98,7 +101,7 @@ def make(session: Session, request: CloneRequest) -> ClonePlan:
         comment=catalog.schema_comment(session, source),
         leaves=outgoing(session, source),
         leftover=leftover,
-        programs=programs,
+        programs=found,
         major=major,
         tables=tables,
         rows=rows,
@@ -106,3 +109,14 @@ def make(session: Session, request: CloneRequest) -> ClonePlan:
         keep=request.keep,
         old=backups.backups(session, request.target),
     )
+
+
+def client_programs(major: int) -> Programs:
+    """Return psql, pg_dump and pg_restore of the server's own major version; raises CloneRefused.
+
+    A newer pg_dump writes what an older server does not understand, an older one refuses a newer server.
+    """
+    try:
+        return programs.find(CLIENTS, major=major)
+    except programs.ProgramsMissing as error:
+        raise CloneRefused(error.with_remedy(f"install postgresql-client-{major}")) from None

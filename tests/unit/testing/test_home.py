@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from django_gmf_router.testing.accounts import Account
-from django_gmf_router.testing.errors import LocalClusterError
-from django_gmf_router.testing.programs import PASSWORD_FILE, Programs
+from django_gmf_router.testing.home import PASSWORD_FILE, Home
+from django_gmf_router.testing.machine import Account, LocalClusterError
 
 
-def programs(home: Path, script: str) -> Programs:
-    """Return programs of which `initdb` is a shell script."""
-    (home / PASSWORD_FILE).write_text("127.0.0.1:*:*:gmf:sesame\n")
-    program = home / "initdb"
+def home(path: Path, script: str) -> Home:
+    """Return a home whose `initdb` is a shell script."""
+    (path / PASSWORD_FILE).write_text("127.0.0.1:*:*:gmf:sesame\n")
+    program = path / "initdb"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    return Programs(bin_dir=home, home=home, account=Account())
+    return Home(path, bin_dir=path, account=Account())
 
 
 @pytest.mark.parametrize(
@@ -30,14 +29,14 @@ def programs(home: Path, script: str) -> Programs:
 )
 def test_what_a_program_complains_of_is_told_without_passwords(tmp_path: Path, script: str, complaint: str) -> None:
     with pytest.raises(LocalClusterError, match=f"^initdb failed: {complaint}$"):
-        programs(tmp_path, f"{script}; exit 1").run("initdb", timeout_seconds=30)
+        home(tmp_path, f"{script}; exit 1").run("initdb", timeout_seconds=30)
 
 
 def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     with pytest.raises(LocalClusterError, match=r"^initdb did not end within 0\.1 s$"):
-        programs(tmp_path, "exec sleep 60").run("initdb", timeout_seconds=0.1)
+        home(tmp_path, "exec sleep 60").run("initdb", timeout_seconds=0.1)
 
 
 def test_the_callers_postgresql_variables_are_not_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOST", "db.example.org")
-    programs(tmp_path, 'test -z "$PGHOST" && test "$PWD" = "$HOME"').run("initdb", timeout_seconds=30)
+    home(tmp_path, 'test -z "$PGHOST" && test "$PWD" = "$HOME"').run("initdb", timeout_seconds=30)

@@ -45,6 +45,17 @@ def check_warnings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     return [message for cluster in clusters for rule in RULES for message in rule(cluster)]
 
 
+Rule = Callable[[ClusterConfig], Iterator[CheckMessage]]
+RULES: list[Rule] = []
+
+
+def _rule(rule: Rule) -> Rule:
+    # Where a rule stands is where it is listed: none is forgotten.
+    RULES.append(rule)
+    return rule
+
+
+@_rule
 def _middleware_first(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if MIDDLEWARE not in settings.MIDDLEWARE:
         message = "MIDDLEWARE lacks the routing middleware: every query of a request is routed as outside requests."
@@ -56,6 +67,7 @@ def _middleware_first(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W001", message, f"Move {MIDDLEWARE!r} to the first place.")
 
 
+@_rule
 def _stock_engine(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in sorted(cluster.aliases):
         engine = _database(alias).get("ENGINE")
@@ -64,6 +76,7 @@ def _stock_engine(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W002", message, f"Use {POSTGRESQL_ENGINES[engine]!r}.")
 
 
+@_rule
 def _mirror(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in cluster.replica_aliases:
         if (_database(alias).get("TEST") or {}).get("MIRROR") != cluster.primary:
@@ -71,6 +84,7 @@ def _mirror(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W003", message, f"Set DATABASES[{alias!r}]['TEST'] = {{'MIRROR': {cluster.primary!r}}}.")
 
 
+@_rule
 def _primary_is_default(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if cluster.primary != "default":
         message = (
@@ -79,6 +93,7 @@ def _primary_is_default(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W004", message, f"Name `using={cluster.primary!r}` there, or call the primary 'default'.")
 
 
+@_rule
 def _shadowed(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     patterns = [("master", pattern) for pattern in cluster.master] + [("slave", pattern) for pattern in cluster.slave]
     for index, (key, pattern) in enumerate(patterns):
@@ -88,6 +103,7 @@ def _shadowed(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W005", message, "Remove it, or make the other one narrower.")
 
 
+@_rule
 def _get_without_head(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for pattern in cluster.master:
         if pattern.startswith("GET ") and f"HEAD {pattern[4:]}" not in cluster.master:
@@ -95,6 +111,7 @@ def _get_without_head(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W006", message, f'Write r"(GET|HEAD) {pattern[4:]}".')
 
 
+@_rule
 def _atomic_requests(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in cluster.replica_aliases:
         if _database(alias).get("ATOMIC_REQUESTS"):
@@ -106,12 +123,14 @@ def _atomic_requests(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             )
 
 
+@_rule
 def _router_installed(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if ROUTER not in settings.DATABASE_ROUTERS:
         message = "GMF_ROUTER names replicas, but DATABASE_ROUTERS lacks the router: nothing is routed."
         yield _warning("W008", message, f"Add {ROUTER!r}.")
 
 
+@_rule
 def _sessions_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     in_database = settings.SESSION_ENGINE.endswith((".db", ".cached_db"))
     covered = {"sessions.*", "sessions.session"} & {*cluster.primary_models}
@@ -120,6 +139,7 @@ def _sessions_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W009", message, 'Add "sessions.*"; the setting replaces its default.')
 
 
+@_rule
 def _names_nothing(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     labels = {config.label for config in apps.get_app_configs()}
     models = {model._meta.label_lower for model in apps.get_models(include_auto_created=True)}
@@ -130,6 +150,7 @@ def _names_nothing(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W010", f"PRIMARY_MODELS names {label!r}, which is not installed.", "Correct the name.")
 
 
+@_rule
 def _token_outlived_by_lag(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     max_age, max_lag = cluster.consistency.max_age, cluster.health.max_lag
     if cluster.consistency.level == "session" and max_age <= max_lag:
@@ -140,6 +161,7 @@ def _token_outlived_by_lag(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W011", message, "Make MAX_AGE longer than MAX_LAG.")
 
 
+@_rule
 def _tokens_not_shared(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     backend = _token_cache(cluster)
     if backend in UNSHARED_CACHES:
@@ -156,6 +178,7 @@ def _token_cache(cluster: ClusterConfig) -> str:
     return str(settings.CACHES.get("default", {}).get("BACKEND", "")) if is_kept else ""
 
 
+@_rule
 def _replica_is_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     # Other databases do not tell a primary from a replica, and two aliases of one SQLite file are a way to develop.
     if _database(cluster.primary).get("ENGINE") not in {*POSTGRESQL_ENGINES, *POSTGRESQL_ENGINES.values()}:
@@ -175,6 +198,7 @@ def _target(alias: str) -> list[str]:
     return [str(value or "") for value in (*named, *(options.get(key) for key in TARGET_OPTIONS))]
 
 
+@_rule
 def _everything_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for pattern in cluster.master:
         if all(re.match(pattern, page) for page in ANY_PAGES):
@@ -190,21 +214,3 @@ def _database(alias: str) -> Mapping[str, Any]:
 
 def _warning(check: str, message: str, hint: str) -> CheckMessage:
     return Warning(message, hint=hint, id=f"gmf_router.{check}")
-
-
-RULES: tuple[Callable[[ClusterConfig], Iterator[CheckMessage]], ...] = (
-    _middleware_first,
-    _stock_engine,
-    _mirror,
-    _primary_is_default,
-    _shadowed,
-    _get_without_head,
-    _atomic_requests,
-    _router_installed,
-    _sessions_on_primary,
-    _names_nothing,
-    _token_outlived_by_lag,
-    _tokens_not_shared,
-    _replica_is_primary,
-    _everything_on_primary,
-)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -58,7 +57,7 @@ def registry() -> Registry:
     return Registry(
         clusters=built,
         by_alias={alias: cluster for cluster in built for alias in cluster.config.aliases},
-        by_app={app: cluster for cluster in built for app in _apps(cluster.config)},
+        by_app={app: cluster for cluster in built for app in cluster.config.apps_or_rest},
         described=tuple(cluster for cluster in built if cluster.config.debug_header),
     )
 
@@ -83,10 +82,6 @@ def _build(config: ClusterConfig) -> Cluster:
         store=store,
         writes=WriteWatch(config, policy),
     )
-
-
-def _apps(config: ClusterConfig) -> Collection[str | None]:
-    return (None,) if config.apps is None else config.apps
 
 
 def of_alias(alias: str | None) -> Cluster | None:

@@ -103,7 +103,9 @@ class ReplicaPool:
         candidates = self._candidates()
         if not candidates:
             return None, "no_replica"
-        if wanted is None or self._is_over(wanted):
+        # What no position tells of is over with its window.
+        is_over = wanted and wanted.mark.position is None and self._clock() - wanted.time > self._window_seconds
+        if wanted is None or is_over:
             return self._balancer.pick(candidates, key), ""
         alias = self._pick_fresh(candidates, wanted.mark, key)
         return (alias, "") if alias else (None, "consistency")
@@ -129,9 +131,6 @@ class ReplicaPool:
             and hasattr(utils._TestState, "saved_data")
             and connections.settings[alias]["TEST"]["MIRROR"] == self._primary
         )
-
-    def _is_over(self, wanted: Wanted) -> bool:
-        return wanted.mark.position is None and self._clock() - wanted.time > self._window_seconds
 
     def _pick_fresh(self, candidates: Candidates, mark: Mark, key: str | None) -> str | None:
         position = mark.position

@@ -36,13 +36,10 @@ def client_of(config: ClusterConfig, store: Store, unit: UnitOfWork, blocks: Blo
     key = None
     if config.balancer == "stable" and unit.request is not None:
         key = unit.request.COOKIES.get(settings.SESSION_COOKIE_NAME) or store.read(unit.request)
-    wanted = _wanted(config.primary, reduce(Token.merged, tokens)) if tokens else None
+    wanted = None
+    if tokens and (mark := (token := reduce(Token.merged, tokens)).mark(config.primary)) is not None:
+        wanted = Wanted(mark=mark, time=token.time)
     return ANYBODY if wanted is None and key is None else Client(wanted=wanted, key=key)
-
-
-def _wanted(primary: str, token: Token) -> Wanted | None:
-    mark = token.mark(primary)
-    return None if mark is None else Wanted(mark=mark, time=token.time)
 
 
 def token_of(unit: UnitOfWork, store: Store) -> Token | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Model
 
 from django_gmf_router.routing.advice import quoted
-from django_gmf_router.routing.policy import RULES, Policy, Read, Rule
+from django_gmf_router.routing.policy import RULES, Policy, Read
 from django_gmf_router.routing.primary_models import is_primary_model
 from django_gmf_router.routing.unit_of_work import ClusterRecord, UnitOfWork
 from django_gmf_router.settings.values import ClusterConfig, Role
@@ -77,11 +77,12 @@ def explain(config: ClusterConfig, policy: Policy, *, method: str, path: str, mo
         "master": quoted(verdict.master or ""),
         "slave": quoted(verdict.slave or ""),
     }
-    rules = tuple(_named(rule, names) for rule in RULES if rule.holds(read))
+    rules = tuple(
+        HoldingRule(
+            number=rule.number, role=rule.role, reason=rule.reason, text=rule.detail.format(**names) or rule.when
+        )
+        for rule in RULES
+        if rule.holds(read)
+    )
     aliases = config.replica_aliases if rules[0].role == Role.REPLICA else (config.primary,)
     return Explanation(method=method, path=path, model=label, aliases=aliases, rules=rules)
-
-
-def _named(rule: Rule, names: dict[str, str | None]) -> HoldingRule:
-    text = rule.detail.format(**names) or rule.when
-    return HoldingRule(number=rule.number, role=rule.role, reason=rule.reason, text=text)

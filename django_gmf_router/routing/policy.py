@@ -53,6 +53,11 @@ class Read(NamedTuple):
         """What the unit of work, which must be there, remembers of the cluster."""
         return self.policy.record(self.unit) if self.unit is not None else NO_RECORD
 
+    @property
+    def is_sent_to_replicas(self) -> bool:
+        """Whether method and path, or OUTSIDE_REQUESTS, stand for a replica."""
+        return self.record.verdict.role == REPLICA
+
 
 class Rule(NamedTuple):
     """A rule of the policy: its number in the table, what it answers, and when."""
@@ -66,10 +71,6 @@ class Rule(NamedTuple):
     """What `gmf_explain` says of it, with the values of the request."""
 
 
-def _misses_the_primary(read: Read) -> bool:
-    return read.model_is_primary and read.record.verdict.role == REPLICA and read.policy.pool.primary_is_down()
-
-
 def _joins_a_transaction(read: Read) -> bool:
     wrapper = read.policy.connection.wrapper
     if wrapper.in_atomic_block:
@@ -78,7 +79,8 @@ def _joins_a_transaction(read: Read) -> bool:
 
 
 RULES = (
-    Rule(2, "no_primary", REPLICA, _misses_the_primary,
+    Rule(2, "no_primary", REPLICA,
+         lambda read: read.model_is_primary and read.is_sent_to_replicas and read.policy.pool.primary_is_down(),
          "the model is a primary model, the primary is known to be down, and method and path stand for a replica"),
     Rule(2, "primary_model", PRIMARY, lambda read: read.model_is_primary,
          "the model is a primary model", "{model} is in PRIMARY_MODELS"),
@@ -119,7 +121,7 @@ class Policy:
         self.primary = config.primary
         self.aliases = config.aliases
         self.chooser = DbChooser(config)
-        self.pool = pool
+        self.pool: ReplicaPool = pool
         self._config = config
         self._store = store
         self._strong = config.consistency.level == "strong"

@@ -62,6 +62,17 @@ def _wrong_type(kind: Kind, value: Any) -> str | None:
     return None
 
 
+ClusterRule = Callable[[Sequence[ClusterConfig], Collection[str]], Iterator[Problem]]
+RULES: list[ClusterRule] = []
+
+
+def _rule(rule: ClusterRule) -> ClusterRule:
+    # Where a rule stands is where it is listed: none is forgotten.
+    RULES.append(rule)
+    return rule
+
+
+@_rule
 def _unknown_aliases(clusters: Sequence[ClusterConfig], databases: Collection[str]) -> Iterator[Problem]:
     for cluster in clusters:
         for alias in (cluster.primary, *cluster.replica_aliases):
@@ -70,12 +81,14 @@ def _unknown_aliases(clusters: Sequence[ClusterConfig], databases: Collection[st
                 yield problem("E003", message, f"Add {alias!r} to DATABASES, or correct the name.")
 
 
+@_rule
 def _replica_is_primary(clusters: Sequence[ClusterConfig], _databases: Collection[str]) -> Iterator[Problem]:
     for primary in (cluster.primary for cluster in clusters if cluster.primary in cluster.replica_aliases):
         message = f"GMF_ROUTER[{primary!r}]['REPLICAS'] names the primary {primary!r}."
         yield problem("E004", message, "List replicas only.")
 
 
+@_rule
 def _alias_twice(clusters: Sequence[ClusterConfig], _databases: Collection[str]) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for cluster in clusters:
@@ -87,10 +100,11 @@ def _alias_twice(clusters: Sequence[ClusterConfig], _databases: Collection[str])
             seen[alias] = primary
 
 
+@_rule
 def _app_twice(clusters: Sequence[ClusterConfig], _databases: Collection[str]) -> Iterator[Problem]:
     seen: dict[str | None, str] = {}
     for cluster in clusters:
-        for app in ([None] if cluster.apps is None else cluster.apps) if cluster.replicas else ():
+        for app in cluster.apps_or_rest if cluster.replicas else ():
             if app in seen:
                 what = "all other apps (APPS None)" if app is None else f"the app {app!r}"
                 message = f"GMF_ROUTER[{seen[app]!r}] and GMF_ROUTER[{cluster.primary!r}] both claim {what}."
@@ -98,6 +112,7 @@ def _app_twice(clusters: Sequence[ClusterConfig], _databases: Collection[str]) -
             seen[app] = cluster.primary
 
 
+@_rule
 def _schemas_equal(clusters: Sequence[ClusterConfig], _databases: Collection[str]) -> Iterator[Problem]:
     for primary, schemas in ((cluster.primary, cluster.schemas) for cluster in clusters if cluster.schemas):
         seen: dict[str, str] = {}
@@ -111,6 +126,7 @@ def _schemas_equal(clusters: Sequence[ClusterConfig], _databases: Collection[str
             seen[name] = key
 
 
+@_rule
 def _static_app_elsewhere(clusters: Sequence[ClusterConfig], _databases: Collection[str]) -> Iterator[Problem]:
     for cluster in clusters:
         named = cluster.schemas.static_apps if cluster.schemas else frozenset()
@@ -124,13 +140,3 @@ def _static_app_elsewhere(clusters: Sequence[ClusterConfig], _databases: Collect
                         f"an app of {other.primary!r}.",
                         f"Remove it here, or from GMF_ROUTER[{other.primary!r}]['APPS'].",
                     )
-
-
-RULES: tuple[Callable[[Sequence[ClusterConfig], Collection[str]], Iterator[Problem]], ...] = (
-    _unknown_aliases,
-    _replica_is_primary,
-    _alias_twice,
-    _app_twice,
-    _schemas_equal,
-    _static_app_elsewhere,
-)

@@ -188,6 +188,11 @@ class ClusterConfig:
     )
 
     @property
+    def apps_or_rest(self) -> frozenset[str | None]:
+        """The apps of this cluster; None stands for all that no other cluster names."""
+        return frozenset({None}) if self.apps is None else frozenset(self.apps)
+
+    @property
     def master(self) -> tuple[str, ...]:
         """The patterns of requests that use the primary."""
         return (*self.db_chooser.master, *self.db_chooser.primary)

@@ -40,7 +40,7 @@ ha: $(VENV)/.installed-dev ## Elections by Patroni, etcd and HAProxy under load
 suites: $(VENV)/.installed-dev ## Run Django's own test suites with and without this package
 	@$(VENV)/bin/python -m tests.django_suites
 
-teeth: $(VENV)/.installed-dev ## Take each rule out of a copy of the package: its test has to fail
+teeth: $(VENV)/.installed-dev ## Break each promise in a copy of the package: its test has to fail
 	@$(VENV)/bin/python -m tests.teeth
 
 lint: $(VENV)/.installed-dev ## Check style, types and the direction of imports

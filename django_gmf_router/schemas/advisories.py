@@ -143,7 +143,8 @@ def _other_path(alias: str, schemas: SchemasConfig, configured: str) -> Found:
     yield _error(
         "E018",
         f"The sessions of {alias!r} have the search_path {configured} instead of {', '.join(schemas.path)}.",
-        "Let the pooler in between pass the startup parameter `options`, or give the role this search_path.",
+        "Let the pooler in between pass the startup parameter `options`, or give this search_path to a role that "
+        "no other server logs in as.",
     )
 
 

@@ -21,7 +21,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import utils
 
 from django_gmf_router.postgres.names import quote, search_path
-from django_gmf_router.schemas.lock import schemas_locked
+from django_gmf_router.schemas.lock import is_held, schemas_locked
 from django_gmf_router.settings import values
 from django_gmf_router.settings.values import SchemasConfig
 
@@ -112,6 +112,11 @@ def prepared(alias: str, waiting: Any) -> Iterator[None]:
                 yield
             finally:
                 _prepared.reset(token)
+            if not is_held(session):
+                raise CommandError(
+                    "The migrations were applied, but the connection with the lock of the schemas was lost meanwhile: "
+                    "look whether another gmf_migrate or clone_schema ran, and clone again."
+                )
     finally:
         session.close()
 
@@ -122,8 +127,14 @@ def create_missing(connection: Any) -> None:
     with connection.cursor() as cursor:
         for schema in schemas.path:
             _create(cursor, schema)
-    with on_path(connection, schemas.extensions):
-        connection.prepare_database()
+    try:
+        with on_path(connection, schemas.extensions):
+            connection.prepare_database()
+    except DatabaseError as error:
+        raise CommandError(
+            f"What the engine of {connection.alias!r} needs cannot be created ({_first_line(error)}): "
+            f"let an administrator create the extension in the schema {schemas.extensions!r}."
+        ) from error
 
 
 def _create(cursor: Any, schema: str) -> None:

@@ -14,7 +14,6 @@ from django_gmf_router.exceptions import SchemasLocked
 KEY = 0x676D665F736368  # "gmf_sch"; advisory locks belong to one database
 POLL_SECONDS = 0.2
 LIMITS = (
-    "lock_timeout",
     "statement_timeout",
     "idle_session_timeout",
     "idle_in_transaction_session_timeout",
@@ -56,7 +55,7 @@ def schemas_locked(connection: Any, *, waiting: Callable[[str], object] | None =
 
 
 def lift_limits(connection: Any) -> None:
-    """Let the session of `connection` wait and idle as long as it has to; not every server knows every limit."""
+    """Let the session of `connection` work and idle as long as it has to; not every server knows every limit."""
     _ask(connection, "SELECT count(set_config(name, '0', false)) FROM pg_settings WHERE name = ANY(%s)", list(LIMITS))
 
 

@@ -60,7 +60,7 @@ def test_one_that_waits_says_so_once_and_goes_on_when_the_other_has_ended(sessio
 def test_no_time_limit_of_the_role_ends_the_session_that_holds_it(sessions: tuple[Any, Any]) -> None:
     first, _ = sessions
     with first.cursor() as cursor:
-        cursor.execute("SET idle_session_timeout = '1h'; SET statement_timeout = '1h'; SET lock_timeout = '1h'")
+        cursor.execute("SET idle_session_timeout = '1h'; SET statement_timeout = '1h'")
         with schemas_locked(first):
             assert is_held(first)
             cursor.execute("SELECT name FROM pg_settings WHERE name LIKE '%timeout' AND setting = '3600000'")

@@ -80,7 +80,7 @@ def next_backup(session: Session, target: str) -> str:
 def leftover(session: Session, name: str) -> int | None:
     """Return the oid of a copy that a killed run left, None without one; raise CloneRefused for a stranger."""
     oid = catalog.schema_oid(session, name)
-    if oid is None or catalog.schema_comment(session, oid) == MARK or catalog.is_empty(session, oid):
+    if oid is None or catalog.schema_comment(session, oid) == MARK:
         return oid
     raise CloneRefused(f"The schema {name!r} was not left by clone_schema, which needs its name: rename or drop it.")
 

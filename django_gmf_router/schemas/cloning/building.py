@@ -16,7 +16,7 @@ from django_gmf_router.schemas.cloning import backups
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan
 from django_gmf_router.schemas.cloning.progress import Copying, Progress
 from django_gmf_router.schemas.cloning.psql import PsqlTransaction, dump_command, run
-from django_gmf_router.schemas.cloning.session import Session, literal
+from django_gmf_router.schemas.cloning.session import LOCK_WAIT_MS, Session, literal
 
 AWAY = "__away"
 # An entry of an archive's table of contents: dump id; catalog, oid, description.
@@ -56,8 +56,10 @@ def build(session: Session, plan: ClonePlan, snapshot: str, progress: Progress) 
         tempfile.TemporaryFile() as kept,
         PsqlTransaction(plan.programs.path("psql"), environment, tell) as psql,
     ):
-        # A role, database or service may bring time limits; the dump's own header lifts them too, but comes later.
+        # A role, database or service may bring time limits; the dump's own header lifts them too, but comes later. Only
+        # the renaming waits for others: for who grants rights on the schema.
         opening = ["SET idle_in_transaction_session_timeout = 0", "SET statement_timeout = 0"]
+        opening.append(f"SET lock_timeout = {LOCK_WAIT_MS}")
         if session.role:
             opening.append(f"SET ROLE {quote(session.role)}")
         opening += [_default_right(*right, grant=not given) for *right, given in grants]

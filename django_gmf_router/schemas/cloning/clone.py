@@ -11,14 +11,12 @@ from django.db import Error, OperationalError
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import quote, search_path
 from django_gmf_router.postgres.session_options import parse
-from django_gmf_router.postgres.sqlstates import sqlstate
 from django_gmf_router.schemas.cloning import backups, catalog, clone_plan, foreign_keys, refusals
 from django_gmf_router.schemas.cloning.backups import Backup
 from django_gmf_router.schemas.cloning.building import build
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan, CloneRequest
 from django_gmf_router.schemas.cloning.progress import Progress
-from django_gmf_router.schemas.cloning.psql import LOCK_WAIT_MS
-from django_gmf_router.schemas.cloning.session import LOCK_NOT_AVAILABLE, PROGRAMS, Session, literal
+from django_gmf_router.schemas.cloning.session import PROGRAMS, Session, literal
 from django_gmf_router.schemas.cloning.verification import verify
 from django_gmf_router.schemas.lock import schemas_locked
 
@@ -99,15 +97,7 @@ def _make_copy(session: Session, made: ClonePlan, alias: str, shown: Progress) -
             shown.at(f"{table}, table {number + 1} of {len(tables)}", number / len(tables))
             session.run(f"ANALYZE {quote(made.building)}.{quote(table)}")
         shown.step(f"verifying {made.building}")
-        try:
-            return verify(session, made, copy, snapshot)
-        except OperationalError as error:
-            if sqlstate(error) != LOCK_NOT_AVAILABLE:
-                raise
-            reason = (
-                f"A table of {made.source!r} stayed locked for {LOCK_WAIT_MS / 1000:g} s while the copy was verified"
-            )
-            raise CloneRefused(f"{reason}: end the long transactions there, then try again.") from error
+        return verify(session, made, copy, snapshot)
 
 
 def _swap(session: Session, made: ClonePlan, alias: str) -> str | None:
@@ -186,8 +176,6 @@ def _snapshot(alias: str) -> Iterator[tuple[Session, str]]:
     """Keep a snapshot of the database, and its identifier for pg_dump."""
     with Session(alias) as session:
         session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        # Who changes a table of the source and does not end must not keep the clone waiting for ever.
-        session.run(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
         yield session, session.value("SELECT pg_export_snapshot()")
 
 

@@ -12,11 +12,10 @@ from typing import IO
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.cloning.programs import Programs
+from django_gmf_router.schemas.cloning.session import LOCK_WAIT_MS
 
 GRACE_SECONDS = 2.0
 POLL_SECONDS = 0.25
-LOCK_WAIT_MS = 60_000
-"""The longest that pg_dump, and what reads the source after it, waits for a table."""
 LINES = 4
 # An error, the lines that belong to it, and what fails since pg_dump restores with an empty search_path.
 ERROR = re.compile(r"ERROR|FATAL|error:")
@@ -151,7 +150,7 @@ def complaint(output: IO[bytes], code: int) -> str:
     first = next((number for number, line in enumerate(lines) if ERROR.search(line)), 0)
     belonging = [line for line in lines[first + 1 :] if BELONGING.match(line)]
     said = " ".join((lines[first : first + 1] + belonging)[:LINES]) or f"ended with exit code {code}"
-    if "timeout" in said and "Query was: LOCK TABLE" in said:
+    if "lock timeout" in said or ("timeout" in said and "Query was: LOCK TABLE" in said):
         said += ": end the long transactions there, then try again."
     elif unfound := UNFOUND.search(said):
         said += (

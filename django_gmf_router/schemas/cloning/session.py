@@ -18,9 +18,11 @@ from django_gmf_router.schemas.lock import lift_limits
 APPLICATION = "clone_schema"
 PROGRAMS = "clone_schema's program"
 LOCK_TIMEOUT_MS = 200
-"""The longest that a statement waits for a lock, and with it whoever stands behind it."""
+"""The longest that a change waits for a lock, and with it whoever stands behind it."""
 PATIENCE_SECONDS = 60.0
-"""How long such statements are tried again."""
+"""How long such changes are tried again."""
+LOCK_WAIT_MS = 60_000
+"""The longest that what only reads waits: whoever changes the source and does not end must not stop all for ever."""
 PAUSE_SECONDS = 0.2
 LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"
 # Of a site's OPTIONS: a pool would be given our settings back, the others change how statements are sent.
@@ -44,6 +46,7 @@ class Session:
         self.wrapper.ensure_connection()
         self.run(f"SET application_name = '{APPLICATION}'")
         lift_limits(self.wrapper)
+        self.run(f"SET lock_timeout = {LOCK_WAIT_MS}")
         # So that the server lets go of the lock soon after this process is killed; not every platform can look.
         with suppress(Error):
             self.run("SET client_connection_check_interval = 500")
@@ -52,8 +55,11 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *args: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.wrapper.close()
+        if isinstance(error, OperationalError) and sqlstate(error) == LOCK_NOT_AVAILABLE:
+            reason = f"Something that clone_schema has to read stayed locked for {LOCK_WAIT_MS / 1000:g} s"
+            raise CloneRefused(f"{reason}: end the long transactions there, then try again.") from error
 
     def run(self, sql: str) -> None:
         """Run a statement."""

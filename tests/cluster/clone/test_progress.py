@@ -10,7 +10,7 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas.cloning import catalog, clone, psql, verification
+from django_gmf_router.schemas.cloning import building, catalog, clone, psql, verification
 from django_gmf_router.schemas.cloning import session as clone_session
 from django_gmf_router.schemas.cloning.clone_plan import CloneRequest
 from django_gmf_router.schemas.cloning.progress import Copying
@@ -105,6 +105,20 @@ def test_rows_that_nobody_counted_are_unknown(database: Database) -> None:
     assert copied() == "2 tables, at least 20 rows"
 
 
+ENDS = r"(LOCK TABLE|lock timeout|stayed locked for 0\.5 s).*: end the long transactions there, then try again\."
+
+
+@pytest.mark.parametrize("sql", ["LOCK TABLE main.layer", "GRANT USAGE ON SCHEMA main TO pg_monitor"])
+def test_what_stays_locked_from_the_beginning_ends_the_clone(
+    database: Database, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    for module in (psql, clone_session, building):
+        monkeypatch.setattr(module, "LOCK_WAIT_MS", 500)
+    with database.holding(sql), pytest.raises(CloneRefused, match=ENDS):
+        clone.clone("default", CloneRequest(source="main", target="prod"), Shown())
+    assert set(database.schemas()) == {"static", "main"}
+
+
 @pytest.mark.parametrize("place", ["the definitions", "the rows"])
 def test_a_table_that_stays_locked_while_the_copy_is_verified_ends_the_clone(
     database: Database, monkeypatch: pytest.MonkeyPatch, place: str
@@ -112,8 +126,8 @@ def test_a_table_that_stays_locked_while_the_copy_is_verified_ends_the_clone(
     verify = verification.verify
     if place == "the rows":
         monkeypatch.setattr(verification, "_dump", lambda *_args: "")
-    monkeypatch.setattr(psql, "LOCK_WAIT_MS", 500)
-    monkeypatch.setattr(clone, "LOCK_WAIT_MS", 500)
+    for module in (psql, clone_session):
+        monkeypatch.setattr(module, "LOCK_WAIT_MS", 500)
 
     def verify_locked(*args: Any) -> list[str]:
         with database.holding("LOCK TABLE main.layer"):
@@ -122,7 +136,7 @@ def test_a_table_that_stays_locked_while_the_copy_is_verified_ends_the_clone(
     monkeypatch.setattr(clone, "verify", verify_locked)
     with pytest.raises(
         CloneRefused,
-        match=r"(LOCK TABLE|stayed locked for 0\.5 s).*: end the long transactions there, then try again\.",
+        match=ENDS,
     ):
         clone.clone("default", CloneRequest(source="main", target="prod"), Shown())
     assert set(database.schemas()) == {"static", "main"}

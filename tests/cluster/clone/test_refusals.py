@@ -174,8 +174,9 @@ def test_another_command_that_changes_schemas(shared: Database) -> None:
 
 
 def test_a_stranger_under_the_name_of_the_copy(database: Database) -> None:
-    database.as_owner("CREATE SCHEMA prod__new; CREATE TABLE prod__new.precious (a int)")
-    assert "The schema 'prod__new' was not left by clone_schema" in database.refusal("main", "prod")
+    for sql in ("CREATE SCHEMA prod__new", "CREATE TABLE prod__new.precious (a int)"):
+        database.as_owner(sql)
+        assert "The schema 'prod__new' was not left by clone_schema" in database.refusal("main", "prod")
     database.as_owner(f"COMMENT ON SCHEMA prod__new IS '{MARK}'")
     assert "removing prod__new, which a killed clone left" in database.clone("main", "prod")
 

@@ -126,7 +126,10 @@ def create_missing(connection: Any) -> None:
     schemas: Any = schemas_of(connection)
     with connection.cursor() as cursor:
         for schema in schemas.path:
-            _create(cursor, schema)
+            # Asked first: IF NOT EXISTS wants the right to create a schema that is there.
+            cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
+            if cursor.fetchone() is None:
+                _create(cursor, schema)
     try:
         with on_path(connection, schemas.extensions):
             connection.prepare_database()
@@ -138,10 +141,6 @@ def create_missing(connection: Any) -> None:
 
 
 def _create(cursor: Any, schema: str) -> None:
-    # Asked first: IF NOT EXISTS wants the right to create a schema that is there.
-    cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
-    if cursor.fetchone() is not None:
-        return
     try:
         cursor.execute(f"CREATE SCHEMA {quote(schema)}")
     except DatabaseError as error:
@@ -160,14 +159,10 @@ def begin_migrate(alias: str) -> None:
     connection = connections[alias]
     if _prepared.get() or schemas_of(connection) is None:
         return
-    if not _is_for_tests(connection):
+    in_tests = hasattr(utils._TestState, "saved_data")
+    if not in_tests and not str(connection.settings_dict["NAME"]).startswith(TEST_DATABASE_PREFIX):
         raise CommandError(f"GMF_ROUTER[{alias!r}] has SCHEMAS: run gmf_migrate --database={alias}, instead.")
     create_missing(connection)
-
-
-def _is_for_tests(connection: Any) -> bool:
-    in_tests = hasattr(utils._TestState, "saved_data")
-    return in_tests or str(connection.settings_dict["NAME"]).startswith(TEST_DATABASE_PREFIX)
 
 
 def install() -> None:

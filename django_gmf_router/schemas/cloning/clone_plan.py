@@ -85,6 +85,11 @@ def make(session: Session, request: CloneRequest) -> ClonePlan:
     refusals.by_settings(session.wrapper.alias, request.source, request.target, replaces=target is not None)
     if target is not None and not request.replace:
         refusals.refuse(f"The schema {request.target!r} exists: --replace keeps it as a backup and takes its place")
+    for name, oid in ((request.source, source), (request.target, target)):
+        if oid is not None and (catalog.schema_comment(session, oid) or "").startswith(backups.KEPT):
+            refusals.refuse(
+                f"The schema {name!r} is a backup, without its foreign keys: bring it back by --rollback first"
+            )
     major = session.wrapper.pg_version // 10000
     programs = find(major)
     refusals.by_source(session, request.source, source)

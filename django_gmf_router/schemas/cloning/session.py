@@ -50,7 +50,8 @@ class Session:
         # So that the server lets go of the lock soon after this process is killed; not every platform can look.
         with suppress(Error):
             self.run("SET client_connection_check_interval = 500")
-        self.look_from()
+        # So that definitions name each object with its schema.
+        self.rows("SELECT set_config('search_path', '', false)")
 
     def __enter__(self) -> Session:
         return self
@@ -81,12 +82,8 @@ class Session:
         """Return the first column of a query's rows."""
         return [row[0] for row in self.rows(sql, params)]
 
-    def look_from(self, schema: str = "") -> None:
-        """Let definitions name objects as seen from inside a schema; by default each with its schema."""
-        self.rows("SELECT set_config('search_path', %s, false)", [f"{schema}, pg_catalog" if schema else ""])
-
     def change(self, what: str, change: Callable[[], None]) -> None:
-        """Run a change in a transaction that waits for no lock long, again and again; raises CloneRefused in the end.
+        """Run a change in a transaction that waits for no lock long, again and again; raise CloneRefused in the end.
 
         Whoever comes behind a statement that waits for a lock waits too: so it gives up soon, and lets them pass.
         """

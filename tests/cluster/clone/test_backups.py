@@ -135,6 +135,15 @@ def test_a_comment_of_a_backup_on_another_schema_makes_none(database: Database, 
     ]
 
 
+def test_a_backup_is_neither_cloned_nor_replaced(database: Database) -> None:
+    database.clone("main", "prod")
+    database.clone("main", "prod", "--replace")
+    (backup,) = names_of_backups(database)
+    line = f"The schema '{backup}' is a backup, without its foreign keys: bring it back by --rollback first."
+    assert database.refusal(backup, "other") == line
+    assert database.refusal("main", backup, "--replace", "--dry-run") == line
+
+
 def test_a_name_that_is_taken_is_passed_over(database: Database, session: Session) -> None:
     first = backups.next_backup(session, "prod")
     second = session.value(

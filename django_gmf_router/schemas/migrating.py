@@ -21,7 +21,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import utils
 
 from django_gmf_router.postgres.names import quote, search_path
-from django_gmf_router.schemas.lock import schemas_locked
+from django_gmf_router.schemas.lock import is_held, schemas_locked
 from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import SchemasConfig
 
@@ -112,6 +112,11 @@ def prepared(alias: str, waiting: Any) -> Iterator[None]:
                 yield
             finally:
                 _prepared.reset(token)
+            if not is_held(session):
+                raise CommandError(
+                    "The migrations were applied, but the connection with the lock of the schemas was lost meanwhile: "
+                    "look whether another gmf_migrate or clone_schema ran, and clone again."
+                )
     finally:
         session.close()
 
@@ -121,16 +126,21 @@ def create_missing(connection: Any) -> None:
     schemas: Any = schemas_of(connection)
     with connection.cursor() as cursor:
         for schema in schemas.path:
-            _create(cursor, schema)
-    with on_path(connection, schemas.extensions):
-        connection.prepare_database()
+            # Asked first: IF NOT EXISTS wants the right to create a schema that is there.
+            cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
+            if cursor.fetchone() is None:
+                _create(cursor, schema)
+    try:
+        with on_path(connection, schemas.extensions):
+            connection.prepare_database()
+    except DatabaseError as error:
+        raise CommandError(
+            f"What the engine of {connection.alias!r} needs cannot be created ({_first_line(error)}): "
+            f"let an administrator create the extension in the schema {schemas.extensions!r}."
+        ) from error
 
 
 def _create(cursor: Any, schema: str) -> None:
-    # Asked first: IF NOT EXISTS wants the right to create a schema that is there.
-    cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema])
-    if cursor.fetchone() is not None:
-        return
     try:
         cursor.execute(f"CREATE SCHEMA {quote(schema)}")
     except DatabaseError as error:
@@ -149,14 +159,10 @@ def begin_migrate(alias: str) -> None:
     connection = connections[alias]
     if _prepared.get() or schemas_of(connection) is None:
         return
-    if not _is_for_tests(connection):
+    in_tests = hasattr(utils._TestState, "saved_data")
+    if not in_tests and not str(connection.settings_dict["NAME"]).startswith(TEST_DATABASE_PREFIX):
         raise CommandError(f"GMF_ROUTER[{alias!r}] has SCHEMAS: run gmf_migrate --database={alias}, instead.")
     create_missing(connection)
-
-
-def _is_for_tests(connection: Any) -> bool:
-    in_tests = hasattr(utils._TestState, "saved_data")
-    return in_tests or str(connection.settings_dict["NAME"]).startswith(TEST_DATABASE_PREFIX)
 
 
 def install() -> None:

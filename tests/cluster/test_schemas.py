@@ -7,16 +7,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 import psycopg
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.lock import KEY
 from django_gmf_router.testing import LocalCluster
+from django_gmf_router.testing.plugin import refuse
+from tests.cluster import postgis
 from tests.cluster.sites import DRIVERS, ROOT, environment, manage
 from tests.unit.docs.pages import blocks
+from tests.waiting import until
 
 DATABASE = "schemas"
 PAGE = "docs/how-to/integration-and-production.md"
@@ -225,6 +230,45 @@ def test_of_two_that_migrate_at_once_the_second_waits_and_has_nothing_to_do(inte
     said = sorted("No migrations to apply" in output for output, _ in done)
     assert said == [False, True]
     assert server.history("at_once") == ["library.0001_initial"]
+
+
+LOCK_HOLDER = f"""
+SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+  AND (classid::bigint << 32) + objid::bigint = {KEY}
+  AND database = (SELECT oid FROM pg_database WHERE datname = '{DATABASE}')
+"""
+WAITS = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{DATABASE}' AND wait_event_type = 'Lock'"
+
+
+def test_a_migration_whose_lock_was_lost_says_so_in_the_end(integration: Server) -> None:
+    server = replace(integration, main="unlocked")
+    command = [sys.executable, "-m", "django", "gmf_migrate"]
+    output = subprocess.PIPE
+    with psycopg.connect(_dsn(integration)) as holder:
+        holder.execute(f"LOCK TABLE {quote(STATIC)}.django_content_type")
+        migrating = subprocess.Popen(command, env=server.env(), cwd=ROOT, stdout=output, stderr=output, text=True)
+        until(lambda: integration.sql(WAITS))
+        (pid,) = integration.sql(LOCK_HOLDER)
+        integration.sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+    stdout, stderr = migrating.communicate(timeout=60)
+    assert migrating.returncode == 1, stdout + stderr
+    assert "Applying library.0001_initial... OK" in stdout
+    assert stderr.splitlines()[-1].startswith(
+        "CommandError: The migrations were applied, but the connection with the lock of the schemas was lost meanwhile"
+    )
+
+
+def test_an_extension_that_the_engine_needs_and_cannot_create_is_told_in_one_line(integration: Server) -> None:
+    try:
+        import_module("django.contrib.gis.gdal")
+    except ImproperlyConfigured:
+        refuse(f"the engine needs the library GDAL: {postgis.REMEDY}")
+    gis = {"DJANGO_SETTINGS_MODULE": "tests.cluster.postgis_settings"}
+    settings = {"engine": "django_gmf_router.backends.postgis"}
+    line = replace(integration, main="gis", variables=gis, settings=settings).refused("gmf_migrate")
+    assert line.startswith("CommandError: What the engine of 'default' needs cannot be created (")
+    assert "postgis" in line
+    assert line.endswith("): let an administrator create the extension in the schema 'public'.")
 
 
 def _dsn(server: Server) -> str:

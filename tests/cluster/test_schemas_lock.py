@@ -11,7 +11,7 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from django_gmf_router.exceptions import SchemasLocked
-from django_gmf_router.schemas.lock import schemas_locked
+from django_gmf_router.schemas.lock import is_held, schemas_locked
 from django_gmf_router.testing import LocalCluster
 
 BUSY = "Another gmf_migrate or clone_schema works on the database 'gmf'"
@@ -57,6 +57,17 @@ def test_one_that_waits_says_so_once_and_goes_on_when_the_other_has_ended(sessio
                 pass
 
 
+def test_no_time_limit_of_the_role_ends_the_session_that_holds_it(sessions: tuple[Any, Any]) -> None:
+    first, _ = sessions
+    with first.cursor() as cursor:
+        cursor.execute("SET idle_session_timeout = '1h'; SET statement_timeout = '1h'")
+        with schemas_locked(first):
+            assert is_held(first)
+            cursor.execute("SELECT name FROM pg_settings WHERE name LIKE '%timeout' AND setting = '3600000'")
+            assert cursor.fetchall() == []
+        assert not is_held(first)
+
+
 def test_a_session_that_is_lost_has_no_lock(sessions: tuple[Any, Any], gmf_cluster: LocalCluster) -> None:
     first, second = sessions
     with schemas_locked(first):
@@ -66,6 +77,7 @@ def test_a_session_that_is_lost_has_no_lock(sessions: tuple[Any, Any], gmf_clust
         gmf_cluster.execute("primary", f"SELECT pg_terminate_backend({pid}, 5000)")
         with schemas_locked(second):
             pass
+        assert not is_held(first)
 
 
 def test_one_that_waits_does_not_stand_in_the_way_of_an_index_built_concurrently(sessions: tuple[Any, Any]) -> None:

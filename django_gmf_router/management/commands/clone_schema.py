@@ -77,10 +77,13 @@ class Command(BaseCommand):
     def _say(self, done: str, target: str, result: Result) -> None:
         for warning in result.warnings:
             self.stderr.write(f"Warning: {warning}.")
-        backup = f"; the former {target} is kept as {result.backup}" if result.backup else ""
-        self.stdout.write(f"{done}{backup}.")
+        former = f"; the former {target} is kept as {result.backup}" if result.backup else ""
+        if result.backup in result.dropped:
+            former = f"; the former {target} is dropped"
+        self.stdout.write(f"{done}{former}.")
         for name in result.dropped:
-            self.stdout.write(f"Dropped the backup {name}.")
+            if name != result.backup:
+                self.stdout.write(f"Dropped the backup {name}.")
 
 
 def _request(options: dict[str, Any]) -> CloneRequest:

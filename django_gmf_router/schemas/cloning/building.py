@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable
 from typing import IO
 
 from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.cloning import backups
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan
+from django_gmf_router.schemas.cloning.progress import Copying, Progress
 from django_gmf_router.schemas.cloning.psql import PsqlTransaction, dump_command, run
-from django_gmf_router.schemas.cloning.session import Session, literal
+from django_gmf_router.schemas.cloning.session import LOCK_WAIT_MS, Session, literal
 
 AWAY = "__away"
 # An entry of an archive's table of contents: dump id; catalog, oid, description.
@@ -29,7 +29,8 @@ GRANTS = """
 WITH mine AS (
     SELECT defaclobjtype AS kind, defaclacl AS acl,
            acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END, defaclrole) AS usual
-    FROM pg_default_acl WHERE defaclnamespace = 0 AND defaclrole = current_user::regrole
+    FROM pg_default_acl JOIN pg_roles me ON me.oid = defaclrole AND me.rolname = current_user
+    WHERE defaclnamespace = 0 AND defaclobjtype IN ('r', 'S', 'f', 'T', 'n')
 ), given AS (
     SELECT kind, true AS now, a.grantee, a.privilege_type, a.is_grantable FROM mine, aclexplode(acl) a
   UNION ALL
@@ -42,8 +43,10 @@ ORDER BY 1, 2, 3
 """
 
 
-def build(session: Session, plan: ClonePlan, snapshot: str, tell: Callable[[], None]) -> None:
+def build(session: Session, plan: ClonePlan, snapshot: str, progress: Progress) -> None:
     """Build the copy as `snapshot` shows the source; raise CloneRefused and leave nothing when it cannot."""
+    progress.step(f"copying {plan.source} to {plan.building}")
+    tell = Copying(session, plan.source_oid, progress).report
     environment = session.environment()
     source, away = quote(plan.source), quote(backups.beside(plan.source, AWAY))
     grants = session.rows(GRANTS)
@@ -53,14 +56,17 @@ def build(session: Session, plan: ClonePlan, snapshot: str, tell: Callable[[], N
         tempfile.TemporaryFile() as kept,
         PsqlTransaction(plan.programs.path("psql"), environment, tell) as psql,
     ):
-        # A role, database or service may bring time limits; the dump's own header lifts them too, but comes later.
+        # A role, database or service may bring time limits; the dump's own header lifts them too, but comes later. Only
+        # the renaming waits for others: for who grants rights on the schema.
         opening = ["SET idle_in_transaction_session_timeout = 0", "SET statement_timeout = 0"]
+        opening.append(f"SET lock_timeout = {LOCK_WAIT_MS}")
         if session.role:
             opening.append(f"SET ROLE {quote(session.role)}")
         opening += [_default_right(*right, grant=not given) for *right, given in grants]
         psql.write(_script(*opening, f"ALTER SCHEMA {source} RENAME TO {away}"))
         dump = dump_command(plan.programs, plan.source, session.role, "--snapshot", snapshot)
         psql.pour(*dump, "--section=pre-data", "--section=data")
+        progress.step(f"building the indexes and constraints of {plan.building}")
         run((*dump, "--section=post-data", "-Fc"), environment, tell, output=archive)
         kept.write(_without_leaving_keys(plan, archive, environment).encode())
         kept.seek(0)

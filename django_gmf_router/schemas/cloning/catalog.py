@@ -88,11 +88,5 @@ def extensions(session: Session, oid: int) -> list[str]:
     return session.column(EXTENSIONS, {"oid": oid})
 
 
-def is_empty(session: Session, oid: int) -> bool:
-    """Return whether nothing is in a schema."""
-    sql = "SELECT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = %s)"
-    return not session.value(sql, [oid])
-
-
 def _members(name: str, oid: int) -> str:
     return MEMBERS.format(name=name, oid=int(oid))

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from django.db import Error, OperationalError
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.postgres.names import quote
-from django_gmf_router.schemas.cloning import backups, catalog, clone_plan, foreign_keys, progress, refusals
+from django_gmf_router.postgres.names import quote, search_path
+from django_gmf_router.postgres.session_options import parse
+from django_gmf_router.schemas.cloning import backups, catalog, clone_plan, foreign_keys, refusals
+from django_gmf_router.schemas.cloning.backups import Backup
 from django_gmf_router.schemas.cloning.building import build
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan, CloneRequest
 from django_gmf_router.schemas.cloning.progress import Progress
@@ -24,6 +26,11 @@ SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 WHERE application_name = %s AND datname = current_database() AND usename = session_user
 """
 ANALYZED = "SELECT relname FROM pg_class WHERE relnamespace = %s AND relkind IN ('r', 'p', 'm') ORDER BY relname"
+# The search_path of a function is a text, which a dump hands on as it is.
+SEARCH_PATHS = """
+SELECT p.oid::regprocedure::text, substr(setting, length('search_path=') + 1) FROM pg_proc p, unnest(proconfig) setting
+WHERE pronamespace = %s AND starts_with(setting, 'search_path=')
+"""
 
 
 @dataclass(kw_only=True)
@@ -43,7 +50,7 @@ def explain(alias: str, request: CloneRequest) -> list[str]:
 
 
 def clone(alias: str, request: CloneRequest, shown: Progress) -> Result:
-    """Clone a schema; raise CloneRefused where source and target are as they were."""
+    """Clone a schema; raise CloneRefused, and then source and target are as they were."""
     refusals.by_name(request.source, request.target)
     with Session(alias) as session, schemas_locked(session.wrapper):
         made = clone_plan.make(session, request)
@@ -55,7 +62,7 @@ def clone(alias: str, request: CloneRequest, shown: Progress) -> Result:
             warnings = _make_copy(session, made, alias, shown)
             backup = _swap(session, made, alias)
         result = Result(backup=backup, warnings=warnings)
-        _prune(session, request.target, request.keep, result)
+        _tidy(session, request.target, request.keep, result)
         return result
 
 
@@ -63,9 +70,8 @@ def roll_back(alias: str, target: str, keep: int | None) -> tuple[str, Result]:
     """Swap the newest backup of a target back; return its name and what was done."""
     with Session(alias) as session, schemas_locked(session.wrapper):
         refusals.by_server(session)
-        restored, backup = _swap_back(session, target)
-        result = Result(backup=backup)
-        _prune(session, target, keep, result)
+        restored, result = _swap_back(session, target)
+        _tidy(session, target, keep, result)
         return restored, result
 
 
@@ -75,19 +81,20 @@ def explain_roll_back(alias: str, target: str) -> list[str]:
         refusals.by_server(session)
         saved, oid = _newest_backup(session, target)
         aside = [f"rename {target} to {backups.beside(target, '_<timestamp>')}"] if oid is not None else []
-        return [*aside, f"rename {saved} to {target}"]
+        return [*(f"add {key}" for key in saved.keys), *aside, f"rename {saved.name} to {target}"]
 
 
 def _make_copy(session: Session, made: ClonePlan, alias: str, shown: Progress) -> list[str]:
     with _snapshot(alias) as (snapshot, identifier):
-        shown.step(f"copying {made.source} to {made.building}")
-        build(session, made, identifier, lambda: progress.report(session, shown))
+        build(session, made, identifier, shown)
         copy = refusals.existing(session, made.building)
         if made.leaves:
             shown.step(f"adding {len(made.leaves)} foreign keys to tables outside")
             foreign_keys.add(session, made.building, made.leaves)
         shown.step(f"analyzing {made.building}")
-        for table in session.column(ANALYZED, [copy]):
+        tables = session.column(ANALYZED, [copy])
+        for number, table in enumerate(tables):
+            shown.at(f"{table}, table {number + 1} of {len(tables)}", number / len(tables))
             session.run(f"ANALYZE {quote(made.building)}.{quote(table)}")
         shown.step(f"verifying {made.building}")
         return verify(session, made, copy, snapshot)
@@ -97,10 +104,13 @@ def _swap(session: Session, made: ClonePlan, alias: str) -> str | None:
     """Let the copy take the target's name, and the target, where there is one, that of a backup, which is returned."""
     backup = backups.next_backup(session, made.target) if made.replaced_oid is not None else None
     copy = refusals.existing(session, made.building)
-    building = quote(made.building)
+    statements = [f"COMMENT ON SCHEMA {quote(made.building)} IS {literal(made.comment)}"]
+    for routine, setting in session.rows(SEARCH_PATHS, [copy]):
+        path = [made.target if name == made.source else name for name in parse(setting)]
+        if made.source in parse(setting):
+            statements.append(f"ALTER ROUTINE {routine} SET search_path = {search_path(*path)}")
     try:
-        with_comment = f"COMMENT ON SCHEMA {building} IS {literal(made.comment)}"
-        _rename(session, made.building, made.target, made.replaced_oid, backup, with_comment)
+        _rename(session, made.building, made.target, statements, replaced=made.replaced_oid, backup=backup)
     except (OperationalError, KeyboardInterrupt):
         # What comes in between while it commits does not tell whether it did: a new connection does.
         with Session(alias) as fresh:
@@ -109,28 +119,42 @@ def _swap(session: Session, made: ClonePlan, alias: str) -> str | None:
     return backup
 
 
-def _swap_back(session: Session, target: str) -> tuple[str, str | None]:
-    """Swap the newest backup back; return its name, and the one that the target has now, itself a backup."""
+def _swap_back(session: Session, target: str) -> tuple[str, Result]:
+    """Swap the newest backup back; return its name and what was done: the target, if it stands, is a backup then."""
     saved, oid = _newest_backup(session, target)
-    backup = backups.next_backup(session, target) if oid is not None else None
-    _rename(session, saved, target, oid, backup)
-    return saved, backup
+    result = Result(backup=backups.next_backup(session, target) if oid is not None else None)
+    saved_oid = refusals.existing(session, saved.name)
+    # Of a backup whose keys could not be dropped some stand yet.
+    standing = {(key.table, key.name) for key in foreign_keys.leaving_keys(session, saved_oid)}
+    comment = f"COMMENT ON SCHEMA {quote(saved.name)} IS {literal(saved.comment)}"
+    try:
+        missing = [key for key in saved.keys if (key.table, key.name) not in standing]
+        tried = [foreign_keys.add_again(session, saved.name, key) for key in missing]
+        result.warnings = [reason for reason in tried if reason]
+        _rename(session, saved.name, target, [comment], replaced=oid, backup=result.backup)
+    except BaseException:
+        with suppress(Error, CloneRefused):
+            backups.release(session, target)
+        raise
+    return saved.name, result
 
 
-def _newest_backup(session: Session, target: str) -> tuple[str, int | None]:
-    """Return the backup to swap back, and the oid of the target that stands now; raise CloneRefused."""
+def _newest_backup(session: Session, target: str) -> tuple[Backup, int | None]:
+    """Return the backup to swap back, and the oid of the target that stands now; raise CloneRefused without one."""
     saved = backups.backups(session, target)
     if not saved:
         raise CloneRefused(f"There is no backup of {target!r}: only clone_schema --replace makes one.")
     oid = catalog.schema_oid(session, target)
     if oid is not None:
         refusals.by_target(session, target, oid)
-    refusals.by_owner(session, [saved[0], target])
+    refusals.by_owner(session, [saved[0].name, target])
     return saved[0], oid
 
 
-def _rename(session: Session, name: str, target: str, replaced: int | None, backup: str | None, *before: str) -> None:
-    """Let a schema take its target's name, in one transaction with the statements `before`."""
+def _rename(
+    session: Session, name: str, target: str, statements: list[str], *, replaced: int | None, backup: str | None
+) -> None:
+    """Let a schema take its target's name, in one transaction with statements about it."""
 
     def rename() -> None:
         if catalog.schema_oid(session, target) != replaced:
@@ -138,8 +162,10 @@ def _rename(session: Session, name: str, target: str, replaced: int | None, back
         if replaced is not None and backup is not None:
             # Again, since building took its time.
             refusals.by_target(session, target, replaced)
+            comment = literal(backups.comment_of_backup(session, target, replaced))
+            session.run(f"COMMENT ON SCHEMA {quote(target)} IS {comment}")
             session.run(f"ALTER SCHEMA {quote(target)} RENAME TO {quote(backup)}")
-        for statement in (*before, f"ALTER SCHEMA {quote(name)} RENAME TO {quote(target)}"):
+        for statement in (*statements, f"ALTER SCHEMA {quote(name)} RENAME TO {quote(target)}"):
             session.run(statement)
 
     session.change(f"rename {name} to {target}", rename)
@@ -165,12 +191,13 @@ def _removed_on_failure(session: Session, building: str) -> Iterator[None]:
         raise
 
 
-def _prune(session: Session, target: str, keep: int | None, result: Result) -> None:
-    if keep is None:
-        return
+def _tidy(session: Session, target: str, keep: int | None, result: Result) -> None:
+    """Drop the backups but those to keep, and the foreign keys of these."""
     # The swap is done, so what goes wrong from here on is no failure.
     try:
-        result.dropped, stayed = backups.prune(session, target, keep)
+        if keep is not None:
+            result.dropped, stayed = backups.prune(session, target, keep)
+            result.warnings += stayed
+        result.warnings += backups.release(session, target)
     except (Error, KeyboardInterrupt) as error:
-        stayed = [f"older backups stay: {' '.join(str(error).split()) or 'interrupted'}"]
-    result.warnings += stayed
+        result.warnings.append(f"older backups stay as they are: {' '.join(str(error).split()) or 'interrupted'}")

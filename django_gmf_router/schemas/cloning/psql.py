@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,12 +12,15 @@ from typing import IO
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import quote
 from django_gmf_router.postgres.programs import Programs
+from django_gmf_router.schemas.cloning.session import LOCK_WAIT_MS
 
 GRACE_SECONDS = 2.0
 POLL_SECONDS = 0.25
-LOCK_WAIT_MS = 60_000
-"""The longest that pg_dump, and what reads the source after it, waits for a table."""
-LINES = 3
+LINES = 4
+# An error, the lines that belong to it, and what fails since pg_dump restores with an empty search_path.
+ERROR = re.compile(r"ERROR|FATAL|error:")
+BELONGING = re.compile(r"(\S+: )?(DETAIL|HINT|CONTEXT|detail|hint): ")
+UNFOUND = re.compile(r'does not exist.*CONTEXT: .*?function "?([^"(]+)["(]')
 PSQL = ("-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null")
 Step = Callable[[], None]
 
@@ -143,5 +147,14 @@ def complaint(output: IO[bytes], code: int) -> str:
         return f"was killed by signal {-code}"
     output.seek(0)
     lines = [line.strip() for line in output.read().decode(errors="replace").splitlines() if line.strip()]
-    first = next((number for number, line in enumerate(lines) if "ERROR" in line or "error" in line), 0)
-    return " ".join(lines[first : first + LINES]) or f"ended with exit code {code}"
+    first = next((number for number, line in enumerate(lines) if ERROR.search(line)), 0)
+    belonging = [line for line in lines[first + 1 :] if BELONGING.match(line)]
+    said = " ".join((lines[first : first + 1] + belonging)[:LINES]) or f"ended with exit code {code}"
+    if "lock timeout" in said or ("timeout" in said and "Query was: LOCK TABLE" in said):
+        said += ": end the long transactions there, then try again."
+    elif unfound := UNFOUND.search(said):
+        said += (
+            f". The function {unfound[1]} finds names by the search_path of a session, which is empty while a dump is "
+            f"restored: ALTER FUNCTION {unfound[1]} SET search_path = the schemas that it needs, then try again."
+        )
+    return said

@@ -13,22 +13,18 @@ from django.db import Error, OperationalError, connections
 
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.sqlstates import sqlstate
+from django_gmf_router.schemas.lock import lift_limits
 
 APPLICATION = "clone_schema"
 PROGRAMS = "clone_schema's program"
 LOCK_TIMEOUT_MS = 200
-"""The longest that a statement waits for a lock, and with it whoever stands behind it."""
+"""The longest that a change waits for a lock, and with it whoever stands behind it."""
 PATIENCE_SECONDS = 60.0
-"""How long such statements are tried again."""
+"""How long such changes are tried again."""
+LOCK_WAIT_MS = 60_000
+"""The longest that what only reads waits: whoever changes the source and does not end must not stop all for ever."""
 PAUSE_SECONDS = 0.2
 LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"
-NO_LIMITS = (
-    "lock_timeout",
-    "statement_timeout",
-    "idle_session_timeout",
-    "idle_in_transaction_session_timeout",
-    "transaction_timeout",
-)
 # Of a site's OPTIONS: a pool would be given our settings back, the others change how statements are sent.
 NOT_OURS = ("pool", "server_side_binding", "prepare_threshold")
 # libpq's manual names the variable of each parameter ("Environment Variables"): by rule, but for these.
@@ -38,7 +34,7 @@ NOT_HANDED_ON = {"password", "sslpassword", "service"}
 
 
 class Session:
-    """A connection of the clone's own, in autocommit, without time limits."""
+    """A connection of the clone's own, in autocommit."""
 
     def __init__(self, alias: str) -> None:
         """Connect as the alias does."""
@@ -49,17 +45,22 @@ class Session:
         self.role: str | None = options.get("assume_role")
         self.wrapper.ensure_connection()
         self.run(f"SET application_name = '{APPLICATION}'")
-        self.rows("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", [list(NO_LIMITS)])
+        lift_limits(self.wrapper)
+        self.run(f"SET lock_timeout = {LOCK_WAIT_MS}")
         # So that the server lets go of the lock soon after this process is killed; not every platform can look.
         with suppress(Error):
             self.run("SET client_connection_check_interval = 500")
-        self.look_from()
+        # So that definitions name each object with its schema.
+        self.rows("SELECT set_config('search_path', '', false)")
 
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *args: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.wrapper.close()
+        if isinstance(error, OperationalError) and sqlstate(error) == LOCK_NOT_AVAILABLE:
+            reason = f"Something that clone_schema has to read stayed locked for {LOCK_WAIT_MS / 1000:g} s"
+            raise CloneRefused(f"{reason}: end the long transactions there, then try again.") from error
 
     def run(self, sql: str) -> None:
         """Run a statement."""
@@ -81,12 +82,8 @@ class Session:
         """Return the first column of a query's rows."""
         return [row[0] for row in self.rows(sql, params)]
 
-    def look_from(self, schema: str = "") -> None:
-        """Let definitions name objects as seen from inside a schema; by default each with its schema."""
-        self.rows("SELECT set_config('search_path', %s, false)", [f"{schema}, pg_catalog" if schema else ""])
-
     def change(self, what: str, change: Callable[[], None]) -> None:
-        """Run a change in a transaction that waits for no lock long, again and again; raises CloneRefused in the end.
+        """Run a change in a transaction that waits for no lock long, again and again; raise CloneRefused in the end.
 
         Whoever comes behind a statement that waits for a lock waits too: so it gives up soon, and lets them pass.
         """
@@ -126,11 +123,21 @@ class Session:
         }
         if info.password:
             ours["PGPASSWORD"] = info.password
+        if info.host and "PGHOSTADDR" not in ours:
+            # Of several hosts the one that was reached: others may be replicas, after an election the first one too.
+            ours |= {"PGHOST": info.host, "PGPORT": str(info.port)}
+        # A name may have several addresses.
+        ours["PGTARGETSESSIONATTRS"] = "read-write"
+        # What such a database holds need not be text, so nothing can convert it.
+        encoding = "SQL_ASCII" if info.parameter_status("server_encoding") == "SQL_ASCII" else "UTF8"
         # The caller's own PG* variables may speak of another server.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        return {**kept, **ours, "PGAPPNAME": PROGRAMS, "PGCLIENTENCODING": "UTF8", "LC_ALL": "C"}
+        return {**kept, **ours, "PGAPPNAME": PROGRAMS, "PGCLIENTENCODING": encoding, "LC_ALL": "C"}
 
 
 def literal(text: str | None) -> str:
-    """Return a string as SQL reads it."""
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+    """Return a string as SQL reads it, whatever `standard_conforming_strings` says."""
+    if text is None:
+        return "NULL"
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'" if "\\" in text else f"'{escaped}'"

@@ -44,32 +44,36 @@ FROM pg_sequence s JOIN pg_class q ON q.oid = s.seqrelid
 JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.seqrelid
     AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
 JOIN pg_class c ON c.oid = d.refobjid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
-WHERE q.relnamespace = %s AND c.relnamespace = q.relnamespace ORDER BY 1
+JOIN pg_type t ON t.oid = a.atttypid
+WHERE q.relnamespace = %s AND c.relnamespace = q.relnamespace
+  AND coalesce(nullif(t.typbasetype, 0), t.oid)::regtype::text = ANY(%s) ORDER BY 1
 """
 BEHIND = """
 SELECT {sign} * ({last}({column}) - (SELECT last_value FROM {sequence})) > 0
     OR {last}({column}) = (SELECT last_value FROM {sequence} WHERE NOT is_called)
 FROM {table}
 """
-FUNCTIONS_THAT_SPELL = """
-SELECT format('%%s(%%s)', proname, pg_get_function_identity_arguments(oid)) FROM pg_proc
-WHERE pronamespace = %s AND prosqlbody IS NULL AND strpos(prosrc, %s) > 0 AND prosrc ~ %s ORDER BY 1
-"""
+# Only what counts can be behind: a sequence may also be owned by a column whose default makes text of it.
+NUMBERS = ["smallint", "integer", "bigint", "numeric", "real", "double precision"]
+LITERAL = re.compile(r"'((?:[^']|'')*)'")
+BODY = "\n    AS "
+"""Where the text of a function begins, in its definition."""
 
 
 def verify(session: Session, plan: ClonePlan, copy: int, snapshot: Session) -> list[str]:
     """Compare the copy with the source as `snapshot` shows it; return warnings, or raise CloneRefused."""
     identifier = snapshot.value("SELECT pg_export_snapshot()")
-    wanted = _definitions(session, plan, plan.source, "--snapshot", identifier)
-    found = _definitions(session, plan, plan.building)
+    wanted = definitions(_renamed(_dump(session, plan, plan.source, "--snapshot", identifier), plan))
+    copied = _dump(session, plan, plan.building)
+    found = definitions(_renamed(copied, plan))
     keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
     if keys:
         changes = [_difference(*key, wanted.get(key, []), found.get(key, [])) for key in keys]
         raise _different(plan, f"not the same: {some(changes)}")
     rows = row_counts(snapshot, plan.source, plan.source_oid)
-    copied = row_counts(session, plan.building, copy)
-    if rows != copied:
-        tables = [f"{name} {copied.get(name, 'nothing')} of {n}" for name, n in rows.items() if copied.get(name) != n]
+    counted = row_counts(session, plan.building, copy)
+    if rows != counted:
+        tables = [f"{name} {counted.get(name, 'nothing')} of {n}" for name, n in rows.items() if counted.get(name) != n]
         raise _different(plan, f"rows are missing or too many: {some(tables)}")
     if references := catalog.references(session, copy, plan.source_oid):
         raise _different(plan, f"in it {some(references)}")
@@ -79,8 +83,8 @@ def verify(session: Session, plan: ClonePlan, copy: int, snapshot: Session) -> l
         if fresh := [column for column in behind if column not in at_source]:
             raise _different(plan, f"sequences are behind their columns: {some(fresh)}")
         warnings.append(f"sequences are behind their columns, as in {plan.source}: {some(behind)}")
-    spelling = functions_that_spell(session, copy, plan.source)
-    return warnings + [f"the function {name} spells the name {plan.source}: look what it means" for name in spelling]
+    named = spelling(definitions(copied), plan.source)
+    return warnings + [f"the {what} spells the name {plan.source}: look what it means" for what in named]
 
 
 def _different(plan: ClonePlan, what: str) -> CloneRefused:
@@ -89,26 +93,19 @@ def _different(plan: ClonePlan, what: str) -> CloneRefused:
     )
 
 
-def _definitions(session: Session, plan: ClonePlan, schema: str, *options: str) -> Definitions:
-    """Return the lines that pg_dump writes of each object of a schema, by type and name.
-
-    All names are quoted, wherever the server or pg_dump writes them: so the name of the copy can be replaced by that of
-    the source, within strings too.
-    """
-    options = ("-s", "--quote-all-identifiers", *options)
+def _dump(session: Session, plan: ClonePlan, schema: str, *options: str) -> str:
+    """Return the definitions of a schema. All names are quoted, whoever writes them, so that one can be replaced."""
+    command = dump_command(plan.programs, schema, session.role, "-s", "--quote-all-identifiers", *options)
     with tempfile.TemporaryFile() as output:
-        run(
-            dump_command(plan.programs, schema, session.role, *options),
-            session.environment(),
-            lambda: None,
-            output=output,
-        )
+        run(command, session.environment(), lambda: None, output=output)
         output.seek(0)
-        text = output.read().decode(errors="surrogateescape")
+        return output.read().decode(errors="surrogateescape")
+
+
+def _renamed(text: str, plan: ClonePlan) -> str:
+    """Return a dump with the name of the source in place of the copy's: as a name, and as one within a string."""
     copy, source = quote(plan.building), quote(plan.source)
-    for name, other in ((copy, source), (copy.replace("'", "''"), source.replace("'", "''"))):
-        text = text.replace(name, other)
-    return definitions(text)
+    return text.replace(copy, source).replace(copy.replace("'", "''"), source.replace("'", "''"))
 
 
 def definitions(text: str) -> Definitions:
@@ -153,14 +150,30 @@ def row_counts(session: Session, name: str, oid: int) -> dict[str, int]:
 def sequences_behind(session: Session, name: str, oid: int) -> list[str]:
     """Return the columns whose sequence will give a number that a row has already."""
     behind = []
-    for sequence, table, column, sign in session.rows(SEQUENCES, [oid]):
+    for sequence, table, column, sign in session.rows(SEQUENCES, [oid, NUMBERS]):
         names = {"last": "min" if sign < 0 else "max", "column": quote(column), "sequence": sequence}
         if session.value(BEHIND.format(sign=sign, table=f"{quote(name)}.{quote(table)}", **names)):
             behind.append(f"{table}.{column}")
     return behind
 
 
-def functions_that_spell(session: Session, oid: int, name: str) -> list[str]:
-    """Return the functions of a schema whose text holds a name: PostgreSQL does not know what they mean by it."""
-    word = r"\m" + "".join(f"[{letter}]" if letter not in r"\^]" else rf"\{letter}" for letter in name) + r"\M"
-    return session.column(FUNCTIONS_THAT_SPELL, [oid, name, word])
+def spelling(found: Definitions, name: str) -> list[str]:
+    """Return the objects of a copy that hold the source's name in a text: PostgreSQL does not know what it means.
+
+    All else in a copy that leads to the source is a reference, and refused. Function bodies and arguments of triggers
+    may put names together. Elsewhere only that counts by which something in the schema is called: the name and a dot.
+    """
+    # A name without capitals is found however it is spelled: the server folds what is not quoted.
+    flags = re.IGNORECASE if name == name.lower() else re.NOFLAG
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", flags)
+    path = re.compile(rf"{word.pattern}\"?\s*\.", flags)
+    spelled = []
+    for (kind, called), lines in found.items():
+        text = "\n".join(lines)
+        strings = LITERAL.findall(text) if kind != "COMMENT" else []
+        # The last line says who owns it.
+        body = text.partition(BODY)[2].rpartition("\n")[0] if kind in {"FUNCTION", "PROCEDURE"} else ""
+        bare = [body, *(strings if kind == "TRIGGER" else [])]
+        if any(path.search(each) for each in strings) or any(word.search(each) for each in bare):
+            spelled.append(f"{kind.lower()} {called}")
+    return sorted(spelled)

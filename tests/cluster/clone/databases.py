@@ -53,11 +53,13 @@ class Database:
             yield
             connection.rollback()
 
-    def environment(self, driver: str = "psycopg", **database: Any) -> dict[str, str]:
+    def environment(
+        self, driver: str = "psycopg", router: dict[str, Any] | None = None, **database: Any
+    ) -> dict[str, str]:
         """Return the environment of the site's commands."""
         replicas = [node for node in self.cluster.nodes if node != "primary"]
         settings = {"NAME": self.name, "CONN_MAX_AGE": 0, **database}
-        env = environment(self.cluster, driver, {"REPLICAS": replicas}, **settings)
+        env = environment(self.cluster, driver, {"REPLICAS": replicas, **(router or {})}, **settings)
         return {**env, "GMF_PG_BINDIR": str(self.bin_dir), **self.variables}
 
     @property

@@ -14,6 +14,7 @@ COMMENT ON SCHEMA main IS 'the main schema''s comment';
 GRANT USAGE ON SCHEMA main TO reader;
 SET search_path = main;
 
+CREATE COLLATION plain (provider = libc, locale = 'C');
 CREATE TYPE mood AS ENUM ('glad', 'sad', 'main');
 CREATE TYPE point3 AS (x float8, y float8, "main" float8);
 CREATE DOMAIN percent AS numeric(5, 2) DEFAULT 50 CONSTRAINT percent_range CHECK (VALUE BETWEEN 0 AND 100);
@@ -34,6 +35,7 @@ CREATE TABLE layer (
     share percent,
     place point3,
     tags text[] DEFAULT '{}',
+    email text COLLATE plain,
     doc jsonb,
     gone int,
     lower_name text GENERATED ALWAYS AS (lower(name)) STORED,
@@ -92,6 +94,11 @@ CREATE TABLE dog (barks bool DEFAULT true, user_id int REFERENCES static.users) 
 INSERT INTO animal (name) VALUES ('cat');
 INSERT INTO dog (name, user_id) VALUES ('rex', 5);
 
+-- A sequence that numbers text.
+CREATE TABLE orders (no text PRIMARY KEY);
+CREATE SEQUENCE order_no OWNED BY orders.no;
+ALTER TABLE orders ALTER no SET DEFAULT 'B-' || lpad(nextval('order_no')::text, 6, '0');
+INSERT INTO orders DEFAULT VALUES;
 CREATE SEQUENCE free INCREMENT -3 MINVALUE -900 MAXVALUE 900 START 30 CACHE 5 CYCLE;
 SELECT nextval('free');
 
@@ -107,6 +114,7 @@ COMMENT ON FUNCTION spells() IS 'SELECT count(*) FROM main.layer';
 
 CREATE VIEW named AS SELECT l.id, l."main", l.feel, u.name AS who FROM layer l JOIN static.users u ON u.id = l.user_id;
 CREATE VIEW on_named WITH (security_barrier) AS SELECT "main", count(*) AS n FROM named GROUP BY "main";
+CREATE VIEW emails AS SELECT email FROM layer;
 CREATE VIEW grouped AS SELECT id, name, feel FROM layer GROUP BY id;
 CREATE MATERIALIZED VIEW summary AS SELECT feel, count(*) AS n FROM layer GROUP BY feel;
 CREATE UNIQUE INDEX summary_feel ON summary (feel);

@@ -10,6 +10,7 @@ from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
 from tests.cluster import postgis
 from tests.cluster.clone.databases import Database, create, drop
+from tests.unit.docs.pages import blocks
 
 ENGINE = "django_gmf_router.backends.postgis"
 PLACES = """
@@ -39,10 +40,23 @@ def places() -> Iterator[Database]:
     if lacking := postgis.missing():
         refuse(f"{__name__} needs {lacking}: {postgis.REMEDY}")
     with LocalCluster(0, bin_dir=postgis.bin_dir()) as running:
+        running.execute("primary", "CREATE DATABASE misplaced OWNER gmf")
         running.execute("primary", "CREATE EXTENSION postgis", database="template1", timeout_seconds=60)
         made = create(running, "places", PLACES)
         yield made
         drop(made)
+
+
+def test_postgis_in_a_main_schema_is_moved_as_the_page_says(places: Database) -> None:
+    misplaced = Database(cluster=places.cluster, name="misplaced")
+    misplaced.execute("CREATE SCHEMA main AUTHORIZATION gmf; CREATE EXTENSION postgis SCHEMA main")
+    misplaced.as_owner("CREATE TABLE main.place AS SELECT main.st_makepoint(7, 47)::main.geography AS point")
+    assert "Move these first; postgis refuses ALTER EXTENSION" in misplaced.refusal("main", "prod")
+    ((version,),) = misplaced.execute("SELECT extversion FROM pg_extension WHERE extname = 'postgis'")
+    (block,) = blocks("docs/explanation/cloning.md", "sql")
+    misplaced.execute(block.text.replace("3.3.2", version))
+    misplaced.clone("main", "prod")
+    assert misplaced.execute("SELECT public.st_astext(point) FROM prod.place") == [("POINT(7 47)",)]
 
 
 def test_a_schema_with_geometries_is_copied_line_by_line(places: Database) -> None:

@@ -103,7 +103,13 @@ def test_an_extension_inside_the_source(database: Database) -> None:
     available = "SELECT name FROM pg_available_extension_versions WHERE relocatable AND requires IS NULL LIMIT 1"
     ((name,),) = database.execute(available)
     database.execute(f"CREATE EXTENSION {name} SCHEMA main")
-    assert f"In the schema 'main' are extensions: {name}." in database.refusal("main", "prod")
+    line = database.refusal("main", "prod")
+    assert f"In the schema 'main' are extensions: {name}. ALTER EXTENSION ... SET SCHEMA public first." in line
+    # As PostGIS is.
+    database.execute(f"UPDATE pg_extension SET extrelocatable = false WHERE extname = '{name}'")
+    assert f"Move these first; {name} refuses ALTER EXTENSION ... SET SCHEMA: the docs" in database.refusal(
+        "main", "prod"
+    )
     database.as_owner("ALTER SCHEMA main RENAME TO prod; CREATE SCHEMA main")
     assert f"In the schema 'prod' are extensions: {name}." in database.refusal("main", "prod", "--replace")
 
@@ -168,8 +174,9 @@ def test_another_command_that_changes_schemas(shared: Database) -> None:
 
 
 def test_a_stranger_under_the_name_of_the_copy(database: Database) -> None:
-    database.as_owner("CREATE SCHEMA prod__new; CREATE TABLE prod__new.precious (a int)")
-    assert "The schema 'prod__new' was not left by clone_schema" in database.refusal("main", "prod")
+    for sql in ("CREATE SCHEMA prod__new", "CREATE TABLE prod__new.precious (a int)"):
+        database.as_owner(sql)
+        assert "The schema 'prod__new' was not left by clone_schema" in database.refusal("main", "prod")
     database.as_owner(f"COMMENT ON SCHEMA prod__new IS '{MARK}'")
     assert "removing prod__new, which a killed clone left" in database.clone("main", "prod")
 
@@ -184,12 +191,28 @@ def test_more_relations_than_the_server_has_locks_for() -> None:
             database.as_owner(
                 "BEGIN;" + "".join(f"CREATE TABLE main.t{n} (a text PRIMARY KEY);" for n in tables) + "COMMIT"
             )
+        # What functions take stands in no table of relations.
+        ((room,),) = database.execute("SELECT 10 * current_setting('max_connections')::int")
+        functions = "".join(
+            f"CREATE FUNCTION code.f{n}() RETURNS int LANGUAGE sql AS 'SELECT 1';" for n in range(2 * int(room))
+        )
+        database.as_owner(f"BEGIN; CREATE SCHEMA code; {functions} COMMIT")
+        assert "set max_locks_per_transaction to " in database.refusal("code", "prod")
         line = database.refusal("main", "prod")
         assert "set max_locks_per_transaction to " in line
         wanted = int(line.partition("set max_locks_per_transaction to ")[2].split()[0])
         cluster.execute("primary", f"ALTER SYSTEM SET max_locks_per_transaction = {wanted}")
         cluster.restart("primary")
         database.clone("main", "prod")
+
+
+def test_what_all_servers_share_is_not_replaced_nor_put_in_the_place_of_a_main_schema(shared: Database) -> None:
+    env = shared.environment(router={"SCHEMAS": {"MAIN": "main", "STATIC": "static", "STATIC_APPS": []}})
+    for source, target in (("static", "main"), ("main", "static")):
+        for options in (("--replace",), ("--replace", "--dry-run")):
+            line = shared.refusal(source, target, *options, env=env)
+            assert line.startswith("The schema 'static' is shared by all servers (GMF_ROUTER['default']['SCHEMAS'])")
+    shared.clone("static", "archive", "--dry-run", env=env)
 
 
 def test_options_that_make_no_sense(shared: Database) -> None:
@@ -217,7 +240,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(database: Database) 
     database.clone("main", "prod")
     before = database.schemas()
     printed = database.clone("main", "prod", "--replace", "--keep", "2", "--dry-run")
-    assert printed.splitlines()[0].startswith("copy main to prod__new: 1 tables, about ")
+    assert printed.splitlines()[0].startswith("copy main to prod__new: 1 tables, ")
     assert "add the foreign key layer_user_id_fkey of layer to static.users" in printed
     assert "rename prod to prod_<timestamp>\nrename prod__new to prod" in printed
     assert database.schemas() == before

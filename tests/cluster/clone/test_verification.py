@@ -13,6 +13,7 @@ from django_gmf_router.schemas.cloning import backups, catalog, clone_plan
 from django_gmf_router.schemas.cloning import session as clone_session
 from django_gmf_router.schemas.cloning.building import build
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan, CloneRequest
+from django_gmf_router.schemas.cloning.progress import Lines
 from django_gmf_router.schemas.cloning.session import Session
 from django_gmf_router.schemas.cloning.verification import verify
 from django_gmf_router.testing import LocalCluster
@@ -72,7 +73,7 @@ def opened(
     with django_db_blocker.unblock(), Session("default") as session, Session("default") as snapshot:
         made = clone_plan.make(session, CloneRequest(source="main", target="prod"))
         snapshot.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        build(session, made, snapshot.value("SELECT pg_export_snapshot()"), lambda: None)
+        build(session, made, snapshot.value("SELECT pg_export_snapshot()"), Lines(lambda line: None))
         # What is left out of the build; the comparison is not about it.
         session.run(
             "ALTER TABLE prod__new.layer ADD CONSTRAINT layer_user_id_fkey FOREIGN KEY (user_id) "

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas.cloning import backups, progress, psql, refusals
+from django_gmf_router.schemas.cloning import backups, progress, psql, refusals, verification
 from django_gmf_router.schemas.cloning.building import _leaves
 from django_gmf_router.schemas.cloning.progress import Lines
 from django_gmf_router.schemas.cloning.session import literal
@@ -46,6 +50,119 @@ def test_a_disk_needs_room_for_the_copy_and_its_log() -> None:
         refusals.check_room(199 * 2**20, 100 * 2**20)
 
 
+def test_a_disk_that_this_user_may_not_look_at_is_not_known(tmp_path: Path) -> None:
+    data = tmp_path / "closed" / "data"
+    data.mkdir(parents=True)
+    data.parent.chmod(0)
+    # Root may look everywhere; another user, whom the directory does not belong to, may not.
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        session: Any = SimpleNamespace(value=lambda _sql: str(data))
+        refusals.by_disk(session, 10**18)
+    finally:
+        if root:
+            os.seteuid(0)
+        data.parent.chmod(0o700)
+
+
+UNFOUND = """psql:<stdin>:70: ERROR:  function unaccent(unknown, text) does not exist
+LINE 1:  select unaccent('unaccent', $1)
+                ^
+HINT:  No function matches the given name and argument types. You might need to add explicit type casts.
+QUERY:   select unaccent('unaccent', $1)
+CONTEXT:  SQL function "f_unaccent" during inlining
+"""
+
+
+def test_a_function_that_finds_nothing_in_a_restore_is_named_with_the_remedy() -> None:
+    told = psql.complaint(io.BytesIO(UNFOUND.encode()), 3)
+    assert told.startswith(
+        "psql:<stdin>:70: ERROR:  function unaccent(unknown, text) does not exist HINT:  No function"
+    )
+    assert "QUERY" not in told
+    assert "The function f_unaccent finds names by the search_path of a session" in told
+    assert "ALTER FUNCTION f_unaccent SET search_path = " in told
+    qualified = UNFOUND.replace('SQL function "f_unaccent" during', "PL/pgSQL function main.f(text) line 1 at")
+    assert "ALTER FUNCTION main.f SET search_path = " in psql.complaint(io.BytesIO(qualified.encode()), 3)
+
+
+DUMP = r"""
+SELECT pg_catalog.set_config('search_path', '', false);
+
+--
+-- Name: src; Type: SCHEMA; Schema: -; Owner: gmf
+--
+
+CREATE SCHEMA "src";
+
+--
+-- Name: SCHEMA "src"; Type: COMMENT; Schema: -; Owner: gmf
+--
+
+COMMENT ON SCHEMA "src" IS 'kept at src.x';
+
+SET default_tablespace = '';
+
+--
+-- Name: layer; Type: TABLE; Schema: src; Owner: gmf
+--
+
+CREATE TABLE "src"."layer" (
+    "id" integer
+);
+
+--
+-- PostgreSQL database dump complete
+--
+
+\unrestrict aBc
+"""
+
+
+def test_a_dump_is_told_by_its_objects_whatever_stands_between_them() -> None:
+    table = ["SET default_tablespace = '';", 'CREATE TABLE "src"."layer" (', '    "id" integer', ");"]
+    assert verification.definitions(DUMP) == {("SCHEMA", "SCHEMA"): ['CREATE SCHEMA "src";'], ("TABLE", "layer"): table}
+    without = DUMP.replace("SET default_tablespace = '';\n", "").replace(
+        "CREATE SCHEMA", "SET default_tablespace = '';\nCREATE SCHEMA"
+    )
+    assert verification.definitions(without) == verification.definitions(DUMP)
+
+
+OWNER = 'ALTER X "new"."x" OWNER TO "src";'
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "spells"),
+    [
+        ("DEFAULT", ['SET DEFAULT "nextval"((\'src.numbers\'::"text")::"regclass");'], True),
+        ("DEFAULT", ["SET DEFAULT 'src'::\"text\";"], False),
+        ("DEFAULT", ['SET DEFAULT "nextval"(\'"new"."numbers"\'::"regclass");'], False),
+        ("TABLE", ['CREATE TABLE "new"."src" (', '    "src" "text"', ");", OWNER], False),
+        ("VIEW", ['SELECT "src"."id" FROM "new"."layer" "src" WHERE "src"."name" = \'a\';', OWNER], False),
+        ("VIEW", ['SELECT "to_regclass"(\'"SRC" .x\'::"text");', OWNER], True),
+        ("TRIGGER", ["EXECUTE FUNCTION \"new\".\"noted\"('tsv', 'src');"], True),
+        ("TRIGGER", ['EXECUTE FUNCTION "new"."noted"(\'srcs\');'], False),
+        ("FUNCTION", ['CREATE FUNCTION "new"."src"() RETURNS integer', "    AS $$ select 1 $$;", OWNER], False),
+        ("FUNCTION", ['CREATE FUNCTION "new"."f"()', "    AS $$ select from SRC . layer $$;", OWNER], True),
+        ("PROCEDURE", ['CREATE PROCEDURE "new"."f"()', "    AS $$ set search_path to src $$;", OWNER], True),
+        ("FUNCTION", ['CREATE FUNCTION "new"."f"()', "    SET \"x\" TO 'src.config'", "    AS $$ $$;", OWNER], True),
+        ("FUNCTION", ['CREATE FUNCTION "new"."f"()', "    AS $$ resrc srcs $$;", OWNER], False),
+        ("SEQUENCE", ['CREATE SEQUENCE "new"."s"', "    AS integer", "    src", OWNER], False),
+        ("COMMENT", ["IS 'see src.layer';"], False),
+    ],
+)
+def test_texts_that_spell_the_source_are_found(kind: str, lines: list[str], spells: bool) -> None:
+    assert verification.spelling({(kind, "x"): lines}, "src") == ([f"{kind.lower()} x"] if spells else [])
+
+
+def test_a_name_with_capitals_is_spelled_with_them() -> None:
+    body = ["CREATE FUNCTION", "    AS $$ select from src.layer $$;", OWNER]
+    assert verification.spelling({("FUNCTION", "f()"): body}, "Src") == []
+    assert verification.spelling({("FUNCTION", "f()"): [body[0], body[1].replace("src", '"Src"'), OWNER]}, "Src")
+
+
 def test_what_a_program_said_is_told_in_one_line_from_its_error_on() -> None:
     said = b"psql: warning: x\npsql:<stdin>:7: ERROR:  disk full\nHINT:  Buy one.\n\nCONTEXT:  COPY a\nLINE 1\n"
     assert psql.complaint(io.BytesIO(said), 3) == "psql:<stdin>:7: ERROR:  disk full HINT:  Buy one. CONTEXT:  COPY a"
@@ -53,23 +170,19 @@ def test_what_a_program_said_is_told_in_one_line_from_its_error_on() -> None:
     assert psql.complaint(io.BytesIO(said), -9) == "was killed by signal 9"
 
 
-def test_plain_lines_tell_each_table_once_and_a_long_one_now_and_then() -> None:
+def test_plain_lines_tell_each_step_and_where_a_long_one_is_every_few_seconds() -> None:
     written: list[str] = []
-    times = iter([0.0, 0.3, 0.6, 5.7])
+    times = iter([0.0, 0.3, 5.1, 5.6, 10.2])
     lines = Lines(written.append, clock=lambda: next(times))
     lines.step("copying main")
-    for table, rows in (("a", 10), ("a", 20), ("b", 1000), ("b", 2000)):
-        lines.copying(table, rows, 5000)
-    assert written == [
-        "copying main",
-        "  a: 10 of about 5,000 rows",
-        "  b: 1,000 of about 5,000 rows",
-        "  b: 2,000 of about 5,000 rows",
-    ]
+    for number in range(1, 5):
+        lines.at(f"table {number} of 4", number / 4)
+    assert written == ["copying main", "  50%: table 2 of 4", "  100%: table 4 of 4"]
 
 
 def test_strings_are_written_as_sql_reads_them() -> None:
     assert literal("it's") == "'it''s'"
+    assert literal("a\\b'c") == r"E'a\\b''c'"
     assert literal(None) == "NULL"
 
 
@@ -87,8 +200,13 @@ def test_a_terminal_gets_a_bar_and_anything_else_lines(
     assert written == ["copying main"]
     with progress.shown(written.append, terminal=True) as bar:
         bar.step("copying main")
-        bar.copying("layer", 7000, 5000)
-    assert "7,000 rows" in capsys.readouterr().out
+        bar.at("layer, table 3 of 6, 7,000 rows", 0.25)
+    assert "25%: layer, table 3 of 6, 7,000 rows" in capsys.readouterr().out
+    with progress.shown(written.append, terminal=True) as bar:
+        bar.at("layer, table 6 of 6, 7,000 rows", 1)
+        bar.step("analyzing prod__new")
+    assert "analyzing prod__new" in (drawn := capsys.readouterr().out)
+    assert "rows" not in drawn
     assert written == ["copying main"]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from django_gmf_router.consistency.stores import Store
     from django_gmf_router.consistency.tokens import Token
+    from django_gmf_router.exceptions import PrimaryUnavailable
     from django_gmf_router.replicas.pool import Wanted
 
 
@@ -113,7 +114,7 @@ class UnitOfWork:
         self.records: dict[str, ClusterRecord] = {}
         # How often reads moved to another node, and the failure that made the response a 503.
         self.moves = 0
-        self.failure: BaseException | None = None
+        self.failure: PrimaryUnavailable | None = None
         # What the client brought, by where it is kept; filled when a replica is picked.
         self.tokens: dict[Store, Token | None] | None = None
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.

@@ -100,7 +100,20 @@ class UnitOfWork:
     request, an attribute of a shared object does not.
     """
 
-    __slots__ = ("closed", "decision", "failure", "latest", "method", "moves", "path", "records", "request", "tokens")
+    __slots__ = (
+        "at_end",
+        "closed",
+        "decision",
+        "failure",
+        "latest",
+        "method",
+        "moves",
+        "path",
+        "reads_after_write",
+        "records",
+        "request",
+        "tokens",
+    )
     blocks: tuple[OpenBlock, ...] = ()
 
     def __init__(self, request: HttpRequest | None = None) -> None:
@@ -115,6 +128,9 @@ class UnitOfWork:
         # How often reads moved to another node, and the failure that made the response a 503.
         self.moves = 0
         self.failure: PrimaryUnavailable | None = None
+        # How many reads went to the primary since it had written, and what is told of it at the end.
+        self.reads_after_write = 0
+        self.at_end: list[Callable[[], None]] = []
         # What the client brought, by where it is kept; filled when a replica is picked.
         self.tokens: dict[Store, Token | None] | None = None
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
@@ -140,6 +156,8 @@ class UnitOfWork:
         self.closed = True
         self.request = None
         self.latest = NO_RECORD
+        while self.at_end:
+            self.at_end.pop()()
 
 
 class OpenBlock:

@@ -236,6 +236,8 @@ class Policy:
         unit = unit or (blocks[-1].unit if blocks else None)
         if rule.role == REPLICA:
             return self._on_replica(unit or UnitOfWork(), blocks, rule.reason, model)
+        if unit is not None and rule.reason == "wrote":
+            unit.reads_after_write += 1
         self._note(unit, self._decision(self.primary, rule.reason), model)
         return self.primary
 

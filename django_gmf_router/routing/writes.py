@@ -7,7 +7,7 @@ other aliases of the same server, `callproc`, COPY, functions that write called 
 from __future__ import annotations
 
 import logging
-from functools import cached_property
+from functools import cached_property, partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -67,18 +67,18 @@ class WriteWatch:
         return role == Role.PRIMARY
 
     def _warn(self, unit: UnitOfWork, statement: Statement) -> None:
-        unexpected = self._config.unexpected_writes
+        unexpected = self._config.unexpected_writes.answer(str(unit.method), str(unit.path))
         if unexpected == "allow" or innermost_role(current_place.get().blocks) == Role.PRIMARY:
             return
-        line = advice.master_line(self.primary, unit)
         wrote = self._what(statement)
-        what = f"{unit.method} {unit.path} writes to the primary ({wrote}), but the rules sent it to replicas"
+        what = f"{unit.method} {unit.path} writes to the primary ({wrote}), though the rules sent it to replicas."
         if unexpected == "refuse":
-            raise UnexpectedWrite(f"{what}. Add {line}")
+            raise UnexpectedWrite(f"{what} {advice.remedy(self._config, unit)}")
         key = (unit.method, advice.view_of(unit))
         if key not in self._warned:
             self._warned.add(key)
-            logger.warning("%s. Add %s", what, line, extra={"event": "unexpected_write"})
+            # What it costs is known at the end.
+            unit.at_end.append(partial(_tell, unit, what, advice.remedy(self._config, unit)))
 
     def explain(self, error: BaseException, sql: object, alias: str) -> None:
         """Add to the refusal of a write what was asked of which node, and the line that mends it."""
@@ -88,7 +88,7 @@ class WriteWatch:
         if unit is None or unit.method is None:
             note = f"{note} Use the alias {self.primary!r}, or use_primary()."
         elif self._policy.record(unit).alias == alias:
-            note = f"{unit.method} {unit.path}: {note} Add {advice.master_line(self.primary, unit)}"
+            note = f"{unit.method} {unit.path}: {note} {advice.remedy(self._config, unit)}"
         else:
             note = f"{unit.method} {unit.path}: {note} The query names this alias: use {self.primary!r} there."
         _add_note(error, note)
@@ -119,6 +119,12 @@ class WriteWatch:
         if unit is not None:
             unit.moves += 1
         return unit is None or unit.moves <= MOVES
+
+
+def _tell(unit: UnitOfWork, what: str, remedy: str) -> None:
+    reads = unit.reads_after_write
+    works = f"It works; {reads} read{' goes' if reads == 1 else 's go'} to the primary after it."
+    logger.warning("%s %s %s", what, works, remedy, extra={"event": "unexpected_write", "reads": reads})
 
 
 def _add_note(error: BaseException, note: str) -> None:

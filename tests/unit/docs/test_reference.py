@@ -40,6 +40,7 @@ POSTGRESQL = {"ENGINE": "django.db.backends.postgresql"}
 SECTIONS = {
     "REPLICAS": values.ReplicaConfig,
     "DB_CHOOSER": values.PatternsConfig,
+    "UNEXPECTED_WRITES": values.UnexpectedWritesConfig,
     "CONSISTENCY": values.ConsistencyConfig,
     "HEALTH": values.HealthConfig,
     "SCHEMAS": values.SchemasConfig,

@@ -179,6 +179,17 @@ def _replica_is_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W014", message, "Name the replica's HOST and PORT, or take the alias out of REPLICAS.")
 
 
+def _hosts_not_balanced(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    for alias in sorted({*cluster.replica_aliases} - cluster.balanced_aliases):
+        if "," in str(_database(alias).get("HOST")):
+            message = (
+                f"DATABASES[{alias!r}] has a list of hosts and is not BALANCED: "
+                "what one of its servers has replayed would be taken for what another has."
+            )
+            hint = f"Set GMF_ROUTER[{cluster.primary!r}]['REPLICAS'] = {{{alias!r}: {{'BALANCED': True}}}}."
+            yield _warning("W016", message, hint)
+
+
 def _target(alias: str) -> list[str]:
     database = _database(alias)
     options = database.get("OPTIONS") or {}
@@ -219,4 +230,5 @@ RULES: tuple[Callable[[ClusterConfig], Iterator[CheckMessage]], ...] = (
     _tokens_on_replicas,
     _replica_is_primary,
     _everything_on_primary,
+    _hosts_not_balanced,
 )

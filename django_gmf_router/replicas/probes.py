@@ -86,6 +86,8 @@ class Probe:
         self._identifier: str | None = None
         self._role: Role | None = None
         self._socket: socket.socket | None = None
+        self.connecting_seconds: float | None = None
+        """While it connects: how many seconds the addresses of its host may take, after the first of them."""
         self._aborted = False
         # Between `abort` and `close`: a descriptor that was closed may be another's by then.
         self._lock = threading.Lock()
@@ -147,8 +149,13 @@ class Probe:
             return failed(error, self._wrapper.settings_dict)
 
     def _connect(self) -> None:
-        driver = self._wrapper.Database
-        connection = driver.connect(**self._parameters())
+        driver, parameters = self._wrapper.Database, self._parameters()
+        self.connecting_seconds = 0.0
+        try:
+            self.connecting_seconds = parameters["connect_timeout"] * (_count_addresses(parameters) - 1)
+            connection = driver.connect(**parameters)
+        finally:
+            self.connecting_seconds = None
         with self._lock:
             self._connection = connection
             self._socket = socket.socket(fileno=os.dup(connection.fileno()))
@@ -182,6 +189,22 @@ class Probe:
         except DjangoError as error:
             self.close()
             return failed(error, self._wrapper.settings_dict)
+
+
+def _count_addresses(parameters: Mapping[str, Any]) -> int:
+    """Return how many addresses libpq tries, each for connect_timeout (manual, "Specifying Multiple Hosts")."""
+    if parameters.get("hostaddr"):
+        return len(str(parameters["hostaddr"]).split(","))
+    return sum(map(_count_addresses_of, str(parameters.get("host") or "").split(",")))
+
+
+def _count_addresses_of(host: str) -> int:
+    if not host or host[0] in "/@":
+        return 1
+    try:
+        return len({found[4][0] for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
+    except OSError:
+        return 1
 
 
 def failed(error: Exception, settings: dict[str, Any]) -> Reading:

@@ -63,6 +63,7 @@ RISKY: list[tuple[str, dict[str, Any]]] = [
     ),
     ("W015", {"GMF_ROUTER": cluster(DB_CHOOSER={"master": [r"(GET|HEAD) /((?:[\w\-]+/)*)$"]})}),
     ("W015", {"GMF_ROUTER": cluster(DB_CHOOSER={"primary": [r"\w+ /"]})}),
+    ("W016", {"DATABASES": ("replica_1", {"HOST": "db1,db2"})}),
 ]
 
 
@@ -191,4 +192,4 @@ def test_each_id_belongs_to_one_rule() -> None:
                 owners.setdefault(check, set()).add(rule)
     shared = {check for check, rules in owners.items() if len(rules) > 1}
     assert shared == set()
-    assert len(owners) == 36
+    assert len(owners) == 37

@@ -192,6 +192,7 @@ WARNINGS: dict[str, dict[str, Any]] = {
     },
     "W014": {"DATABASES": {"default": POSTGRESQL, "replica_1": POSTGRESQL}},
     "W015": {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["(GET|HEAD) /.*"]})},
+    "W016": {"DATABASES": {"default": {}, "replica_1": {"HOST": "db1,db2", "TEST": {"MIRROR": "default"}}}},
 }
 
 

@@ -48,6 +48,8 @@ class Fake:
 
 
 class FakeProbe:
+    connecting_seconds: float | None = None
+
     def __init__(self, fake: Fake, alias: str) -> None:
         self.fake = fake
         self.alias = alias

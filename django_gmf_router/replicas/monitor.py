@@ -7,12 +7,12 @@ since threads die where a server forks.
 from __future__ import annotations
 
 import atexit
-import os
 import random
 import time
 from collections.abc import Callable, Mapping
 from weakref import WeakSet
 
+from django_gmf_router.postgres import forks
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import AddressBook, Lookup
@@ -55,6 +55,7 @@ class Monitor(NodeStates):
         self._stopped = False
         super().__init__(config, self._addresses, clock=clock, wall=wall, announces=announces)
         _MONITORS.add(self)
+        forks.on_fork(self.begin_in_child)
 
     def is_connected(self, alias: str) -> bool:
         """Return whether the server that was asked last still runs: its connection is open, by one system call."""
@@ -63,11 +64,13 @@ class Monitor(NodeStates):
 
     def ensure(self) -> None:
         """Start the threads unless they run: first of all, after a fork, after a thread died."""
+        forks.look()
         if self._threads is None or not self._threads.run:
             self._start()
 
     def stop(self) -> None:
         """End the threads and close their connections, for good."""
+        forks.look()
         with self._lock:
             self._stopped, threads = True, self._threads
         if threads is not None:
@@ -125,15 +128,9 @@ _MONITORS: WeakSet[Monitor] = WeakSet()
 _INHERITED: list[ProbeThreads | None] = []
 
 
-def _after_fork() -> None:
-    for monitor in list(_MONITORS):
-        monitor.begin_in_child()
-
-
 def _stop_all() -> None:
     for monitor in list(_MONITORS):
         monitor.stop()
 
 
-os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_stop_all)

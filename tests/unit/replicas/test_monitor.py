@@ -460,7 +460,7 @@ def test_a_probing_thread_that_died_is_started_again_and_its_node_stays_up(fake:
 
 
 FORK = """
-import os, signal, sys, threading, time, warnings
+import ctypes, os, signal, socket, sys, threading, time, warnings
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # of os.fork in a process with threads: it is the test
 import django
@@ -471,7 +471,9 @@ from tests.waiting import until
 fake = Fake()
 from django_gmf_router.settings.values import parse
 config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": {{"INTERVAL": 0.001}}}})
-monitor = Monitor(config, probe=fake.probe)
+from django_gmf_router.postgres.sockets import NodeSockets
+sockets = NodeSockets()
+monitor = Monitor(config, sockets=sockets, probe=fake.probe)
 monitor.report_failure("replica_2", "refused")
 if {running}:
     monitor.ensure()
@@ -484,18 +486,25 @@ if {locked}:
             inside.set(); leave.wait()
     threading.Thread(target=hold, daemon=True).start()
     inside.wait()
-pid = os.fork()
+near, far = socket.socketpair()
+sockets.hold("replica_1", near)
+pid = {fork}
 if pid == 0:
     signal.alarm(20)
     fake.open = dict.fromkeys(fake.open, 0)
-    assert threading.active_count() == 1
     assert monitor.is_down("replica_2") is (not {running})
     fake.readings["replica_1"] = REFUSED
     monitor.ensure()
     until(lambda: monitor.is_down("replica_1") and not monitor.is_down("replica_2"))
     assert fake.open == dict.fromkeys(fake.open, 1), fake.open
-    monitor.stop()
-    os._exit(0)
+    sockets.shut("replica_1")
+    far.send(b"x")
+    assert near.recv(1) == b"x"
+    mine, other = socket.socketpair()
+    sockets.hold("replica_1", mine)
+    sockets.shut("replica_1")
+    assert mine.recv(1) == b""
+    sys.exit(0)
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 if {locked}:
     leave.set()
@@ -509,8 +518,12 @@ sys.exit(code)
 
 @pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize("locked", [True, False])
-def test_a_forked_child_has_a_monitor_of_its_own_and_knows_what_its_parent_knew(running: bool, locked: bool) -> None:
-    script = FORK.format(running=running, locked=locked)
+# As uWSGI forks: in C, holding Python's lock, and without the hooks of `os.register_at_fork`.
+@pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"])
+def test_a_forked_child_has_a_monitor_of_its_own_and_knows_what_its_parent_knew(
+    running: bool, locked: bool, fork: str
+) -> None:
+    script = FORK.format(running=running, locked=locked, fork=fork)
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,

@@ -68,6 +68,15 @@ class Monitor(NodeStates):
         if self._threads is None or not self._threads.run:
             self._start()
 
+    def report_failure(self, alias: str, error: str) -> None:
+        """Take it that a connection of a request was refused or timed out: the node is down, and watched from now on.
+
+        `error` is one line without a password.
+        """
+        super().report_failure(alias, error)
+        # A process that routes no read, as a worker with `.using()`, has not begun: who would see the node come back?
+        self.ensure()
+
     def stop(self) -> None:
         """End the threads and close their connections, for good."""
         forks.look()

@@ -171,7 +171,7 @@ def test_stop_does_not_wait_for_a_probe_that_hangs(fake: Fake) -> None:
 
 
 def test_a_snapshot_is_replaced_and_never_changed(fake: Fake) -> None:
-    with a_monitor(fake) as monitor:
+    with a_monitor(fake, interval_seconds=LONG_SECONDS) as monitor:
         before = monitor.snapshot
         monitor.report_failure("replica_1", "refused")
         assert before["replica_1"].state == State.UP
@@ -291,6 +291,12 @@ def test_a_promoted_replica_and_a_demoted_primary_are_down(fake: Fake) -> None:
         assert monitor.health("replica_1").error == "The server says that it is a primary."
 
 
+def test_a_failure_that_a_request_reports_is_watched_from_then_on(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        monitor.report_failure("replica_1", "connection refused")
+        until(lambda: monitor.health("replica_1").generation == 1)
+
+
 # What is told
 
 
@@ -315,7 +321,7 @@ def told() -> Iterator[list[tuple[Any, ...]]]:
 def test_a_failure_that_a_request_reports_is_told_once_however_many_report_it(
     fake: Fake, told: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with a_monitor(fake) as monitor:
+    with a_monitor(fake, interval_seconds=LONG_SECONDS) as monitor:
         requests = [
             threading.Thread(target=monitor.report_failure, args=("replica_1", "connection refused")) for _ in range(8)
         ]
@@ -466,6 +472,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)  # of os.fork in 
 import django
 django.setup()
 from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.states import NodeStates
 from tests.unit.replicas.test_monitor import Fake, REFUSED, REPLICA
 from tests.waiting import until
 fake = Fake()
@@ -474,7 +481,7 @@ config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": {{
 from django_gmf_router.postgres.sockets import NodeSockets
 sockets = NodeSockets()
 monitor = Monitor(config, sockets=sockets, probe=fake.probe)
-monitor.report_failure("replica_2", "refused")
+NodeStates.report_failure(monitor, "replica_2", "refused")
 if {running}:
     monitor.ensure()
     assert monitor.wait(3, 10)

@@ -24,6 +24,9 @@ from django_gmf_router.settings.values import ClusterConfig
 # A site that seeds the module's numbers, as tests do, must not find them used by a thread.
 OWN_RANDOM = random.SystemRandom()
 
+PRIMARY_SECONDS = 0.5
+"""How long a process that begins waits for a primary that hangs, before it reads from a replica."""
+
 MakeProbe = Callable[[str, float, Mapping[str, str]], Probe]
 """Makes the probe of an alias, with the time-out in seconds and the driver's parameters of one of its servers."""
 
@@ -67,6 +70,19 @@ class Monitor(NodeStates):
         forks.look()
         if self._threads is None or not self._threads.run:
             self._start()
+
+    def get_to_know(self, alias: str) -> None:
+        """Wait until a node that nobody has asked yet was judged: it may be a stranger, and nobody must read there.
+
+        For a thread that is about to connect to a replica: the probe connects at the same time. A node that does not
+        answer costs TIMEOUT at most, its primary PRIMARY_SECONDS. Not for an alias that is several servers, of which
+        others answer.
+        """
+        if self._threads is None or self._is_settled(alias) or alias in self._membership:
+            return
+        with self._judged:
+            self._judged.wait_for(lambda: self._is_settled(alias, self._primary), PRIMARY_SECONDS)
+            self._judged.wait_for(lambda: self._is_settled(alias), self._config.health.timeout)
 
     def report_failure(self, alias: str, error: str) -> None:
         """Take it that a connection of a request was refused or timed out: the node is down, and watched from now on.

@@ -37,7 +37,8 @@ SELECT r,
        CASE WHEN r THEN NULL ELSE pg_walfile_name(pg_current_wal_insert_lsn()) END,
        extract(epoch FROM pg_postmaster_start_time())::float8,
        CASE WHEN r THEN extract(epoch FROM clock_timestamp() - coalesce(
-           pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END::float8
+           pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END::float8,
+       current_database()::text
 FROM (SELECT pg_is_in_recovery() AS r OFFSET 0) AS node
 """  # noqa: S608
 
@@ -57,6 +58,8 @@ class Reading:
     """A primary's."""
     timeline: int | None = None
     system_identifier: str | None = None
+    database: str | None = None
+    """As the server calls it: a pooler may offer it under another name."""
     started: float | None = None
     """When the server started, in wall-clock seconds."""
     replay_age: float | None = None
@@ -222,7 +225,7 @@ def failed(error: Exception, settings: dict[str, Any]) -> Reading:
 
 
 def _reading(row: tuple[Any, ...], identifier: str | None) -> Reading:
-    in_recovery, position, received, flushed, walfile, started, replay_age = row
+    in_recovery, position, received, flushed, walfile, started, replay_age, database = row
     return Reading(
         up=True,
         role=Role.REPLICA if in_recovery else Role.PRIMARY,
@@ -231,6 +234,7 @@ def _reading(row: tuple[Any, ...], identifier: str | None) -> Reading:
         flushed=flushed,
         timeline=int(walfile[:8], 16) if walfile else None,
         system_identifier=identifier,
+        database=database,
         started=started,
         replay_age=replay_age,
     )

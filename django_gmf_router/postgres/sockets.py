@@ -14,6 +14,8 @@ import weakref
 from contextlib import suppress
 from typing import Any
 
+from django_gmf_router.postgres import forks
+
 # POLLRDHUP tells that the server has closed its side, even if its last words are still unread; Linux only.
 _GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
@@ -31,11 +33,11 @@ class NodeSockets:
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
         # Re-entered where the garbage collector, which any allocation may start, ends a connection meanwhile.
         self._lock = threading.RLock()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
+        forks.on_fork(self._forget)
 
     def hold(self, node: str, connection: Any) -> None:
         """Hold the socket of a driver's connection to `node`; once, however often a pool hands the connection out."""
+        forks.look()
         with self._lock:
             if connection in self._known:
                 return

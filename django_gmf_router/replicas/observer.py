@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker
+from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker, stranger
 from django_gmf_router.replicas.lag import PrimaryTrail, has_diverged, is_another, reachable
 from django_gmf_router.replicas.probes import Reading
 from django_gmf_router.settings.values import Role
@@ -106,7 +106,8 @@ class Observer:
         diverged = self._has_diverged(answer)
         if reading.up:
             self._earlier[answer.alias] = answer
-        health = tracker.observe(reading, lag, now, diverged=diverged)
+        strange = None if self._primary is None else stranger(reading, self._primary.reading)
+        health = tracker.observe(reading, lag, now, diverged=diverged, strange=strange)
         return tracker.follow(self._lineage.replica(health))
 
     def fail(self, alias: str, reason: str, now: Moment) -> NodeHealth:
@@ -123,6 +124,9 @@ class Observer:
             for replica in self._trackers.values():
                 if replica.health.role == Role.REPLICA:
                     replica.follow(self._lineage.replica(replica.health))
+                    # At once: it may have answered before its primary did, and nobody must read there.
+                    if strange := stranger(replica.health, answer.reading):
+                        replica.fail(strange, now)
             self._trail.sample(answer.reading, answer.finished_at)
         self._note_primary_away(health)
         return health

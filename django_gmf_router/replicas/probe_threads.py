@@ -43,6 +43,7 @@ class Rounds:
         self._next: float | None = None
         self._busy: set[str] = set()
         self._deadlines: dict[str, float] = {}
+        self._extended: set[str] = set()
 
     def watch(self, aliases: Iterable[str]) -> None:
         """Ask these nodes from now on, and no others."""
@@ -55,6 +56,7 @@ class Rounds:
         self._next = now + self._interval * self._jitter(*JITTER)
         asked = [alias for alias in self._aliases if alias not in self._busy]
         self._busy.update(asked)
+        self._extended.difference_update(asked)
         self._deadlines.update(dict.fromkeys(asked, now + self._timeout))
         return asked
 
@@ -67,8 +69,14 @@ class Rounds:
         """Return whether a node was asked and has not answered, late or not."""
         return alias in self._busy
 
-    def give_up_late(self, now: float) -> list[str]:
-        """Give up the nodes whose time is over, each once; return them."""
+    def give_up_late(self, now: float, more_seconds: Callable[[str], float]) -> list[str]:
+        """Give up the nodes whose time is over, each once; return them.
+
+        `more_seconds`: how much more a node has a right to, asked when its time is over.
+        """
+        for alias in {alias for alias, deadline in self._deadlines.items() if deadline <= now} - self._extended:
+            self._extended.add(alias)
+            self._deadlines[alias] += more_seconds(alias)
         late = [alias for alias, deadline in self._deadlines.items() if deadline <= now]
         for alias in late:
             del self._deadlines[alias]
@@ -197,7 +205,7 @@ class ProbeThreads:
         while not self._outbox.empty():
             self._take(self._outbox.get())
         now = self._clock()
-        if late := self._rounds.give_up_late(now):
+        if late := self._rounds.give_up_late(now, lambda alias: self._connecting_seconds(alias) or 0.0):
             self._give_up(late)
         for alias in self._rounds.begin(now):
             self._asked(alias).ask()
@@ -224,14 +232,21 @@ class ProbeThreads:
             self._send_away(self._threads.pop(alias))
 
     def _give_up(self, late: list[str]) -> None:
+        # A probe that is late while it connects says nothing of the sessions that there are.
+        hanging = [alias for alias in late if self._connecting_seconds(alias) is None]
         # First all states, then the rescues: a read that is freed must not go on to another node that hangs.
         with events.Surviving(self._cluster, "telling of a change"):
             self._states.late(late)
         for alias in late:
-            with events.Surviving(self._cluster, "freeing what hangs"):
-                self._sockets.shut(alias)
+            if alias in hanging:
+                with events.Surviving(self._cluster, "freeing what hangs"):
+                    self._sockets.shut(alias)
             if thread := self._threads.get(alias):
                 thread.probe.abort()
+
+    def _connecting_seconds(self, alias: str) -> float | None:
+        thread = self._threads.get(alias)
+        return None if thread is None else thread.probe.connecting_seconds
 
     def _asked(self, alias: str) -> ProbeThread:
         thread = self._threads.get(alias)

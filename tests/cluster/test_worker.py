@@ -37,6 +37,18 @@ for line in sys.stdin:
         print("written", flush=True)
 """
 
+READER = """
+import sys, django
+django.setup()
+from django.db import close_old_connections, connections
+from tests.books.models import Author
+
+for line in sys.stdin:
+    close_old_connections()
+    Author.objects.using("replica_1").count()
+    print(connections["replica_1"].node, flush=True)
+"""
+
 SESSION = """
 import sys, django
 django.setup()
@@ -128,3 +140,15 @@ def refusal(cluster: LocalCluster) -> str:
     except psycopg.OperationalError as error:
         return str(error)
     return ""
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_worker_that_routes_no_read_returns_to_its_replica(
+    gmf_cluster: LocalCluster, migrated: LocalCluster, driver: str
+) -> None:
+    with script(READER, environment(gmf_cluster, driver)) as ask:
+        assert ask("read") == "replica_1"
+        gmf_cluster.kill("replica_1")
+        assert ask("read") == "replica_2"
+        gmf_cluster.restart("replica_1")
+        until(lambda: ask("read") == "replica_1")

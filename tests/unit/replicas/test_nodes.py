@@ -19,6 +19,7 @@ def nodes() -> Nodes:
     replicas = (ReplicaConfig(alias="replica_1"), ReplicaConfig(alias="replica_2", balanced=True))
     config = ClusterConfig(primary="default", replicas=replicas)
     monitor = Monitor(config)
+    monitor.stop()  # Before it began: nothing is to be watched.
     return Nodes(config, monitor, NodeSockets(), AddressBook({}))
 
 

@@ -113,7 +113,7 @@ def test_the_user_is_never_read_eventually(client: Client, open_request: OpenUni
     token = client.post("/save").cookies["gmf_token"].value
     with open_request() as unit, use_replica(level="eventual"):
         assert unit.request is not None
-        unit.request.COOKIES["gmf_token"] = token
+        unit.request.META["HTTP_COOKIE"] = f"gmf_token={token}"
         assert Author.objects.all().db in {"replica_1", "replica_2"}
         assert User.objects.all().db == "default"
         with use_replica(), use_replica(level="eventual"):

@@ -23,12 +23,6 @@ def is_primary_model(labels: Collection[str], model: Any) -> bool:
     return bool(names & set(labels)) or (ALL_SESSIONS in labels and _is_session(model))
 
 
-def is_user(model: Any) -> bool:
-    """Return whether `model`, or the concrete model of it, is the site's AUTH_USER_MODEL."""
-    meta = (getattr(model._meta, "concrete_model", None) or model)._meta
-    return f"{meta.app_label}.{meta.object_name}".lower() == settings.AUTH_USER_MODEL.lower()
-
-
 def labels_by_table(labels: Collection[str]) -> dict[str, tuple[str, bool]]:
     """Return for each table of the installed models the model's label and whether it is a primary model."""
     tables = {
@@ -45,3 +39,9 @@ def _is_session(model: Any) -> bool:
     from django.contrib.sessions.base_session import AbstractBaseSession  # noqa: PLC0415
 
     return isinstance(model, type) and issubclass(model, AbstractBaseSession)
+
+
+def is_user(model: Any) -> bool:
+    """Return whether `model`, or the concrete model of it, is the site's AUTH_USER_MODEL."""
+    meta = (getattr(model._meta, "concrete_model", None) or model)._meta
+    return f"{meta.app_label}.{meta.object_name}".lower() == settings.AUTH_USER_MODEL.lower()

@@ -686,13 +686,6 @@ MUTATIONS = [
         "tests/integration/test_unavailable.py -k logs_in_or_out",
     ),
     _m(
-        "C: the user is never read eventually",
-        POLICY,
-        "        if is_eventual(blocks) and is_user(model):",
-        "        if False:",
-        f"{T_CONSISTENCY} -k never_read_eventually",
-    ),
-    _m(
         "C: a page of errors that needs the primary is a 503",
         "django_gmf_router/unavailable.py",
         "    if unit.failure is not None:\n        return\n",

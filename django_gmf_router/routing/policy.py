@@ -13,6 +13,7 @@ from django_gmf_router.routing.aliases import ClusterAlias, MirroredAlias
 from django_gmf_router.routing.client import Client, client_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
 from django_gmf_router.routing.migrations import is_historical, is_migrating
+from django_gmf_router.routing.primary_models import is_user
 from django_gmf_router.routing.unit_of_work import (
     NO_RECORD,
     Blocks,
@@ -243,6 +244,9 @@ class Policy:
 
     def _on_replica(self, unit: UnitOfWork, blocks: Blocks, reason: str, model: type[Model]) -> str:
         record = self.record(unit)
+        if is_eventual(blocks) and is_user(model):
+            # Django ends a session whose password differs from the user's: an old one would log its owner out.
+            blocks = tuple(block for block in blocks if not block.eventual)
         # A block that asks for other data than the rest of the unit of work has a replica of its own.
         if is_eventual(blocks) or any(block.token is not None for block in blocks):
             picks = blocks[-1].picks

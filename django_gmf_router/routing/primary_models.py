@@ -61,3 +61,9 @@ def _is_session(model: Any) -> bool:
     from django.contrib.sessions.base_session import AbstractBaseSession  # noqa: PLC0415
 
     return isinstance(model, type) and issubclass(model, AbstractBaseSession)
+
+
+def is_user(model: Any) -> bool:
+    """Return whether `model`, or the concrete model of it, is the site's AUTH_USER_MODEL."""
+    meta = (getattr(model._meta, "concrete_model", None) or model)._meta
+    return f"{meta.app_label}.{meta.object_name}".lower() == settings.AUTH_USER_MODEL.lower()

@@ -60,6 +60,8 @@ class NodeHealth:
     timeline: int | None = None
     follows: int | None = None
     """The timeline of the primary whose writes a replica is known to replay."""
+    proven: int | None = None
+    """Up to which position that is known, where the primary is away; None: as far as it has come."""
     system_identifier: str | None = None
     database: str | None = None
     """As the server calls it."""
@@ -149,9 +151,12 @@ class Tracker:
             self._seen = reading
         return self.health
 
-    def follow(self, timeline: int | None) -> NodeHealth:
-        """Take it that the node is known to replay what the primary writes on `timeline`; None: that is not known."""
-        self.health = replace(self.health, follows=timeline)
+    def follow(self, timeline: int | None, proven: int | None) -> NodeHealth:
+        """Take it that the node is known to replay what the primary writes on `timeline`; None: that is not known.
+
+        proven: up to which position, where the primary is away.
+        """
+        self.health = replace(self.health, follows=timeline, proven=proven)
         return self.health
 
     def fail(self, reason: str, now: Moment) -> NodeHealth:

@@ -477,7 +477,7 @@ from tests.unit.replicas.test_monitor import Fake, REFUSED, REPLICA
 from tests.waiting import until
 fake = Fake()
 from django_gmf_router.settings.values import parse
-config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": {{"INTERVAL": 0.001}}}})
+config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": {{"INTERVAL": 0.3}}}})
 from django_gmf_router.postgres.sockets import NodeSockets
 sockets = NodeSockets()
 monitor = Monitor(config, sockets=sockets, probe=fake.probe)
@@ -495,6 +495,8 @@ if {locked}:
     inside.wait()
 near, far = socket.socketpair()
 sockets.hold("replica_1", near)
+# Nothing tells that the other threads sleep. One that wants Python's own lock just then leaves it locked in the child.
+time.sleep(0.1)
 pid = {fork}
 if pid == 0:
     signal.alarm(50)

@@ -9,8 +9,8 @@ from django.db import connections
 
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
-from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
+from django_gmf_router.replicas.states import NodeStates
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 
@@ -18,9 +18,7 @@ from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 def nodes() -> Nodes:
     replicas = (ReplicaConfig(alias="replica_1"), ReplicaConfig(alias="replica_2", balanced=True))
     config = ClusterConfig(primary="default", replicas=replicas)
-    monitor = Monitor(config)
-    monitor.stop()  # Before it began: nothing is to be watched.
-    return Nodes(config, monitor, NodeSockets(), AddressBook({}))
+    return Nodes(config, NodeStates(config, AddressBook({})), NodeSockets(), AddressBook({}))
 
 
 def test_a_balanced_name_is_tried_again_since_each_connection_may_lead_to_another_server(nodes: Nodes) -> None:
@@ -59,8 +57,12 @@ def test_a_new_connection_goes_to_the_address_to_which_the_fewest_are_held() -> 
     config = ClusterConfig(primary="default", replicas=(ReplicaConfig(alias="replica_1", balanced=True),))
     book = AddressBook({"replica_1": {"HOST": "h", "OPTIONS": {}}}, lambda *_: ["127.0.0.2", "127.0.0.3", "127.0.0.4"])
     first, second, third = book.nodes("replica_1")
-    monitor = Monitor(config, book)
     sockets = NodeSockets()
     held = {first: 2, second: 0, third: 1}
     sockets.count = held.__getitem__  # type: ignore[method-assign,assignment]
-    assert list(Nodes(config, monitor, sockets, book).to_try("replica_1", None)) == [second, third, first, "default"]
+    assert list(Nodes(config, NodeStates(config, book), sockets, book).to_try("replica_1", None)) == [
+        second,
+        third,
+        first,
+        "default",
+    ]

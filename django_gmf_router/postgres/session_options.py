@@ -9,6 +9,9 @@ from django_gmf_router.postgres.names import quote
 
 READ_ONLY = "-c default_transaction_read_only=on"
 CONNECT_TIMEOUT_SECONDS = 2
+# By default TCP notices after two hours that a machine is gone, and after a quarter of one if data are on their way.
+KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+TCP_USER_TIMEOUT_MILLISECONDS = 25_000
 _READ_ONLY = "default_transaction_read_only"
 _SEARCH_PATH = "search_path"
 # As the server splits `options`: at white space, unless a backslash stands before it (PostgreSQL's manual, 32.1.2).

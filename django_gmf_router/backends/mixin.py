@@ -10,6 +10,7 @@ For the backend of another package, three lines:
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import Error
@@ -24,6 +25,8 @@ from django_gmf_router.postgres.session_options import (
     CONNECT_TIMEOUT_SECONDS,
     KEEPALIVES,
     TCP_USER_TIMEOUT_MILLISECONDS,
+    add_to_options,
+    complete_session,
     read_only_options,
     with_search_path,
 )
@@ -81,9 +84,9 @@ class ReplicaConnectionMixin(Base):
             if is_keyword("tcp_user_timeout", self.Database):
                 params.setdefault("tcp_user_timeout", TCP_USER_TIMEOUT_MILLISECONDS)
         if (schemas := configuration.schemas_of(self.alias)) is not None:
-            params["options"] = with_search_path(params.get("options"), schemas.path)
+            add_to_options(params, partial(with_search_path, path=schemas.path))
         if clusters.of_replica(self.alias) is not None:
-            params["options"] = read_only_options(params.get("options"))
+            add_to_options(params, read_only_options)
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
@@ -108,6 +111,15 @@ class ReplicaConnectionMixin(Base):
     def connect(self) -> None:
         """Connect, and begin a session."""
         super().connect()
+        cluster = clusters.of_alias(self.alias)
+        if cluster is None:
+            return
+        schemas = configuration.schemas_of(self.alias)
+        is_own_primary = self.alias == self.node == cluster.config.primary
+        if schemas is not None or not is_own_primary:
+            path = None if schemas is None else schemas.path
+            with self.wrap_database_errors:
+                complete_session(self.connection, read_only=not is_own_primary, path=path)
         if self.held is not None:
             self.held.end()
 

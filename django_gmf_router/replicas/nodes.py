@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connections
 
-from django_gmf_router.postgres.session_options import read_only_options
+from django_gmf_router.postgres.session_options import add_to_options, read_only_options
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import State
@@ -140,7 +140,7 @@ class Nodes:
         alias = self.alias_of(node)
         params: dict[str, Any] = connections.create_connection(alias).get_connection_params()
         params.update(self.address(node))
-        params["options"] = read_only_options(params.get("options"))
+        add_to_options(params, read_only_options)
         if params.get("target_session_attrs") == "read-write":
             # libpq would refuse every session that is read-only; the server is what is wanted.
             params["target_session_attrs"] = "primary"

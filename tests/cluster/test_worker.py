@@ -254,8 +254,8 @@ def test_a_primary_that_takes_no_connection_yet_is_none(
 
 
 @contextmanager
-def starting_up(cluster: LocalCluster) -> Iterator[None]:
-    """Run a primary that stays as it is while it starts: "the database system is not accepting connections"."""
+def starting_up(cluster: LocalCluster, words: str = "the database system is not accepting") -> Iterator[None]:
+    """Run a primary that stays as it is while it starts, and then refuses connections in these words."""
     node = cluster._node("primary")
     signal, conf = node.data / "standby.signal", node.data / "postgresql.auto.conf"
     before = conf.read_text()
@@ -263,7 +263,7 @@ def starting_up(cluster: LocalCluster) -> Iterator[None]:
     conf.write_text(f"{before}hot_standby = off\n")
     try:
         node.launch()
-        until(lambda: "the database system is not accepting" in refusal(cluster))
+        until(lambda: words in refusal(cluster))
         yield
     finally:
         node.kill()

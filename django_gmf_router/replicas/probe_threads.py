@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from django_gmf_router.postgres.sockets import NodeSockets
+from django_gmf_router.postgres.sqlstates import is_dead
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import Lookup
 from django_gmf_router.replicas.observer import Answer
@@ -225,6 +226,12 @@ class ProbeThreads:
             with events.Surviving(self._cluster, "telling of a change"):
                 if self._states.answered(answer):
                     self._watch(self._states.watched())
+                self._free_if_dead(answer)
+
+    def _free_if_dead(self, answer: Answer) -> None:
+        """Free all that hangs on a node that is dead; what connected after the question is not meant."""
+        if not answer.reading.up and is_dead(answer.reading.error or "") and self._states.is_down(answer.alias):
+            self._sockets.shut(answer.alias, answer.started_at)
 
     def _watch(self, aliases: Iterable[str]) -> None:
         self._rounds.watch(aliases)
@@ -240,7 +247,7 @@ class ProbeThreads:
         for alias in late:
             if alias in hanging:
                 with events.Surviving(self._cluster, "freeing what hangs"):
-                    self._sockets.shut(alias)
+                    self._sockets.free(alias)
             if thread := self._threads.get(alias):
                 thread.probe.abort()
 

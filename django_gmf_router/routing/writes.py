@@ -107,18 +107,34 @@ class WriteWatch:
             return False
         return wrapper.alias != self.primary or sql is None or not classify(sql).writes
 
+    def may_move(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
+        """Return whether a statement may be executed again on another node.
+
+        On the primary's alias only a read of a request that only reads.
+        """
+        return self.may_repeat(wrapper, sql) and (wrapper.alias != self.primary or self._policy.only_reads())
+
     def count_move(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
         """Count the move of a statement that failed with its node; return whether it may be made.
 
-        On the primary's alias only a read of a request that only reads moves. A unit of work moves MOVES times at most;
-        outside of any the statement counts its own.
+        A unit of work moves MOVES times at most; outside of any the statement counts its own.
         """
-        if not self.may_repeat(wrapper, sql) or (wrapper.alias == self.primary and not self._policy.only_reads()):
+        if not self.may_move(wrapper, sql):
             return False
         unit = open_unit()
         if unit is not None:
             unit.moves += 1
         return unit is None or unit.moves <= MOVES
+
+    def is_last_move(self, moves: int) -> bool:
+        """Return whether no further move may follow that of a statement which moves for the `moves`th time."""
+        unit = open_unit()
+        return max(moves, 0 if unit is None else unit.moves) >= MOVES
+
+    def may_be_saved(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
+        """Return whether a statement, whose connection was lost under way, may have written all the same."""
+        statement = classify(sql)
+        return not wrapper.in_atomic_block and wrapper.autocommit and (statement.writes or statement.by_hand)
 
 
 def _tell(unit: UnitOfWork, what: str, remedy: str) -> None:

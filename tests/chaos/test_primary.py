@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.cookies import SimpleCookie
 from urllib.parse import quote
@@ -19,6 +20,8 @@ from tests.waiting import until
 
 SLOWEST_SECONDS = 3.0
 WRITES_AT_RETURN = 16
+STANDING = 4
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'INSERT%pg_sleep%'"
 
 
 def given_cookies(site: ChaosSite, path: str) -> dict[str, str]:
@@ -122,6 +125,39 @@ def test_who_has_just_written_gets_503_only_where_no_replica_has_it_while_the_pr
     until(lambda: site.ask("/page", headers=token).status == 200, 3 * INTERVAL, "the page is there again")
 
 
+@once
+def test_a_get_that_writes_answers_200_in_each_thread_once_the_primary_is_back(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    since = len(site.log())
+    for replica in ("replica_1", "replica_2"):
+        cluster.pause(replica)
+    token = {"Cookie": token_of(site)}
+    cluster.kill("primary")
+    site.wait_until_known_to_be_down("default")
+    # Each fails on the primary, and on the replicas, which have not replayed what it wrote.
+    refused = [site.ask("/page", headers=token).status for _ in range(WRITES_AT_RETURN)]
+    for replica in ("replica_1", "replica_2"):
+        cluster.resume(replica)
+    cluster.restart("primary")
+    site.wait_until_whole()
+    assert refused == [503] * WRITES_AT_RETURN
+    returned = [site.ask("/change?name=by-get") for _ in range(WRITES_AT_RETURN)]
+    assert [answer.status for answer in returned] == [200] * WRITES_AT_RETURN, returned
+    # No read moved: a line that says so would be false.
+    assert "moves to another node: PrimaryUnavailable" not in site.log()[since:]
+
+
+def token_of(site: ChaosSite) -> str:
+    """Write, and return the cookie that says so."""
+    connection = http.client.HTTPConnection(site.site.host, site.site.port, timeout=20)
+    connection.request("POST", "/change?name=token")
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return str(response.headers["Set-Cookie"]).partition(";")[0]
+
+
 def test_nothing_but_503_while_no_node_at_all_answers(
     site: ChaosSite, cluster: LocalCluster, logged_in: dict[str, str]
 ) -> None:
@@ -174,6 +210,24 @@ def test_a_frozen_primary_holds_no_get(site: ChaosSite, cluster: LocalCluster) -
         run.go_on(3 * INTERVAL)
         cluster.thaw("primary")
     run.check(SLOWEST_SECONDS)
+
+
+def test_writes_under_way_while_the_primary_stands_still_for_seconds_are_answered_200(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    name, since = f"stood still {site.name}", len(site.log())
+    with ThreadPoolExecutor(STANDING) as pool:
+        path = f"/slow-write?seconds=1&name={quote(name)}"
+        answers = [pool.submit(site.ask, path, "POST") for _ in range(STANDING)]
+        until(lambda: cluster.execute("primary", SLEEPING) == [(f"{STANDING}",)], 20, "the writes are under way")
+        cluster.freeze("primary")
+        site.wait_until_each_worker_logs("The primary default is down", since)
+        cluster.thaw("primary")
+        found = [answer.result(timeout=30) for answer in answers]
+    assert [answer.status for answer in found] == [200] * STANDING, found
+    assert cluster.execute("primary", f"SELECT count(*) FROM library_author WHERE name = '{name}'") == [
+        (f"{STANDING}",)
+    ]
 
 
 def test_a_demoted_primary_takes_no_write_and_gets_go_on(site: ChaosSite, cluster: LocalCluster) -> None:

@@ -31,7 +31,7 @@ from django_gmf_router.settings.values import parse
 changes, hung = [], []
 health = {{"INTERVAL": {INTERVAL}, "TIMEOUT": {TIMEOUT}, "MAX_LAG": {MAX_LAG}}}
 config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": health}})
-monitor = Monitor(config, sockets=SimpleNamespace(shut=hung.append))
+monitor = Monitor(config, sockets=SimpleNamespace(free=hung.append, shut=lambda *_: None))
 def note(before, after, announce=monitor._announce):
     if (before.state, before.generation) != (after.state, after.generation):
         changes.append([after.alias, before.state, after.state, after.since])

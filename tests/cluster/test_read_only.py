@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from django_gmf_router.postgres.session_options import READ_ONLY
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import DRIVERS, Site, environment, manage, served
 
@@ -50,6 +53,56 @@ def test_options_that_say_otherwise_do_not_make_a_replicas_session_writable(
     )
     done = manage(environment(migrated, engine=engine, OPTIONS=off), "shell", "--no-imports", "-c", code)
     assert (done.stdout.split(), done.stderr) == (["on", "off"], "")
+
+
+SETTINGS = """
+from django.db import connections
+for alias in ("default", "replica_1"):
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT current_setting('search_path'), current_setting('statement_timeout')")
+        print(*cursor.fetchone(), sep="|", end="|")
+        cursor.execute("SHOW default_transaction_read_only")
+        print(*cursor.fetchone())
+"""
+OPTIONS = r"-c search_path=geo,\ public -c statement_timeout=7s"
+
+
+@pytest.mark.parametrize("by_env", [False, True], ids=["by hand", "replica_of"])
+@pytest.mark.parametrize("schemas", [False, True], ids=["", "SCHEMAS"])
+@pytest.mark.parametrize("how", ["PGOPTIONS", "service"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_options_of_the_environment_and_of_a_service_file_hold_on_replicas_too(
+    migrated: LocalCluster, tmp_path: Path, driver: str, how: str, schemas: bool, by_env: bool
+) -> None:
+    router = {"SCHEMAS": {"MAIN": "main", "STATIC": "static"}} if schemas else {}
+    options = "-c statement_timeout=7s" if schemas else OPTIONS
+    env = environment(migrated, driver, router, OPTIONS={"options": READ_ONLY} if by_env else {})
+    databases = json.loads(env["GMF_TEST_DATABASES"])
+    if by_env:
+        del databases["default"]["OPTIONS"]
+    if how == "PGOPTIONS":
+        env["PGOPTIONS"] = options
+    else:
+        services = tmp_path / "pg_service.conf"
+        services.write_text("\n".join(f"{section(entry)}options={options}\n" for entry in databases.items()))
+        for alias, entry in databases.items():
+            kept = {key: entry[key] for key in ("ENGINE", "OPTIONS") if key in entry}
+            databases[alias] = {**kept, "OPTIONS": {**kept.get("OPTIONS", {}), "service": alias}}
+        env["PGSERVICEFILE"] = str(services)
+    env["GMF_TEST_DATABASES"] = json.dumps(databases)
+    done = manage(env, "shell", "--no-imports", "-c", SETTINGS)
+    path = "main,static,public" if schemas else "geo,public"
+    assert done.stdout.replace('"', "").replace(", ", ",").splitlines() == [f"{path}|7s|off", f"{path}|7s|on"], (
+        done.stderr
+    )
+
+
+def section(entry: tuple[str, dict[str, Any]]) -> str:
+    """Return the section of an alias in a service file."""
+    alias, settings = entry
+    names = {"HOST": "host", "PORT": "port", "NAME": "dbname", "USER": "user", "PASSWORD": "password"}
+    lines = (f"{names[key]}={settings[key]}" for key in names)
+    return "\n".join([f"[{alias}]", *lines, ""])
 
 
 def test_a_refused_write_names_the_request_and_the_line_to_add(bare: tuple[Site, str]) -> None:

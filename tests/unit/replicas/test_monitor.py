@@ -91,7 +91,7 @@ def a_monitor(fake: Fake, **options: Any) -> Iterator[Monitor]:
     balanced = options.pop("balanced", ())
     replicas = tuple(ReplicaConfig(alias=alias, balanced=alias in balanced) for alias in ("replica_1", "replica_2"))
     if on_hang := options.pop("on_hang", None):
-        options["sockets"] = SimpleNamespace(shut=on_hang)
+        options["sockets"] = SimpleNamespace(free=on_hang, shut=lambda *_: None)
     config = ClusterConfig(primary="default", replicas=replicas, health=health)
     monitor = Monitor(config, probe=fake.probe, **options)  # type: ignore[arg-type]
     try:

@@ -52,8 +52,11 @@ class PrimaryReplicaRouter:
         cluster = _cluster_of(first)
         return True if cluster is not None and _cluster_of(second) is cluster else None
 
-    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:  # noqa: ARG002
-        """Return False for replicas, which receive migrations from their primary, and for another cluster's apps."""
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        """Return False for another cluster's apps; a replica has all that its primary has.
+
+        Commands that look at a replica ask too, `dumpdata` and `sqlflush`. To migrate one is refused by `migrate`.
+        """
         try:
             cluster = clusters.of_alias(db)
         except ImproperlyConfigured:
@@ -61,8 +64,11 @@ class PrimaryReplicaRouter:
             return None
         if cluster is None:
             return None
-        is_elsewhere = db != cluster.config.primary or clusters.of_app(app_label) not in {None, cluster}
-        return False if is_elsewhere else None
+        if clusters.of_app(app_label) not in {None, cluster}:
+            return False
+        # makemigrations alone names a model without giving it, to know whose history to look at: the primary's will do.
+        is_of_history = "model_name" in hints and "model" not in hints
+        return False if db != cluster.config.primary and is_of_history else None
 
 
 def _cluster_of(instance: Model) -> clusters.Cluster | None:

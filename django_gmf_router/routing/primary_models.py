@@ -7,9 +7,11 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.core.cache.backends.db import DatabaseCache
+from django.utils.module_loading import import_string
 
 ALL_SESSIONS = "sessions.*"
-DATABASE_CACHE = "django_cache.*"
+CACHE_ENTRY = "django_cache.CacheEntry"
 
 
 def is_primary_model(labels: Collection[str], model: Any) -> bool:
@@ -29,8 +31,10 @@ def labels_by_table(labels: Collection[str]) -> dict[str, tuple[str, bool]]:
         model._meta.db_table.strip('"'): (model._meta.label, is_primary_model(labels, model))
         for model in apps.get_models(include_auto_created=True)
     }
-    caches = (cache for cache in settings.CACHES.values() if cache["BACKEND"].endswith(".DatabaseCache"))
-    tables.update({cache["LOCATION"]: ("django_cache.CacheEntry", DATABASE_CACHE in labels) for cache in caches})
+    # A site may have a class of its own; its stand-in for a model has a label of Django's.
+    caches = (cache for cache in settings.CACHES.values() if issubclass(import_string(cache["BACKEND"]), DatabaseCache))
+    is_primary = not {"django_cache.*", CACHE_ENTRY.lower()}.isdisjoint(labels)
+    tables.update({cache["LOCATION"]: (CACHE_ENTRY, is_primary) for cache in caches})
     return tables
 
 

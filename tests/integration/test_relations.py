@@ -202,6 +202,18 @@ def test_the_rules_hold_for_what_a_generic_foreign_key_reads(open_request: OpenU
 
 
 @pytest.mark.usefixtures("unmirrored")
+def test_a_content_type_that_is_not_there_yet_is_made_on_the_primary(open_request: OpenUnit) -> None:
+    """As after a release, or on a replica that lags: Django makes it where it looked for it."""
+    author = as_if_read_from("replica_1", Author.objects.create(name="Mercator"))
+    ContentType.objects.filter(app_label="library", model="author").delete()
+    ContentType.objects.clear_cache()
+    with open_request():
+        assert author.notes.db in REPLICAS
+    assert ContentType.objects.using("default").filter(app_label="library", model="author").exists()
+    ContentType.objects.clear_cache()
+
+
+@pytest.mark.usefixtures("unmirrored")
 def test_the_rules_hold_for_the_next_and_the_previous_object(open_request: OpenUnit) -> None:
     first, second = (User.objects.create(username=f"{n}", date_joined=now() + timedelta(n)) for n in range(2))
     as_if_read_from("replica_1", first)

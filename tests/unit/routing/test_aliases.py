@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from django_gmf_router.backends.postgresql.base import DatabaseWrapper
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, install
@@ -62,6 +62,8 @@ def test_django_is_taught_once() -> None:
     before = QuerySet.using
     install()
     assert QuerySet.using is before
+    # A template must not call it.
+    assert Model.delete.alters_data  # type: ignore[attr-defined]
     assert not hasattr(before.__wrapped__, "__wrapped__")  # type: ignore[attr-defined]
 
 

@@ -75,11 +75,11 @@ def install() -> None:
     """Wrap, once, what takes an alias and asks the router where it gets None: it gets None for a RoutedAlias.
 
     An alias that was written by hand is a plain string, and is obeyed. So is a ClusterAlias: what was saved is read
-    where it was saved.
+    where it was saved. `save_base()` stands for `save()`, whose warnings name the line that called it.
     """
     if hasattr(QuerySet.using, "__wrapped__"):
         return
-    for owner, name in ((QuerySet, "using"), (BaseManager, "db_manager"), (Model, "save"), (Model, "delete")):
+    for owner, name in ((QuerySet, "using"), (BaseManager, "db_manager"), (Model, "save_base"), (Model, "delete")):
         setattr(owner, name, _asking(getattr(owner, name)))
 
 

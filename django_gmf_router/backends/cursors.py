@@ -107,8 +107,10 @@ class Guard:
 def guard_connection(connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
     """Guard a connection that was just opened, once however often it reconnects; receives `connection_created`.
 
+    A wrapper is made under the string that first asks for it in a thread: its own alias has to be a plain one.
     First in the list: Django's `execute_wrapper()` blocks take the last entry away when they end, whichever it is.
     """
+    connection.alias = str(connection.alias)
     if clusters.of_replica(connection.alias) is not None:
         ensure_read_only(connection)
     if not any(isinstance(wrapper, Guard) for wrapper in connection.execute_wrappers):

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error
+from django.db import DEFAULT_DB_ALIAS, Error
 
 from django_gmf_router import clusters
 from django_gmf_router.backends.connecting import connect
@@ -72,6 +72,10 @@ class ReplicaConnectionMixin(Base):
     """The socket of the connection, by which it is freed where it hangs."""
     past_pool = False
     """Whether it connects without the pool of its alias."""
+
+    def __init__(self, settings_dict: dict[str, Any], alias: str = DEFAULT_DB_ALIAS) -> None:
+        """Take the alias as a plain string: what the router answers says more than a name."""
+        super().__init__(settings_dict, str(alias))
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return the driver's parameters as Django builds them, with a time-out and the cluster's search_path.

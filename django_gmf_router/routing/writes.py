@@ -87,6 +87,8 @@ class WriteWatch:
         unit = open_unit()
         if unit is None or unit.method is None:
             note = f"{note} Use the alias {self.primary!r}, or use_primary()."
+            # A command may put words of its own in the place of the error, as `flush` does: "isn't running".
+            logger.warning("%s", note, extra={"event": "refused_write"})
         elif self._policy.record(unit).alias == alias:
             note = f"{unit.method} {unit.path}: {note} {advice.remedy(self._config, unit)}"
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,43 @@ def test_migrating_a_replica_is_refused_and_says_what_to_run(migrated: LocalClus
     line = done.stderr.strip().splitlines()[-1]
     assert "run migrate --database=default" in line
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_commands_that_only_read_say_of_a_replica_what_they_say_of_its_primary(
+    engine: str, migrated: LocalCluster
+) -> None:
+    migrated.execute("primary", "INSERT INTO library_tag (name) VALUES ('dumped') ON CONFLICT DO NOTHING")
+    migrated.wait_for_replay()
+    env = environment(migrated, engine=engine)
+    commands = {
+        ("dumpdata", "library"): '"dumped"',
+        ("sqlmigrate", "library", "0001"): 'CREATE TABLE "library_tag"',
+        ("sqlflush",): '"library_tag"',
+    }
+    for command, shown in commands.items():
+        done = [manage(env, *command, f"--database={alias}") for alias in ("default", "replica_1")]
+        assert {each.returncode for each in done} == {0}
+        assert shown in done[0].stdout
+        # In any order: sqlflush takes its tables from a set.
+        words = [sorted(re.findall(r"\w+", each.stdout)) for each in done]
+        assert words[0] == words[1]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(
+    ("command", "writes"), [("loaddata", "INSERT library.Tag"), ("flush", "TRUNCATE"), ("createcachetable", "CREATE")]
+)
+def test_commands_that_write_are_refused_on_a_replica_by_a_line_that_names_the_alias_to_use(
+    driver: str, command: str, writes: str, migrated: LocalCluster, tmp_path: Path
+) -> None:
+    fixture = tmp_path / "tags.json"
+    fixture.write_text(json.dumps([{"model": "library.tag", "fields": {"name": "loaded"}}]))
+    more = {"loaddata": [str(fixture)], "flush": ["--no-input"]}.get(command, [])
+    done = manage(environment(migrated, driver), command, *more, "--database=replica_1")
+    assert done.returncode == 1
+    line = f"The alias 'replica_1' is a replica, and {writes} writes. Use the alias 'default', or use_primary()."
+    assert line in done.stderr.splitlines()
 
 
 def test_status_says_what_the_servers_say(gmf_cluster: LocalCluster, migrated: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache import caches
+from django.core.cache.backends.db import DatabaseCache
 from django.core.management import call_command
 from django.db import connection, router
 from django.http import HttpResponse
@@ -78,12 +79,22 @@ def test_a_write_of_a_primary_model_does_not_count(looks: Any) -> None:
     assert [look["reason"] for look in looks("/session")] == ["read_method", "read_method"]
 
 
-def test_the_database_cache_reads_back_what_it_was_told_and_pins_nothing(open_request: OpenUnit) -> None:
+class OwnDatabaseCache(DatabaseCache):
+    """A site's own."""
+
+
+@pytest.mark.parametrize("label", ["Django_Cache.*", "django_cache.CacheEntry"])
+@pytest.mark.parametrize("backend", [DatabaseCache, OwnDatabaseCache])
+def test_the_database_cache_reads_back_what_it_was_told_and_pins_nothing(
+    backend: type[DatabaseCache], label: str, open_request: OpenUnit
+) -> None:
+    entry = {"REPLICAS": ["replica_1"], "PRIMARY_MODELS": [label]}
+    path = f"{backend.__module__}.{backend.__qualname__}"
     call_command("createcachetable", verbosity=0)
-    cache = caches["database"]
-    with open_request():
-        cache.set("tile", "png")
-        assert cache.get("tile") == "png"
+    settings = {"GMF_ROUTER": {"default": entry}, "CACHES": {"default": {"BACKEND": path, "LOCATION": "gmf_cache"}}}
+    with override_settings(**settings), open_request():
+        caches["default"].set("tile", "png")
+        assert caches["default"].get("tile") == "png"
         assert reason() == "read_method"
 
 

@@ -227,8 +227,8 @@ MUTATIONS = (
     Mutation(
         promise="a read of the primary moves only in a request that only reads",
         file="django_gmf_router/routing/writes.py",
-        quote="and not self._policy.only_reads()",
-        instead="and False",
+        quote="or self._policy.only_reads())",
+        instead="or True)",
         test="tests/unit/routing/test_moves.py::test_a_read_of_the_primary_moves_only_in_a_request_that_only_reads",
     ),
     Mutation(
@@ -241,7 +241,7 @@ MUTATIONS = (
     Mutation(
         promise="a read that hangs on a frozen server is freed",
         file="django_gmf_router/postgres/sockets.py",
-        quote="duplicate.shutdown(socket.SHUT_RDWR)",
+        quote="self._socket.shutdown(socket.SHUT_RDWR)",
         instead="pass",
         test="tests/unit/postgres/test_sockets.py::test_a_read_that_hangs_fails_at_once",
     ),

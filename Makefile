@@ -10,7 +10,7 @@ EXTRAS_dev := psycopg,psycopg2,env,cli,test,dev,docs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick faults ha suites lint format teeth bench docs tox soak clean
+.PHONY: help demo test quick faults ha suites lint format teeth mutants bench docs tox soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -40,8 +40,12 @@ ha: $(VENV)/.installed-dev ## Elections by Patroni, etcd and HAProxy under load
 suites: $(VENV)/.installed-dev ## Run Django's own test suites with and without this package
 	@$(VENV)/bin/python -m tests.django_suites
 
-teeth: $(VENV)/.installed-dev ## Take each rule out of a copy of the package: its test has to fail
+teeth: $(VENV)/.installed-dev ## Break each promise in a copy of the package: its test has to fail
 	@$(VENV)/bin/python -m tests.teeth
+
+mutants: $(VENV)/.installed-dev ## Change every line of routing/ and consistency/: which changes does no test notice? (ARGS=routing.policy)
+	@$(VENV)/bin/mutmut run $(foreach module,$(ARGS),'django_gmf_router.$(module).*')
+	@$(VENV)/bin/mutmut results | grep -v ': not checked$$'
 
 lint: $(VENV)/.installed-dev ## Check style, types and the direction of imports
 	@$(VENV)/bin/ruff format --check .

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from django_gmf_router.decision import Decision
-from django_gmf_router.routing.blocks import use_primary, use_replica
-from django_gmf_router.routing.current import current_decision
-
 if TYPE_CHECKING:
-    from django_gmf_router.reading import consistency_token, read_after
+    from django_gmf_router.own_writes import consistency_token, note_write, read_after
+    from django_gmf_router.routing.blocks import use_primary, use_replica
+    from django_gmf_router.routing.unit_of_work import Decision, current_decision
 
-__all__ = ["Decision", "consistency_token", "current_decision", "read_after", "use_primary", "use_replica"]
+__all__ = [
+    "Decision", "consistency_token", "current_decision", "note_write", "read_after", "use_primary", "use_replica",
+]  # fmt: skip
+
+_HOMES = {
+    "Decision": "routing.unit_of_work",
+    "consistency_token": "own_writes",
+    "current_decision": "routing.unit_of_work",
+    "note_write": "own_writes",
+    "read_after": "own_writes",
+    "use_primary": "routing.blocks",
+    "use_replica": "routing.blocks",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # These need the clusters; the watchdog of a local cluster, say, does without.
-    if name in {"consistency_token", "read_after"}:
-        from django_gmf_router import reading  # noqa: PLC0415
-
-        return getattr(reading, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Settings import this package for `env` alone: they must load no more than they use.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

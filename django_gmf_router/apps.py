@@ -20,56 +20,41 @@ class GmfRouterConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""
-        from django_gmf_router import checks  # noqa: PLC0415
+        from django_gmf_router import checks, unavailable  # noqa: PLC0415
+        from django_gmf_router.backends import cursors  # noqa: PLC0415
         from django_gmf_router.schemas import advisories  # noqa: PLC0415
-        from django_gmf_router.settings import values  # noqa: PLC0415
+        from django_gmf_router.settings import configuration  # noqa: PLC0415
 
         register(checks.check_errors)
         register(checks.check_warnings)
         register(advisories.check_settings)
         register(advisories.check_server, Tags.database)
-        connection_created.connect(_on_connection, dispatch_uid="gmf_router.guard")
-        got_request_exception.connect(_on_exception, dispatch_uid="gmf_router.exception")
+        connection_created.connect(cursors.guard_connection, dispatch_uid="gmf_router.guard")
+        got_request_exception.connect(unavailable.note_failure, dispatch_uid="gmf_router.exception")
         pre_migrate.connect(_on_pre_migrate, dispatch_uid="gmf_router.pre_migrate")
-        if values.names_schemas():
+        if configuration.names_schemas():
             from django_gmf_router.schemas import migrating  # noqa: PLC0415
 
             migrating.install()
 
 
-def _on_connection(*, connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
-    from django_gmf_router import clusters  # noqa: PLC0415
-    from django_gmf_router.postgres import session_options  # noqa: PLC0415
-
-    cluster = clusters.of_alias(connection.alias)
-    if cluster is None:
-        return
-    if connection.alias != cluster.config.primary:
-        session_options.ensure_read_only(connection)
-    clusters.guard_connection(connection)
-
-
-def _on_exception(**kwargs: Any) -> None:
-    from django_gmf_router import unavailable  # noqa: PLC0415
-
-    unavailable.note_failure(**kwargs)
-
-
 def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001
     from django_gmf_router import clusters  # noqa: PLC0415
-    from django_gmf_router.settings import values  # noqa: PLC0415
+    from django_gmf_router.routing import migrations  # noqa: PLC0415
+    from django_gmf_router.settings import configuration  # noqa: PLC0415
 
-    if values.schemas_of(using) is not None and not clusters.is_replica(using):
+    cluster = clusters.of_alias(using)
+    migrations.begin(using, None if cluster is None else cluster.config)
+    if configuration.schemas_of(using) is not None:
         from django_gmf_router.schemas import migrating  # noqa: PLC0415
 
         migrating.begin_migrate(using)
-    clusters.begin_migrate(using)
     # Last among the receivers: those of the last app still belong to the migration.
     post_migrate.disconnect(dispatch_uid="gmf_router.post_migrate")
     post_migrate.connect(_on_post_migrate, dispatch_uid="gmf_router.post_migrate")
 
 
 def _on_post_migrate(*, sender: AppConfig, **kwargs: Any) -> None:  # noqa: ARG001
-    from django_gmf_router.routing import outside  # noqa: PLC0415
+    from django_gmf_router.routing import migrations  # noqa: PLC0415
 
-    outside.end_migrate(sender)
+    migrations.end(sender)

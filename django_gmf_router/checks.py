@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,8 +11,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.routing.patterns import shadows
-from django_gmf_router.settings import problems, values
+from django_gmf_router.routing.db_chooser import shadows
+from django_gmf_router.settings import configuration, values
 from django_gmf_router.settings.values import ClusterConfig
 
 MIDDLEWARE = "django_gmf_router.middleware.RoutingMiddleware"
@@ -21,24 +22,40 @@ POSTGRESQL_ENGINES = {
     "django.contrib.gis.db.backends.postgis": "django_gmf_router.backends.postgis",
 }
 
+CACHE_BACKENDS = "django.core.cache.backends."
+# One per process, and none at all.
+UNSHARED_CACHES = {f"{CACHE_BACKENDS}locmem.LocMemCache", f"{CACHE_BACKENDS}dummy.DummyCache"}
+# What of OPTIONS says to libpq where to connect to; `options` and time-outs do not.
+TARGET_OPTIONS = ("host", "hostaddr", "port", "service", "dbname", "target_session_attrs")
+# Nobody names the second one on purpose.
+ANY_PAGES = ("GET /", "GET /any/page/")
+
 
 def check_errors(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Report every wrong value of GMF_ROUTER."""
-    return [
-        Error(problem.message, hint=problem.hint, id=problem.id)
-        for problem in problems.found_in(values.raw(), settings.DATABASES)
-    ]
+    return [Error(problem.message, hint=problem.hint, id=problem.id) for problem in configuration.problems()]
 
 
 def check_warnings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Report what is legal but risky; nothing where the settings are wrong or no cluster has replicas."""
     try:
-        clusters = values.clusters()
+        clusters = configuration.clusters()
     except ImproperlyConfigured:
         return []
     return [message for cluster in clusters for rule in RULES for message in rule(cluster)]
 
 
+Rule = Callable[[ClusterConfig], Iterator[CheckMessage]]
+RULES: list[Rule] = []
+
+
+def _rule(rule: Rule) -> Rule:
+    # Where a rule stands is where it is listed: none is forgotten.
+    RULES.append(rule)
+    return rule
+
+
+@_rule
 def _middleware_first(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if MIDDLEWARE not in settings.MIDDLEWARE:
         message = "MIDDLEWARE lacks the routing middleware: every query of a request is routed as outside requests."
@@ -50,6 +67,7 @@ def _middleware_first(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W001", message, f"Move {MIDDLEWARE!r} to the first place.")
 
 
+@_rule
 def _stock_engine(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in sorted(cluster.aliases):
         engine = _database(alias).get("ENGINE")
@@ -58,6 +76,7 @@ def _stock_engine(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W002", message, f"Use {POSTGRESQL_ENGINES[engine]!r}.")
 
 
+@_rule
 def _mirror(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in cluster.replica_aliases:
         if (_database(alias).get("TEST") or {}).get("MIRROR") != cluster.primary:
@@ -65,6 +84,7 @@ def _mirror(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W003", message, f"Set DATABASES[{alias!r}]['TEST'] = {{'MIRROR': {cluster.primary!r}}}.")
 
 
+@_rule
 def _primary_is_default(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if cluster.primary != "default":
         message = (
@@ -73,19 +93,17 @@ def _primary_is_default(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W004", message, f"Name `using={cluster.primary!r}` there, or call the primary 'default'.")
 
 
+@_rule
 def _shadowed(cluster: ClusterConfig) -> Iterator[CheckMessage]:
-    seen: list[tuple[str, str]] = []
-    for key, pattern in _patterns(cluster):
-        for other_key, other in seen:
-            if shadows(other, pattern):
-                message = (
-                    f"DB_CHOOSER[{key!r}]: {pattern!r} never decides: {other!r} of {other_key!r} matches before it."
-                )
-                yield _warning("W005", message, "Remove it, or make the other one narrower.")
-                break
-        seen.append((key, pattern))
+    patterns = [("master", pattern) for pattern in cluster.master] + [("slave", pattern) for pattern in cluster.slave]
+    for index, (key, pattern) in enumerate(patterns):
+        shadowing = [each for each in patterns[:index] if shadows(each[1], pattern)]
+        for other_key, other in shadowing[:1]:
+            message = f"DB_CHOOSER[{key!r}]: {pattern!r} never decides: {other!r} of {other_key!r} matches before it."
+            yield _warning("W005", message, "Remove it, or make the other one narrower.")
 
 
+@_rule
 def _get_without_head(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for pattern in cluster.master:
         if pattern.startswith("GET ") and f"HEAD {pattern[4:]}" not in cluster.master:
@@ -93,6 +111,7 @@ def _get_without_head(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W006", message, f'Write r"(GET|HEAD) {pattern[4:]}".')
 
 
+@_rule
 def _atomic_requests(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     for alias in cluster.replica_aliases:
         if _database(alias).get("ATOMIC_REQUESTS"):
@@ -104,34 +123,88 @@ def _atomic_requests(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             )
 
 
+@_rule
 def _router_installed(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if ROUTER not in settings.DATABASE_ROUTERS:
         message = "GMF_ROUTER names replicas, but DATABASE_ROUTERS lacks the router: nothing is routed."
         yield _warning("W008", message, f"Add {ROUTER!r}.")
 
 
+@_rule
 def _sessions_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     in_database = settings.SESSION_ENGINE.endswith((".db", ".cached_db"))
-    covered = {label.lower() for label in cluster.primary_models} & {"sessions.*", "sessions.session"}
+    covered = {"sessions.*", "sessions.session"} & {*cluster.primary_models}
     if "django.contrib.sessions" in settings.INSTALLED_APPS and in_database and not covered:
         message = "PRIMARY_MODELS leaves out the sessions: a login may be gone on the next page, a logout undone."
         yield _warning("W009", message, 'Add "sessions.*"; the setting replaces its default.')
 
 
+@_rule
 def _names_nothing(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     labels = {config.label for config in apps.get_app_configs()}
     models = {model._meta.label_lower for model in apps.get_models(include_auto_created=True)}
     for app in sorted((cluster.apps or set()) - labels):
         yield _warning("W010", f"APPS names {app!r}, which is no installed app.", "Correct the app label.")
-    for label in sorted(set(cluster.primary_models) - set(values.DEFAULT_PRIMARY_MODELS)):
-        app, _, name = label.partition(".")
-        if app not in labels if name == "*" else label.lower() not in models:
-            yield _warning("W010", f"PRIMARY_MODELS names {label!r}, which is not installed.", "Correct the name.")
+    known = {*models, *(f"{label.lower()}.*" for label in labels), *values.DEFAULT_PRIMARY_MODELS}
+    for label in sorted({*cluster.primary_models} - known):
+        yield _warning("W010", f"PRIMARY_MODELS names {label!r}, which is not installed.", "Correct the name.")
 
 
-def _patterns(cluster: ClusterConfig) -> Iterator[tuple[str, str]]:
-    yield from (("master", pattern) for pattern in cluster.master)
-    yield from (("slave", pattern) for pattern in cluster.slave)
+@_rule
+def _token_outlived_by_lag(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    max_age, max_lag = cluster.consistency.max_age, cluster.health.max_lag
+    if cluster.consistency.level == "session" and max_age <= max_lag:
+        message = (
+            f"CONSISTENCY['MAX_AGE'] is {max_age} and HEALTH['MAX_LAG'] {max_lag} seconds: "
+            "a replica may serve a client that has no token any more, and lack what it wrote."
+        )
+        yield _warning("W011", message, "Make MAX_AGE longer than MAX_LAG.")
+
+
+@_rule
+def _tokens_not_shared(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    backend = _token_cache(cluster)
+    if backend in UNSHARED_CACHES:
+        message = (
+            f"CONSISTENCY['STORE'] is 'cache', and the default cache is {backend.rpartition('.')[2]}: "
+            "a client does not see its own writes when another process answers."
+        )
+        yield _warning("W012", message, "Use a cache that all processes share, such as Redis, or another STORE.")
+
+
+def _token_cache(cluster: ClusterConfig) -> str:
+    """Return the backend of the cache that keeps the tokens of `cluster`, an empty str where none does."""
+    is_kept = cluster.consistency.level == "session" and cluster.consistency.store == "cache"
+    return str(settings.CACHES.get("default", {}).get("BACKEND", "")) if is_kept else ""
+
+
+@_rule
+def _replica_is_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    # Other databases do not tell a primary from a replica, and two aliases of one SQLite file are a way to develop.
+    if _database(cluster.primary).get("ENGINE") not in {*POSTGRESQL_ENGINES, *POSTGRESQL_ENGINES.values()}:
+        return
+    for alias in cluster.replica_aliases:
+        if _target(alias) == _target(cluster.primary):
+            message = (
+                f"DATABASES[{alias!r}] connects to its primary {cluster.primary!r}: no replica, so it gets no reads."
+            )
+            yield _warning("W013", message, "Name the replica's HOST and PORT, or take the alias out of REPLICAS.")
+
+
+def _target(alias: str) -> list[str]:
+    database = _database(alias)
+    options = database.get("OPTIONS") or {}
+    named = (database.get("HOST"), database.get("PORT") or 5432, database.get("NAME"))
+    return [str(value or "") for value in (*named, *(options.get(key) for key in TARGET_OPTIONS))]
+
+
+@_rule
+def _everything_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    for pattern in cluster.master:
+        if all(re.match(pattern, page) for page in ANY_PAGES):
+            message = f"DB_CHOOSER['master']: {pattern!r} matches every page: the replicas get no reads."
+            hint = "Name only the pages that need it: after a write a request reads from the primary by itself."
+            yield _warning("W014", message, hint)
 
 
 def _database(alias: str) -> Mapping[str, Any]:
@@ -141,17 +214,3 @@ def _database(alias: str) -> Mapping[str, Any]:
 
 def _warning(check: str, message: str, hint: str) -> CheckMessage:
     return Warning(message, hint=hint, id=f"gmf_router.{check}")
-
-
-RULES: tuple[Callable[[ClusterConfig], Iterator[CheckMessage]], ...] = (
-    _middleware_first,
-    _stock_engine,
-    _mirror,
-    _primary_is_default,
-    _shadowed,
-    _get_without_head,
-    _atomic_requests,
-    _router_installed,
-    _sessions_on_primary,
-    _names_nothing,
-)

@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from django_gmf_router import clusters, remembering, unavailable
+from django_gmf_router import clusters, own_writes, unavailable
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.routing.lazy_response import stream_within
-from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, entered, place
+from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, open_unit, place, within
 
 SERVER_ERROR = 500
 
@@ -34,8 +35,10 @@ class RoutingMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
-        if clusters.sessions_in_database():
+        if unavailable.sessions_in_database():
             self.process_view = self._process_view_async if self._is_async else self._process_view
+        if any(database["ATOMIC_REQUESTS"] for database in connections.settings.values()):
+            self.process_template_response = self._after_view_async if self._is_async else self._after_view
 
     def __call__(self, request: HttpRequest) -> Any:
         """Serve `request` inside its unit of work."""
@@ -46,7 +49,7 @@ class RoutingMiddleware:
         try:
             response = _respond(unit, self._get_response(request))
             if unit.records and unit.wrote:
-                remembering.remember(unit, request, response)
+                own_writes.remember(unit, request, response)
         finally:
             current_place.reset(token)
             _end(unit, response)
@@ -59,7 +62,7 @@ class RoutingMiddleware:
             response = _respond(unit, await self._get_response(request))
             if unit.records and unit.wrote:
                 # In the thread that wrote, or as far as anybody can tell: its connection is open and knows.
-                await sync_to_async(remembering.remember)(unit, request, response)
+                await sync_to_async(own_writes.remember)(unit, request, response)
         finally:
             current_place.reset(token)
             _end(unit, response)
@@ -68,18 +71,28 @@ class RoutingMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
         """Return 503 for a view that needed the primary while none answers."""
         if isinstance(exception, PrimaryUnavailable):
-            return unavailable.respond(request, clusters.retry_after_seconds())
+            return unavailable.respond(request)
         return None
 
     def _process_view(self, request: HttpRequest, *args: Any) -> None:  # noqa: ARG002
-        clusters.tolerate_unsaved_session(request)
+        unavailable.tolerate_unsaved_session(request)
+
+    def _after_view(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # noqa: ARG002
+        # The transaction around the view has ended, the response is rendered from here on.
+        unit = open_unit()
+        if unit is not None:
+            unit.view_is_over = True
+        return response
+
+    async def _after_view_async(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return self._after_view(request, response)
 
     async def _process_view_async(self, request: HttpRequest, *args: Any) -> None:  # noqa: ARG002
-        clusters.tolerate_unsaved_session(request)
+        unavailable.tolerate_unsaved_session(request)
 
 
 def _begin(request: HttpRequest) -> tuple[UnitOfWork, Token[Place]]:
-    unit = UnitOfWork(request)
+    unit = UnitOfWork(request, open_unit())
     return unit, current_place.set(place(unit, current_place.get().blocks))
 
 
@@ -87,7 +100,7 @@ def _respond(unit: UnitOfWork, response: Any) -> Any:
     """Return `response`, or 503 where it became an error in a middleware since no primary answered."""
     if unit.failure is None or unit.request is None or response.status_code < SERVER_ERROR:
         return response
-    return unavailable.respond(unit.request, clusters.retry_after_seconds())
+    return unavailable.respond(unit.request)
 
 
 def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
@@ -95,19 +108,27 @@ def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
     streams = False
     try:
         if response is not None:
-            clusters.describe(unit, response)
-            streams = response.streaming and stream_within(
-                response, lambda: entered(unit), partial(_end_of_body, unit, response)
-            )
+            _describe(unit, response)
+            unit.view_is_over = True
+            end = partial(_end_of_body, unit, response)
+            streams = response.streaming and stream_within(response, within(unit), end)
     finally:
         if not streams:
             unit.close()
 
 
+def _describe(unit: UnitOfWork, response: HttpResponseBase) -> None:
+    """Add the debug headers of the clusters that ask for one: the decision of the last read, or of what forbids one."""
+    for cluster in clusters.registry().described:
+        decision = cluster.policy.last_decision(unit)
+        if decision is not None:
+            response.headers[str(cluster.config.debug_header)] = str(decision)
+
+
 def _end_of_body(unit: UnitOfWork, response: HttpResponseBase) -> None:
     """Close `unit`, after what its body wrote is remembered where that is still possible."""
     try:
-        if unit.request is not None and unit.wrote and remembering.remembers_late():
-            remembering.remember(unit, unit.request, response)
+        if unit.request is not None and unit.wrote and own_writes.remembers_late():
+            own_writes.remember(unit, unit.request, response)
     finally:
         unit.close()

@@ -5,23 +5,26 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Callable
 from typing import Any
 
+from django.apps import apps
+from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import get_callable, get_resolver, get_urlconf
 
+from django_gmf_router import clusters
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.routing.unit_of_work import open_unit
 
 logger = logging.getLogger("django_gmf_router")
 
 TEMPLATE = "gmf_router/503.html"
+SESSIONS = "sessions"
 
 
-def respond(request: HttpRequest, retry_after_seconds: float) -> HttpResponse:
+def respond(request: HttpRequest) -> HttpResponse:
     """Return 503 with Retry-After, by the `handler503` of the root URLconf or as HTML or JSON, as the client prefers.
 
     RFC 9110, section 15.6.4. The template `gmf_router/503.html` can be overridden; it is rendered without the request,
@@ -29,7 +32,9 @@ def respond(request: HttpRequest, retry_after_seconds: float) -> HttpResponse:
     """
     handler = getattr(get_resolver(get_urlconf()).urlconf_module, "handler503", None)
     response = get_callable(handler)(request) if handler else _default(request)
-    response.headers.setdefault("Retry-After", str(math.ceil(retry_after_seconds)))
+    # The monitors will have seen a primary that is back by then.
+    seconds = max(2 * cluster.config.health.interval for cluster in clusters.registry().clusters)
+    response.headers.setdefault("Retry-After", str(math.ceil(seconds)))
     return response
 
 
@@ -44,9 +49,18 @@ def note_failure(**kwargs: Any) -> None:  # noqa: ARG001
         unit.failure = error
 
 
-def tolerate_unsaved(session: Any, only_reads: Callable[[], bool]) -> None:
+def sessions_in_database() -> bool:
+    """Return whether sessions are kept in a database that has replicas."""
+    is_used = bool(clusters.registry().clusters) and apps.is_installed("django.contrib.sessions")
+    return is_used and settings.SESSION_ENGINE.endswith((".db", ".cached_db"))
+
+
+def tolerate_unsaved_session(request: HttpRequest) -> None:
     """Let the session of a request that only reads stay unsaved, with a line in the log, while no primary answers."""
-    save = session.save
+    session, cluster = getattr(request, "session", None), clusters.of_app(SESSIONS)
+    if session is None or cluster is None:
+        return
+    save, only_reads = session.save, cluster.policy.only_reads
 
     def tolerant_save(must_create: bool = False) -> None:
         try:

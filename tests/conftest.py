@@ -13,7 +13,7 @@ from django.db import connections
 from django.test import RequestFactory
 
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place, entered
+from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place, within
 
 # How long a test takes is the benchmarks' business, and this machine may be busy.
 hypothesis.settings.register_profile("here", deadline=None)
@@ -36,7 +36,7 @@ def open_request() -> OpenUnit:
     @contextmanager
     def open_it(method: str = "GET", path: str = "/") -> Iterator[UnitOfWork]:
         unit = UnitOfWork(RequestFactory().generic(method, path))
-        with entered(unit):
+        with within(unit):
             yield unit
         unit.close()
 

@@ -159,6 +159,24 @@ def lazy(request: HttpRequest) -> TemplateResponse:
     return TemplateResponse(request, engines["django"].from_string("{{ look.reason }}"), {"look": look})
 
 
+def reasons_around_a_transaction() -> str:
+    """Look inside a transaction on the primary, and after it."""
+    with transaction.atomic():
+        inside = look()["reason"]
+    return f"{inside} {look()['reason']}"
+
+
+def atomic_while_rendering(request: HttpRequest) -> TemplateResponse:
+    """Open the first transaction while the template renders."""
+    template = engines["django"].from_string("{{ reasons }}")
+    return TemplateResponse(request, template, {"reasons": reasons_around_a_transaction})
+
+
+def atomic_while_streaming(request: HttpRequest) -> StreamingHttpResponse:
+    """Open the first transaction while the body is made."""
+    return StreamingHttpResponse(reasons_around_a_transaction() for _ in range(1))
+
+
 def explained(write: Callable[[], Any]) -> JsonResponse:
     """Return how a write was refused."""
     try:
@@ -212,6 +230,8 @@ urlpatterns = [
     path("search", where),
     path("atomic", atomic),
     path("not-atomic", not_atomic),
+    path("atomic-while-rendering", atomic_while_rendering),
+    path("atomic-while-streaming", atomic_while_streaming),
     path("write", write),
     re_path(r"^old/write/(?P<number>\d+)$", write),
     path("session", session),

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.contestants import Contestant
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.binaries import find_bin_dir
+from django_gmf_router.testing.machine import find_programs
 
 ROUNDS = 3
 """Each takes seconds: neither warmed up nor repeated until it is long enough."""
@@ -39,7 +39,7 @@ CREATE INDEX ON main.feature (layer_id); CREATE INDEX ON main.feature (x, y);
 
 def measure(take: Callable[[list[Contestant]], Any]) -> None:
     """Measure both on a primary of their own; a copy is removed before the next one begins."""
-    directory = find_bin_dir()
+    directory = find_programs().directory
     os.environ["GMF_PG_BINDIR"] = str(directory)
     with LocalCluster(0) as cluster:
         DATABASES["default"] = cluster.databases()["default"]

@@ -10,8 +10,7 @@ from django.core.signing import Signer
 
 from benchmarks import site
 from benchmarks.contestants import Contestant, calling
-from django_gmf_router.consistency.tokens import Token, dumps, loads
-from django_gmf_router.marks import Mark
+from django_gmf_router.consistency.tokens import Mark, Token, dumps, loads
 
 SETTINGS = site.SETTINGS
 HOUR_SECONDS = 3600.0

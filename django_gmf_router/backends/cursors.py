@@ -1,14 +1,18 @@
-"""What happens when a statement fails since its node does?"""
+"""What happens around a statement: does it write, and what if it fails since its node does?"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from django.db import Error
+from django.db import Error, InternalError
 from django.db.backends.utils import CursorWrapper
 
-from django_gmf_router.routing.moves import MOVES
+from django_gmf_router import clusters
+from django_gmf_router.postgres.session_options import ensure_read_only
+from django_gmf_router.postgres.sqlstates import is_refused_write
+from django_gmf_router.routing.writes import MOVES
 
 
 class MovingCursorMixin:
@@ -29,7 +33,7 @@ class MovingCursorMixin:
             try:
                 return super()._execute(sql, params, *ignored)  # type: ignore[misc]
             except Error as error:
-                if not self.db.move_after(error, sql):
+                if not self.db.reconnect_after(error, sql):
                     raise
             self.cursor = self.db.create_cursor(self.gmf_name)
         return super()._execute(sql, params, *ignored)  # type: ignore[misc]
@@ -49,3 +53,39 @@ def moving(wrapper: type[Any]) -> Any:
 
 
 MovingCursor = moving(CursorWrapper)
+
+
+class Guard:
+    """What notes the writes of one connection: an entry of its `execute_wrappers`, with any ENGINE."""
+
+    __slots__ = ("_alias",)
+
+    def __init__(self, alias: str) -> None:
+        """Guard the connection of `alias`; which cluster that belongs to, settings may change."""
+        self._alias = alias
+
+    def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        """Run one statement."""
+        cluster = clusters.of_alias(self._alias)
+        if cluster is None:
+            return execute(sql, params, many, context)
+        if self._alias == cluster.config.primary:
+            cluster.writes.note(sql)
+            return execute(sql, params, many, context)
+        try:
+            return execute(sql, params, many, context)
+        except InternalError as error:
+            if is_refused_write(error):
+                cluster.writes.explain(error, sql, self._alias)
+            raise
+
+
+def guard_connection(connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
+    """Guard a connection that was just opened, once however often it reconnects; receives `connection_created`.
+
+    First in the list: Django's `execute_wrapper()` blocks take the last entry away when they end, whichever it is.
+    """
+    if clusters.of_replica(connection.alias) is not None:
+        ensure_read_only(connection)
+    if not any(isinstance(wrapper, Guard) for wrapper in connection.execute_wrappers):
+        connection.execute_wrappers.insert(0, Guard(connection.alias))

@@ -9,13 +9,14 @@ For the backend of another package, three lines:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import Error
 
 from django_gmf_router import clusters
 from django_gmf_router.backends.connecting import connect
 from django_gmf_router.backends.cursors import MovingCursor, moving
+from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS, read_only_options, with_search_path
 from django_gmf_router.postgres.sockets import is_gone
@@ -27,11 +28,16 @@ from django_gmf_router.postgres.sqlstates import (
     is_refused_write,
     is_standby,
 )
-from django_gmf_router.routing.moves import MOVES
-from django_gmf_router.settings import values
+from django_gmf_router.routing.writes import MOVES
+from django_gmf_router.settings import configuration
+
+if TYPE_CHECKING:
+    from django.db.backends.postgresql.base import DatabaseWrapper as Base
+else:
+    Base = object
 
 
-class ReplicaConnectionMixin:
+class ReplicaConnectionMixin(Base):
     """For the `DatabaseWrapper` of a PostgreSQL backend, before it among the bases.
 
     A replica's alias connects elsewhere when its node is down, and its reads move with it. The primary's alias waits
@@ -55,12 +61,12 @@ class ReplicaConnectionMixin:
 
         A replica's session is read-only.
         """
-        params: dict[str, Any] = super().get_connection_params()  # type: ignore[misc]
+        params: dict[str, Any] = super().get_connection_params()
         if clusters.of_alias(self.alias) is not None:
             params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
-        if (schemas := values.schemas_of(self.alias)) is not None:
+        if (schemas := configuration.schemas_of(self.alias)) is not None:
             params["options"] = with_search_path(params.get("options"), schemas.path)
-        if clusters.is_replica(self.alias):
+        if clusters.of_replica(self.alias) is not None:
             params["options"] = read_only_options(params.get("options"))
         return params
 
@@ -68,8 +74,8 @@ class ReplicaConnectionMixin:
         """Connect to this alias' node, or to the next that may serve it; see `backends.connecting`."""
         cluster = clusters.of_alias(self.alias)
         if cluster is None:
-            return super().get_new_connection(conn_params)  # type: ignore[misc]
-        self.node, connection = connect(self, cluster, conn_params, super().get_new_connection)  # type: ignore[misc]
+            return super().get_new_connection(conn_params)
+        self.node, connection = connect(self, cluster, conn_params, super().get_new_connection)
         self.generation = cluster.nodes.generation(self.node)
         if self.node == cluster.config.primary and is_standby(connection, unsure=False):
             # It follows another primary: the client of the next request may have written to that.
@@ -85,7 +91,7 @@ class ReplicaConnectionMixin:
     @property
     def pool(self) -> Any:
         """Return Django's pool of psycopg, None where there is none, or where it must not be used now."""
-        return None if self.past_pool else super().pool  # type: ignore[misc]
+        return None if self.past_pool else super().pool
 
     def connect_past_pool(self, conn_params: dict[str, Any]) -> Any:
         """Connect as the backend does: it gives its connections what it needs there, GeoDjango its types.
@@ -94,14 +100,14 @@ class ReplicaConnectionMixin:
         """
         self.past_pool = True
         try:
-            return super().get_new_connection(conn_params)  # type: ignore[misc]
+            return super().get_new_connection(conn_params)
         finally:
             self.past_pool = False
 
     def _close(self) -> None:
         # A connection that moved does not belong to the pool of its alias.
         if self.connection is not None and not _is_pooled(self.connection):
-            with self.wrap_database_errors:  # type: ignore[attr-defined]
+            with self.wrap_database_errors:
                 self.connection.close()
         else:
             super()._close()  # type: ignore[misc]
@@ -111,10 +117,10 @@ class ReplicaConnectionMixin:
 
         Django calls it at the start and at the end of each request. No query is made.
         """
-        if self.connection is not None and not self.in_atomic_block and self._is_stale():  # type: ignore[attr-defined]
-            self.close()  # type: ignore[attr-defined]
+        if self.connection is not None and not self.in_atomic_block and self._is_stale():
+            self.close()
         else:
-            super().close_if_unusable_or_obsolete()  # type: ignore[misc]
+            super().close_if_unusable_or_obsolete()
 
     def _is_stale(self) -> bool:
         cluster = clusters.of_alias(self.alias)
@@ -133,7 +139,7 @@ class ReplicaConnectionMixin:
 
     def make_debug_cursor(self, cursor: Any) -> Any:
         """Return Django's cursor wrapper that logs queries, whose reads move."""
-        wrapped: Any = super().make_debug_cursor(cursor)  # type: ignore[misc]
+        wrapped: Any = super().make_debug_cursor(cursor)
         kind: Any = type(wrapped)
         return moving(kind)(cursor, self)
 
@@ -148,7 +154,7 @@ class ReplicaConnectionMixin:
             try:
                 return super()._cursor(name)  # type: ignore[misc]
             except Error as error:  # noqa: PERF203 - it costs only where a node fails
-                if not self.move_after(error, None):
+                if not self.reconnect_after(error, None):
                     raise
         return super()._cursor(name)  # type: ignore[misc]
 
@@ -159,8 +165,8 @@ class ReplicaConnectionMixin:
             self.explain_failure(error)
             raise
 
-    def move_after(self, error: Error, sql: Any) -> bool:
-        """Return whether the statement that failed with `error` may be repeated, on another node that this connects to.
+    def reconnect_after(self, error: Error, sql: Any) -> bool:
+        """Connect anew, where the statement that failed with `error` may be executed again; return whether it may.
 
         `sql` is None where only a cursor was wanted. Raises PrimaryUnavailable where a primary was needed.
         """
@@ -168,34 +174,34 @@ class ReplicaConnectionMixin:
         if cluster is None:
             return False
         if is_changed_plan(error):
-            return self._forget_plans(sql)
-        if not is_movable(error, self.connection) or not clusters.may_move(self, sql):
+            return self._forget_plans(cluster, sql)
+        if not is_movable(error, self.connection) or not cluster.writes.count_move(self, sql):
             self.explain_failure(error)
             return False
         self.avoided = self.node
         cluster.nodes.moved(self.alias, self.node, error)
-        self.close()  # type: ignore[attr-defined]
-        self.ensure_connection()  # type: ignore[attr-defined]
+        self.close()
+        self.ensure_connection()
         return True
 
-    def _forget_plans(self, sql: Any) -> bool:
+    def _forget_plans(self, cluster: Cluster, sql: Any) -> bool:
         # Its other prepared statements are as stale, so the connection is closed: when its transaction has ended.
         self.generation = None
         # The statement itself was not begun.
-        if not is_idle(self.connection) or not clusters.may_repeat(self, sql):
+        if not is_idle(self.connection) or not cluster.writes.may_repeat(self, sql):
             return False
-        with self.wrap_database_errors:  # type: ignore[attr-defined]
+        with self.wrap_database_errors:
             self.connection.close()  # before a pool gets it back
-        self.close()  # type: ignore[attr-defined]
-        self.ensure_connection()  # type: ignore[attr-defined]
+        self.close()
+        self.ensure_connection()
         return True
 
     def explain_failure(self, error: Error) -> None:
         """Raise PrimaryUnavailable if `error` of the primary's alias means that there is no primary behind it."""
-        if clusters.of_alias(self.alias) is None or clusters.is_replica(self.alias):
+        if clusters.of_alias(self.alias) is None or clusters.of_replica(self.alias) is not None:
             return
         if is_refused_write(error) and is_standby(self.connection, unsure=True):
-            self.close()  # type: ignore[attr-defined]
+            self.close()
             raise PrimaryUnavailable(self.alias) from error
         if is_lost(error, self.connection):
             raise PrimaryUnavailable(self.alias) from error

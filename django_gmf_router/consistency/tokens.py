@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from django.core.signing import BadSignature
-
-from django_gmf_router.consistency.signer import signer
-from django_gmf_router.marks import Mark
+from django.core.signing import BadSignature, Signer
 
 VERSION = 1
+SALT = "django_gmf_router.token"
 LONGEST_TEXT = 1024
 CLOCK_TOLERANCE_SECONDS = 5.0
 """How far the clocks of two web servers may differ: a redirect reaches the other one within a millisecond."""
@@ -24,16 +22,55 @@ _FIELDS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """What a client has written.
+class Mark:
+    """One cluster's part of a token: how far a client wrote there."""
 
-    time: of its last write, in seconds of the wall clock; marks: how far it wrote, one for each cluster; version: that
-    of the text.
+    cluster: str
+    """The alias of its primary."""
+    system_identifier: str | None = None
+    timeline: int | None = None
+    """Of the server that was the primary; None where nobody can tell."""
+    position: int | None = None
+    """In its write-ahead log, at rest: all of the client's writes lie before it.
+
+    None where there are no positions, or none could be asked for: then only the time of the token counts.
     """
 
+    def followed_by(self, other: Mark, *, order_is_certain: bool = True) -> Mark:
+        """Return the mark of a client that has this and a later one of the same cluster.
+
+        `order_is_certain`: whether `other` is the later one by more than the clocks of two servers may differ.
+        """
+        if _differ(self.system_identifier, other.system_identifier):
+            return other
+        if _differ(self.timeline, other.timeline):
+            return max(self, other, key=lambda mark: mark.timeline or 0)
+        if self.position is None or other.position is None:
+            return self._without_position(other, order_is_certain)
+        return Mark(
+            cluster=self.cluster,
+            system_identifier=other.system_identifier or self.system_identifier,
+            timeline=other.timeline or self.timeline,
+            position=max(self.position, other.position),
+        )
+
+    def _without_position(self, other: Mark, order_is_certain: bool) -> Mark:
+        """Where one is time only: a later position lies after its write too, an earlier one tells nothing of it."""
+        if other.position is None or order_is_certain:
+            return other
+        return self if self.position is None else other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What a client has written."""
+
     time: float
+    """Of its last write, in seconds of the wall clock."""
     marks: tuple[Mark, ...] = ()
+    """One for each cluster."""
     version: int = VERSION
+    """That of the text."""
 
     def mark(self, cluster: str) -> Mark | None:
         """Return the mark of a cluster, by the alias of its primary; None: the client wrote nothing there."""
@@ -65,8 +102,7 @@ def dumps(token: Token) -> str:
     text = _signed(token)
     if len(text) <= LONGEST_TEXT:
         return text
-    anywhere = Mark(cluster=ANY_CLUSTER, system_identifier=None, timeline=None, position=None)
-    return _signed(Token(time=token.time, marks=(anywhere,)))
+    return _signed(Token(time=token.time, marks=(Mark(cluster=ANY_CLUSTER),)))
 
 
 def loads(text: object, *, max_age_seconds: float, now: float) -> Token | None:
@@ -79,7 +115,7 @@ def loads(text: object, *, max_age_seconds: float, now: float) -> Token | None:
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
         return None
     try:
-        token = _parsed(signer().unsign(text))
+        token = _parsed(Signer(salt=SALT).unsign(text))
     except (BadSignature, ValueError, OverflowError):
         return None
     age = now - token.time
@@ -91,7 +127,7 @@ def _signed(token: Token) -> str:
     for mark in token.marks:
         fields += (quote(mark.cluster, safe=""), quote(mark.system_identifier or "", safe=""))
         fields += (_hex(mark.timeline), _hex(mark.position))
-    return signer().sign(_BETWEEN.join(fields))
+    return Signer(salt=SALT).sign(_BETWEEN.join(fields))
 
 
 def _parsed(payload: str) -> Token:
@@ -119,3 +155,7 @@ def _hex(number: int | None) -> str:
 
 def _number(text: str) -> int | None:
     return int(text, 16) if text else None
+
+
+def _differ(one: object, other: object) -> bool:
+    return one is not None and other is not None and one != other

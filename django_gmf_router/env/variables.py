@@ -8,11 +8,8 @@ from typing import Any, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.env.entries import Entry, is_postgresql, replica_of
-from django_gmf_router.env.urls import EXTRA, UrlReader, entry_from_url
+from django_gmf_router.env.aliases import EXTRA, Entry, UrlReader, entry_from_url, replica_of
 from django_gmf_router.postgres import names
-from django_gmf_router.postgres.session_options import with_search_path
-from django_gmf_router.settings.values import SchemasConfig
 
 _CHOOSER = {"master": "GMF_DB_CHOOSER_MASTER", "slave": "GMF_DB_CHOOSER_SLAVE"}
 _SCHEMAS = {"MAIN": "PGSCHEMA", "STATIC": "PGSCHEMA_STATIC"}
@@ -38,10 +35,10 @@ def databases(env: Env) -> tuple[dict[str, Entry], dict[str, dict[str, Any]]]:
       gets what `replica_of` gives one. Without it GMF_ROUTER names no replica and Django stays as it is.
     - `GMF_DB_CHOOSER_MASTER`, `GMF_DB_CHOOSER_SLAVE`: patterns over `METHOD /path`, one a line or as a JSON
       list of strings; never comma separated, since `\\d{2,3}` is one pattern.
-    - `PGSCHEMA`, `PGSCHEMA_STATIC`: the names of the main and the static schema, for `SCHEMAS` and, as a
-      search_path, for the OPTIONS of every alias.
+    - `PGSCHEMA`, `PGSCHEMA_STATIC`: the names of the main and the static schema, for `SCHEMAS`. The engines of this
+      package make the search_path of it, with what the site says of `EXTENSIONS` afterwards.
 
-    Defaults in the `Env`'s scheme count, its prefix too. Raises ImproperlyConfigured, which names the
+    Defaults in the `Env`'s scheme count, its prefix too. Raise ImproperlyConfigured, which names the
     variable and the remedy and never holds a password.
     """
     if not hasattr(env, "db_url_config"):
@@ -49,49 +46,24 @@ def databases(env: Env) -> tuple[dict[str, Entry], dict[str, dict[str, Any]]]:
     url = _value(env, "DATABASE_URL")
     if not url or not url.strip():
         raise ImproperlyConfigured("DATABASE_URL is not set: set it to postgres://user:password@host:5432/database.")
-    schemas = _schemas(env)
-    entries = {"default": _with_schemas(entry_from_url(url, name="DATABASE_URL", reader=env), schemas)}
-    replicas = _replicas(env, schemas)
-    return {**entries, **replicas}, _router(env, list(replicas), schemas)
-
-
-def _schemas(env: Env) -> dict[str, str]:
     schemas = {key: str(value) for key, name in _SCHEMAS.items() if (value := _value(env, name))}
     for key, value in schemas.items():
         if line := names.problem(value):
             raise ImproperlyConfigured(f"{_SCHEMAS[key]}: {line}")
-    return schemas
-
-
-def _with_schemas(entry: Entry, schemas: dict[str, str]) -> Entry:
-    if not schemas or not is_postgresql(entry):
-        return entry
-    options = entry.get("OPTIONS", {})
-    values: dict[str, Any] = {key.lower(): name for key, name in schemas.items()}
-    path = SchemasConfig(**values).path
-    return {**entry, "OPTIONS": {**options, "options": with_search_path(options.get("options"), path)}}
-
-
-def _replicas(env: Env, schemas: dict[str, str]) -> dict[str, Entry]:
-    value = _value(env, "DATABASE_REPLICA_URLS") or ""
-    items = value.split(",") if isinstance(value, str) else value
-    urls = [item.strip() for item in items if item.strip()]
-    return {f"replica_{number}": _replica(env, number, url, schemas) for number, url in enumerate(urls, start=1)}
-
-
-def _replica(env: Env, number: int, url: str, schemas: dict[str, str]) -> Entry:
-    name = f"DATABASE_REPLICA_URLS[{number}], the URL of replica_{number},"
-    return replica_of(_with_schemas(entry_from_url(url, name=name, reader=env), schemas))
-
-
-def _router(env: Env, replicas: list[str], schemas: dict[str, str]) -> dict[str, dict[str, Any]]:
+    entries = {"default": entry_from_url(url, name="DATABASE_URL", reader=env)}
+    given = _value(env, "DATABASE_REPLICA_URLS") or ""
+    urls = [item.strip() for item in (given.split(",") if isinstance(given, str) else given) if item.strip()]
+    for number, url in enumerate(urls, start=1):
+        alias = f"replica_{number}"
+        name = f"DATABASE_REPLICA_URLS[{number}], the URL of {alias},"
+        entries[alias] = replica_of(entry_from_url(url, name=name, reader=env))
+    cluster: dict[str, Any] = {"REPLICAS": [alias for alias in entries if alias != "default"]}
     chooser = {key: patterns for key, name in _CHOOSER.items() if (patterns := _patterns(env, name))}
-    cluster: dict[str, Any] = {"REPLICAS": replicas} if replicas or schemas else {}
-    if replicas and chooser:
+    if urls and chooser:
         cluster["DB_CHOOSER"] = chooser
     if schemas:
         cluster["SCHEMAS"] = schemas
-    return {"default": cluster} if cluster else {}
+    return entries, {"default": cluster} if urls or schemas else {}
 
 
 def _patterns(env: Env, name: str) -> list[str]:
@@ -99,15 +71,11 @@ def _patterns(env: Env, name: str) -> list[str]:
     if not isinstance(value, str):
         return list(value)
     # A pattern may start with a set, "[A-Z]+ /x"; only a list of strings starts with a bracket and a quote.
-    if "".join(value.split()).startswith(('["', "[]")):
-        return _json_patterns(value, name)
-    return [line.strip() for line in value.split("\n") if line.strip()]
-
-
-def _json_patterns(value: str, name: str) -> list[str]:
+    if not "".join(value.split()).startswith(('["', "[]")):
+        return [line.strip() for line in value.split("\n") if line.strip()]
     try:
         patterns = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         patterns = [None]
     if not all(isinstance(pattern, str) for pattern in patterns):
         raise ImproperlyConfigured(

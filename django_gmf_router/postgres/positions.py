@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 LARGEST = 2**64 - 1
 # PostgreSQL's defaults when it is built; wal_block_size shows the first. A segment is 1 MiB at least (initdb,
 # --wal-segsize), and a power of two: so where one starts is a multiple of that.
@@ -12,20 +10,13 @@ LEAST_SEGMENT_BYTES = 2**20
 BLOCK_HEADER_BYTES = 24  # XLogPageHeaderData
 SEGMENT_HEADER_BYTES = 40  # XLogLongPageHeaderData, on a segment's first block only
 
-_POSITION = re.compile(r"([0-9A-F]{1,8})/([0-9A-F]{1,8})", re.ASCII | re.IGNORECASE)
 
+def number_of(expression: str) -> str:
+    """Return the SQL that makes a number of an expression of the type pg_lsn: the bytes since the log began.
 
-def parse(text: str) -> int:
-    """Return the number of a position as PostgreSQL prints its type pg_lsn, X/Y; raises ValueError for anything else.
-
-    Of two positions on one timeline the larger is the later: it is the number of bytes since the log began.
+    Of two positions on one timeline the larger is the later.
     """
-    found = _POSITION.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
-        raise ValueError(
-            f"{text!r:.50} is no position in the write-ahead log: two hexadecimal numbers, as in 16/B374D848."
-        )
-    return (int(found[1], 16) << 32) + int(found[2], 16)
+    return f"({expression} - '0/0'::pg_lsn)::int8"
 
 
 def format_position(position: int) -> str:

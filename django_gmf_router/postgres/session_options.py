@@ -13,23 +13,37 @@ _READ_ONLY = "default_transaction_read_only"
 _SEARCH_PATH = "search_path"
 # As the server splits `options`: at white space, unless a backslash stands before it (PostgreSQL's manual, 32.1.2).
 _WORD = re.compile(r"(?:\\.|[^\s\\])+", re.DOTALL)
-_SETTING = re.compile(r"(?:-c|--)\s*search[_-]path\s*=(.*)", re.DOTALL | re.IGNORECASE)
+_SETTING = re.compile(r"(?:-c|--)\s*([^=\s]+)\s*=(.*)", re.DOTALL)
 _NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,"\s]+))\s*(?:,|$)')
 
 
+def settings_in(options: str | None) -> dict[str, str]:
+    """Return the settings that `options` make, by their names in small letters; the last of several counts."""
+    words = [re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL) for word in _WORD.findall(options or "")]
+    joined = [f"-c{words[place]}" if words[place - 1] == "-c" else words[place] for place in range(1, len(words))]
+    found = (_SETTING.fullmatch(word) for word in (*words[:1], *joined))
+    # PostgreSQL takes a dash for an underscore here, and capitals for small letters (postgres.c, ParseLongOption).
+    return {match[1].replace("-", "_").lower(): match[2] for match in found if match}
+
+
 def read_only_options(options: str | None) -> str:
-    """Return libpq's `options` with the read-only parameter, so that it costs no round trip."""
-    if options and _READ_ONLY in options:
-        return options
+    """Return libpq's `options` of a replica's session: read-only, whatever they say before, without a round trip."""
+    if _is_read_only(options):
+        return str(options)
+    # PostgreSQL takes the last of several: ours stands at the end.
     return f"{options} {READ_ONLY}" if options else READ_ONLY
 
 
 def ensure_read_only(connection: Any) -> None:
     """Make the new session of a replica read-only where its OPTIONS did not: a stock ENGINE, settings by hand."""
-    if connection.vendor != "postgresql" or _READ_ONLY in (connection.get_connection_params().get("options") or ""):
+    if connection.vendor != "postgresql" or _is_read_only(connection.get_connection_params().get("options")):
         return
     with connection.cursor() as cursor:
         cursor.execute(f"SET {_READ_ONLY} = on")
+
+
+def _is_read_only(options: str | None) -> bool:
+    return settings_in(options).get(_READ_ONLY) == "on"
 
 
 def with_search_path(options: str | None, path: tuple[str, ...]) -> str:
@@ -43,10 +57,8 @@ def with_search_path(options: str | None, path: tuple[str, ...]) -> str:
 
 def search_path_in(options: str | None) -> tuple[str, ...] | None:
     """Return the schemas of the search_path in `options`, None where there is none; the last of several counts."""
-    words = [re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL) for word in _WORD.findall(options or "")]
-    joined = [f"-c{words[place]}" if words[place - 1] == "-c" else words[place] for place in range(1, len(words))]
-    found = [match[1] for word in (*words[:1], *joined) if (match := _SETTING.fullmatch(word))]
-    return parse(found[-1]) if found else None
+    value = settings_in(options).get(_SEARCH_PATH)
+    return None if value is None else parse(value)
 
 
 def parse(value: str) -> tuple[str, ...]:

@@ -6,9 +6,14 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from django.db import connections
+
+from django_gmf_router.replicas.health import NodeHealth
 from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.settings.values import ClusterConfig
 
 logger = logging.getLogger("django_gmf_router")
 
@@ -29,6 +34,16 @@ def addresses(host: str, port: str) -> Iterable[str]:
     """Return the IP addresses of a host; raises OSError."""
     found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     return dict.fromkeys(str(address[0]) for *_, address in found)
+
+
+def address_book(config: ClusterConfig) -> AddressBook:
+    """Return the address book of the replicas that are BALANCED and whose addresses can be looked up."""
+    settings = {
+        alias: connections.settings[alias]
+        for alias in config.balanced_aliases
+        if connections[alias].vendor == "postgresql"
+    }
+    return AddressBook({alias: entry for alias, entry in settings.items() if is_expandable(entry)})
 
 
 class AddressBook:
@@ -118,16 +133,57 @@ class AddressBook:
         logger.warning(text, host, alias, error, extra={"event": "addresses", "alias": alias})
 
 
+class Membership:
+    """The nodes of the aliases that are several servers, and how often connections had to be spread anew."""
+
+    def __init__(self, addresses: AddressBook, aliases: Iterable[str]) -> None:
+        """Take the replicas' aliases; nothing is looked up yet."""
+        self._nodes: dict[str, tuple[str, ...]] = {alias: () for alias in aliases if alias in addresses}
+        self._changes = dict.fromkeys(self._nodes, 0)
+
+    def __contains__(self, alias: object) -> bool:
+        return alias in self._nodes
+
+    def nodes(self, alias: str) -> tuple[str, ...]:
+        """Return the nodes of an alias as they were looked up last; itself where it is one server."""
+        return self._nodes.get(alias, (alias,))
+
+    def placed(self, health: NodeHealth) -> NodeHealth:
+        """Return the health of a node, balanced where it is the only address of its alias: a balancer stands there."""
+        for nodes in self._nodes.values():
+            if health.alias in nodes:
+                return replace(health, balanced=len(nodes) == 1)
+        return health
+
+    def changes(self, alias: str) -> int:
+        """Return a number that is raised when the nodes of `alias` change or one of them is back."""
+        return self._changes[alias]
+
+    def replace(self, alias: str, nodes: tuple[str, ...]) -> bool:
+        """Take what was looked up; return whether it is something else. Nothing found is no answer."""
+        if not nodes or nodes == self._nodes[alias]:
+            return False
+        self._nodes[alias] = nodes
+        self._changes[alias] += 1
+        return True
+
+    def note_return(self, node: str) -> None:
+        """Take it that `node` is back, restarted or has another role."""
+        for alias, nodes in self._nodes.items():
+            self._changes[alias] += node in nodes
+
+
 class Lookup:
     """For the health monitor's threads: what a probe is to a node, this is to the name of an alias."""
 
-    def __init__(self, look_up: Callable[[], tuple[str, ...]]) -> None:
-        """Take what answers the nodes."""
-        self._look_up = look_up
+    def __init__(self, addresses: AddressBook, alias: str) -> None:
+        """Take whose name is looked up, and where."""
+        self._addresses = addresses
+        self._alias = alias
 
     def read(self) -> Reading:
         """Return the nodes; may block."""
-        return Reading(up=True, members=self._look_up())
+        return Reading(up=True, members=self._addresses.look_up(self._alias))
 
     def abort(self) -> None:
         """Wait for the resolver's own time-out: it cannot be interrupted."""

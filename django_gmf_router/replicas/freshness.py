@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
 from typing import Any
 
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import Error
+from django.db import Error, connections
 
-from django_gmf_router.marks import Mark
-from django_gmf_router.postgres import positions
+from django_gmf_router.consistency.tokens import Mark
+from django_gmf_router.postgres.positions import LARGEST, number_of
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.settings.values import ClusterConfig
 
-REPLAYED = "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text"
+REPLAYED = f"SELECT pg_is_in_recovery(), {number_of('pg_last_wal_replay_lsn()')}"
 
 
 class Freshness:
     """What is known of the positions of the nodes of one cluster, and how to ask for what is not."""
 
-    def __init__(self, *, primary: str, monitor: Monitor, connection: Callable[[str], Any], balanced: Set[str]) -> None:
-        """Take who watches, what answers the wrapper of an alias, and the aliases that are more than one server."""
-        self._primary = primary
+    def __init__(self, config: ClusterConfig, monitor: Monitor) -> None:
+        """Take the aliases that are more than one server, and what is known of the nodes."""
+        self._primary = config.primary
+        self._balanced = config.balanced_aliases
         self._monitor = monitor
-        self._connection = connection
-        self._balanced = balanced
         # By alias the generation of the node and the largest position that it was seen to have replayed.
         self._replayed: dict[str, tuple[int, int]] = {}
 
@@ -69,13 +68,13 @@ class Freshness:
         False where it cannot be asked: in an event loop's thread, or as the node fails.
         """
         try:
-            with self._connection(alias).cursor() as cursor:
+            with connections[alias].cursor() as cursor:
                 cursor.execute(REPLAYED)
                 replayed = self._note(alias, *cursor.fetchone())
         except (Error, SynchronousOnlyOperation):
             return False
         # Meanwhile it may have moved to another node.
-        node = getattr(self._connection(alias), "node", None) or alias
+        node = getattr(connections[alias], "node", None) or alias
         return replayed >= (mark.position or 0) and (node == self._primary or self.follows(node, mark))
 
     def sees(self, node: str, connection: Any, mark: Mark) -> bool:
@@ -86,14 +85,14 @@ class Freshness:
         with connection.cursor() as cursor:
             cursor.execute(REPLAYED)
             in_recovery, replayed = cursor.fetchone()
-        return bool(in_recovery and replayed) and positions.parse(replayed) >= mark.position
+        return bool(in_recovery and replayed) and bool(replayed >= mark.position)
 
-    def _note(self, alias: str, in_recovery: bool, replayed: str | None) -> int:
-        wrapper = self._connection(alias)
+    def _note(self, alias: str, in_recovery: bool, replayed: int | None) -> int:
+        wrapper = connections[alias]
         if not in_recovery:
             # A read that moved to the primary sees all; a replica that was promoted is on a timeline of its own.
-            return positions.LARGEST if getattr(wrapper, "node", alias) == self._primary else 0
-        position = positions.parse(replayed) if replayed else 0
+            return LARGEST if getattr(wrapper, "node", alias) == self._primary else 0
+        position = replayed or 0
         if self._is_at_home(alias):
             generation = self._monitor.health(alias).generation
             known = self._replayed.get(alias, (generation, 0))
@@ -101,5 +100,5 @@ class Freshness:
         return position
 
     def _is_at_home(self, alias: str) -> bool:
-        wrapper = self._connection(alias)
+        wrapper = connections[alias]
         return wrapper.connection is None or getattr(wrapper, "node", alias) in {alias, None}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django_gmf_router.decision import PRIMARY
 from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.settings.values import Role
 
 FAILURES_TO_GO_DOWN = 2
 READINGS_TO_COME_BACK = 2
@@ -39,30 +39,31 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeHealth:
-    """What is known of a node.
-
-    role: the configured one; balanced: several servers stand behind it, which nobody can tell apart; generation: raised
-    whenever the node comes back, restarts or changes its role: what was connected before is stale; position: as its
-    last reading said, None while it does not answer; lag: seconds a replica is behind, None unknown; follows: the
-    timeline of the primary whose writes a replica is known to replay; error: why it is down, or what the last probe
-    said; since: wall-clock seconds of the last change of state; sampled_at: monotonic seconds of the last reading that
-    was an answer.
-    """
+    """What is known of a node."""
 
     alias: str
-    role: str
+    role: Role
+    """The configured one."""
     since: float
+    """When its state changed last, in wall-clock seconds."""
     balanced: bool = False
+    """Whether several servers stand behind it, which nobody can tell apart."""
     state: str = State.UP
     generation: int = 0
+    """Raised whenever the node comes back, restarts or changes its role: what was connected before is stale."""
     position: int | None = None
+    """As its last reading said; None while it does not answer."""
     lag: float | None = None
+    """Seconds that a replica is behind; None: unknown."""
     error: str | None = None
+    """Why it is down, or what the last probe said."""
     timeline: int | None = None
     follows: int | None = None
+    """The timeline of the primary whose writes a replica is known to replay."""
     system_identifier: str | None = None
     started: float | None = None
     sampled_at: float | None = None
+    """When its last reading came that was an answer, in monotonic seconds."""
 
     @property
     def is_down(self) -> bool:
@@ -160,7 +161,7 @@ class Tracker:
             return None, False
         if reading.role not in {None, self.health.role}:
             return f"The server says that it is a {reading.role}.", True
-        if self._diverged and self.health.role != PRIMARY:
+        if self._diverged and self.health.role != Role.PRIMARY:
             return DIVERGED, True
         return None, False
 

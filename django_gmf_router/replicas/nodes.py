@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.db import connections
@@ -12,24 +13,27 @@ from django.db import connections
 from django_gmf_router.postgres.session_options import read_only_options
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
-from django_gmf_router.replicas.candidates import nodes_for_reads_of_the_primary, nodes_to_try, shuffled
 from django_gmf_router.replicas.health import State
-from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.states import NodeStates
 from django_gmf_router.settings.values import ClusterConfig
 
 logger = logging.getLogger("django_gmf_router")
 
 
 INTERVALS_TO_BE_OVERDUE = 1.5
+Is = Callable[[str], bool]
 
 
 class Nodes:
     """The nodes of one cluster: their health, the sockets that this process holds to them, how to connect to them."""
 
-    def __init__(self, config: ClusterConfig, monitor: Monitor, sockets: NodeSockets, addresses: AddressBook) -> None:
-        """Take what was configured, who watches, what is held, and who knows the servers behind one alias."""
-        self._config = config
-        self._monitor = monitor
+    def __init__(self, config: ClusterConfig, states: NodeStates, sockets: NodeSockets, addresses: AddressBook) -> None:
+        """Take what was configured, what is known, what is held, and who knows the servers behind one alias."""
+        self._primary = config.primary
+        self._replicas = config.replica_aliases
+        self._states = states
+        # Only these are asked for in the address book.
+        self._several = frozenset(alias for alias in config.balanced_aliases if alias in addresses)
         self._overdue_seconds = INTERVALS_TO_BE_OVERDUE * config.health.interval
         self._refusing: set[str] = set()
         self.sockets = sockets
@@ -37,38 +41,38 @@ class Nodes:
 
     def is_down(self, node: str) -> bool:
         """Return whether `node` is known to be down."""
-        return self._monitor.is_down(node)
+        return self._states.is_down(node)
 
     def serves(self, node: str) -> bool:
         """Return whether `node` may take a read that failed elsewhere: up, within the lag limit, and heard of lately.
 
         What froze one node may have frozen the next, and its probe be about to time out too.
         """
-        health = self._monitor.health(node)
+        health = self._states.health(node)
         if health.state != State.UP:
             return False
         return health.sampled_at is None or time.monotonic() - health.sampled_at < self._overdue_seconds
 
     def generation(self, node: str) -> tuple[int, int]:
         """Return what changes whenever `node` comes back or changes, or another server of its alias does."""
-        health = self._monitor.health
+        health = self._states.health
         return health(node).generation, health(self.alias_of(node)).generation
 
     def alias_of(self, node: str) -> str:
         """Return the alias that `node` is a server of."""
-        return self._addresses.alias_of(node)
+        return self._addresses.alias_of(node) if self._several else node
 
     def address(self, node: str) -> dict[str, str]:
         """Return the driver's parameters that make a connection one to `node` and to no other server of its alias."""
-        return self._addresses.params(node)
+        return self._addresses.params(node) if self._several else {}
 
     def failed(self, node: str, error: str, *, timed_out: bool) -> None:
         """Note that an attempt to connect to `node` was refused or timed out: it is down at once.
 
         Not for one refusal where several servers stand behind its name: the next connection may lead to another.
         """
-        if timed_out or not self._monitor.health(node).balanced:
-            self._monitor.report_failure(node, error, timed_out=timed_out)
+        if timed_out or not self._states.health(node).balanced:
+            self._states.report_failure(node, error)
 
     def refused(self, node: str, error: str) -> None:
         """Log that the server of `node`, which runs, refuses connections: once, until one was taken."""
@@ -91,15 +95,15 @@ class Nodes:
 
         avoid: the one that a read just failed on; by_name: whether `alias` connects in a way that chooses no address.
         """
-        primary = self._config.primary
-        nodes = {replica: self._addresses.nodes(replica) for replica in self._config.replica_aliases}
+        primary = self._primary
+        nodes = {replica: self._nodes_of(replica) for replica in self._replicas}
         if by_name:
             nodes[alias] = (alias,)
         replicas = [node for own in nodes.values() for node in own]
         if alias == primary:
             return nodes_for_reads_of_the_primary(primary, replicas=replicas, is_down=self.is_down, avoid=avoid)
         own = self._least_held(nodes[alias])
-        if self._monitor.health(own[0]).balanced:
+        if self._states.health(own[0]).balanced:
             # Each new connection may lead to another server, also after a read has just failed on one.
             own, avoid = [*own, *own], None
         return nodes_to_try(
@@ -111,13 +115,16 @@ class Nodes:
             avoid=avoid,
         )
 
+    def _nodes_of(self, alias: str) -> tuple[str, ...]:
+        return self._addresses.nodes(alias) if alias in self._several else (alias,)
+
     def _least_held(self, nodes: Sequence[str]) -> Sequence[str]:
         """Return the nodes, those first to which this process holds the fewest connections; at random among equals."""
         return nodes if len(nodes) == 1 else sorted(shuffled(nodes), key=self.sockets.count)
 
     def read_only_params(self, node: str) -> dict[str, Any]:
         """Return the driver's parameters for a read-only connection to `node` on behalf of another alias."""
-        alias = self._addresses.alias_of(node)
+        alias = self.alias_of(node)
         params: dict[str, Any] = connections.create_connection(alias).get_connection_params()
         params.update(self.address(node))
         params["options"] = read_only_options(params.get("options"))
@@ -135,3 +142,36 @@ class Nodes:
             type(error).__name__,
             extra={"event": "retry", "alias": alias, "node": node},
         )
+
+
+def nodes_to_try(
+    own: Sequence[str], *, primary: str, replicas: Sequence[str], is_down: Is, serves: Is, avoid: str | None = None
+) -> Iterator[str]:
+    """Yield the nodes for a replica's alias: its own unless down, then other healthy ones, at last the primary.
+
+    `own`: one, or several, the best first, of which those that serve are preferred; `replicas`: all of the cluster;
+    `serves`: up, and within the lag limit; `avoid`: the node that a read has just failed on.
+    """
+    alive = [node for node in own if node != avoid and not is_down(node)]
+    yield from [node for node in alive if len(own) > 1 and serves(node)] or alive
+    others = [node for node in shuffled(replicas) if node not in {*own, avoid}]
+    yield from (node for node in others if serves(node))
+    yield primary
+
+
+def nodes_for_reads_of_the_primary(
+    primary: str, *, replicas: Sequence[str], is_down: Is, avoid: str | None = None
+) -> Iterator[str]:
+    """Yield the nodes for reads of the primary's alias that a replica may serve while the primary is away."""
+    is_first = primary != avoid and not is_down(primary)
+    if is_first:
+        yield primary
+    yield from (node for node in shuffled(replicas) if not is_down(node))
+    if not is_first:
+        # It may be back, and nobody has noticed yet.
+        yield primary
+
+
+def shuffled(nodes: Sequence[str]) -> list[str]:
+    """Return the nodes in random order."""
+    return random.sample(nodes, len(nodes))

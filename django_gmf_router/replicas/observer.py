@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from django_gmf_router.decision import PRIMARY, REPLICA
-from django_gmf_router.replicas.following import Following
 from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker
-from django_gmf_router.replicas.lag import PrimaryTrail, has_diverged
+from django_gmf_router.replicas.lag import PrimaryTrail, has_diverged, is_another, reachable
 from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.settings.values import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +21,53 @@ class Answer:
     finished_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How far a replica has come since it was first seen, under one generation."""
+
+    generation: int
+    first: int
+    """Its position then."""
+    goal: int | None = None
+    """The first position of the primary that lay beyond it."""
+    follows: bool = False
+    """Whether it has come there."""
+
+
+class Lineage:
+    """Which replicas replay what the primary of now writes?"""
+
+    # A promotion may leave a replica behind. It keeps its position, and the new primary soon passes that. By the number
+    # alone the replica then has what was written there since. Its timeline would tell, but not every role may see it.
+    # So a replica counts once it was seen to reach a later position of this primary, or to stand exactly where it does.
+
+    def __init__(self) -> None:
+        """Begin with nothing seen."""
+        self._primary: Reading | None = None
+        self._ways: dict[str, Way] = {}
+
+    def primary(self, reading: Reading) -> None:
+        """Take a reading of the primary."""
+        if self._primary is not None and is_another(self._primary, reading):
+            self._ways.clear()
+        self._primary = reading
+
+    def replica(self, health: NodeHealth) -> int | None:
+        """Take what is known of a replica now; return the timeline that it is known to follow."""
+        goal = None if self._primary is None else reachable(self._primary)
+        if health.position is None or goal is None or self._primary is None:
+            return None
+        way = self._ways.get(health.alias)
+        if way is None or way.generation != health.generation:
+            way = Way(generation=health.generation, first=health.position)
+        if way.goal is None and goal > way.first:
+            way = replace(way, goal=goal)
+        if health.position == goal or (way.goal is not None and health.position >= way.goal):
+            way = replace(way, follows=True)
+        self._ways[health.alias] = way
+        return self._primary.timeline if way.follows else None
+
+
 class Observer:
     """The trackers of one cluster's nodes, and where its primary was; its user sees to it that one thread is in it."""
 
@@ -31,7 +77,7 @@ class Observer:
         self._trackers: dict[str, Tracker] = {}
         self.watch(known)
         self._trail = PrimaryTrail(settle_seconds=settle_seconds)
-        self._following = Following()
+        self._lineage = Lineage()
         self._primary: Answer | None = None
         self._earlier: dict[str, Answer] = {}
 
@@ -53,15 +99,15 @@ class Observer:
         """Take what a node answered."""
         tracker = self._trackers[answer.alias]
         now = Moment(monotonic=answer.finished_at, wall=wall)
-        if tracker.health.role == PRIMARY:
+        if tracker.health.role == Role.PRIMARY:
             return self._observe_primary(tracker, answer, now)
         reading = answer.reading
-        lag = self._trail.lag(reading, answer.started_at) if reading.role == REPLICA else None
+        lag = self._trail.lag(reading, answer.started_at) if reading.role == Role.REPLICA else None
         diverged = self._has_diverged(answer)
         if reading.up:
             self._earlier[answer.alias] = answer
         health = tracker.observe(reading, lag, now, diverged=diverged)
-        return tracker.follow(self._following.replica(health))
+        return tracker.follow(self._lineage.replica(health))
 
     def fail(self, alias: str, reason: str, now: Moment) -> NodeHealth:
         """Take it that a node refused a connection, or answered not in time."""
@@ -71,18 +117,18 @@ class Observer:
 
     def _observe_primary(self, tracker: Tracker, answer: Answer, now: Moment) -> NodeHealth:
         health = tracker.observe(answer.reading, None, now)
-        if answer.reading.role == PRIMARY:
+        if answer.reading.role == Role.PRIMARY:
             self._primary = answer
-            self._following.primary(answer.reading)
+            self._lineage.primary(answer.reading)
             for replica in self._trackers.values():
-                if replica.health.role == REPLICA:
-                    replica.follow(self._following.replica(replica.health))
+                if replica.health.role == Role.REPLICA:
+                    replica.follow(self._lineage.replica(replica.health))
             self._trail.sample(answer.reading, answer.finished_at)
         self._note_primary_away(health)
         return health
 
     def _note_primary_away(self, health: NodeHealth) -> None:
-        if health.role == PRIMARY and health.is_down:
+        if health.role == Role.PRIMARY and health.is_down:
             self._trail.lose()
 
     def _has_diverged(self, answer: Answer) -> bool:
@@ -90,6 +136,6 @@ class Observer:
         earlier, primary = self._earlier.get(answer.alias), self._primary
         if earlier is None or primary is None or primary.started_at < earlier.finished_at:
             return False
-        if earlier.reading.role != REPLICA or answer.reading.role != REPLICA:
+        if earlier.reading.role != Role.REPLICA or answer.reading.role != Role.REPLICA:
             return False
         return has_diverged(earlier.reading, primary.reading)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import math
+import random
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from django.db import connections
 
-from django_gmf_router.marks import Mark
+from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.settings.values import ReplicaConfig
+from django_gmf_router.settings.values import ClusterConfig
 
 logger = logging.getLogger("django_gmf_router")
 
@@ -25,17 +27,46 @@ Candidates = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a client has written in this cluster: its mark, and the seconds of the wall clock when it wrote."""
+    """What a client has written in this cluster."""
 
     mark: Mark
     time: float
+    """When it wrote, in seconds of the wall clock."""
 
 
-class Balancer(Protocol):
-    """How to pick among equals."""
+class WeightedRandom:
+    """Pick at random, each alias in proportion to its weight."""
+
+    def __init__(self, random_fraction: Callable[[], float] = random.random) -> None:
+        """Take a source of numbers in [0, 1)."""
+        self._random = random_fraction
+
+    def pick(self, candidates: Sequence[tuple[str, float]], key: str | None = None) -> str:  # noqa: ARG002
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
+        point = self._random() * sum(weight for _, weight in candidates)
+        for alias, weight in candidates:
+            point -= weight
+            if point < 0:
+                return alias
+        return candidates[-1][0]
+
+
+class Stable:
+    """Pick the same alias for the same client as long as it is a candidate: weighted rendezvous hashing.
+
+    When a candidate goes, only its own clients move; when it comes back, they return. A client without a key is given
+    any.
+    """
+
+    def __init__(self, otherwise: WeightedRandom | None = None) -> None:
+        """Take how to pick for a client without a key."""
+        self._otherwise = otherwise or WeightedRandom()
 
     def pick(self, candidates: Sequence[tuple[str, float]], key: str | None = None) -> str:
-        """Return one alias of `candidates`, pairs of alias and weight; there must be one. `key` names the client."""
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
+        if key is None:
+            return self._otherwise.pick(candidates)
+        return max(candidates, key=lambda pair: _score(key, *pair))[0]
 
 
 class ReplicaPool:
@@ -43,25 +74,20 @@ class ReplicaPool:
 
     def __init__(
         self,
-        *,
-        primary: str,
-        replicas: Sequence[ReplicaConfig],
-        balancer: Balancer,
+        config: ClusterConfig,
         monitor: Monitor,
         freshness: Freshness,
-        window_seconds: float,
+        *,
+        balancer: WeightedRandom | Stable | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the replicas of `primary`, how to pick among them, and who knows which of them may serve.
-
-        window_seconds: how long a write without a position keeps its client's reads on the primary.
-        """
-        self._primary = primary
-        self._all = tuple((replica.alias, replica.weight) for replica in replicas)
-        self._balancer = balancer
-        self._monitor = monitor
-        self._freshness = freshness
-        self._window = window_seconds
+        """Take the replicas, and who knows which of them may serve; `clock` gives seconds of the wall clock."""
+        self.monitor = monitor
+        self._primary = config.primary
+        self._all = tuple((replica.alias, replica.weight) for replica in config.replicas)
+        self._balancer = balancer or (Stable() if config.balancer == "stable" else WeightedRandom())
+        self.freshness = freshness
+        self._window_seconds = _window_seconds(config)
         self._clock = clock
         # The snapshot that was looked at last, and who may serve by it; replaced in one step.
         self._seen: tuple[object, Candidates] = (None, self._all)
@@ -69,22 +95,28 @@ class ReplicaPool:
     def pick(self, wanted: Wanted | None = None, key: str | None = None) -> tuple[str | None, str]:
         """Return a replica's alias and "", or None and the reason why the primary has to serve.
 
-        wanted: what the client must be able to read; key: the client, for balancers that care.
+        `wanted`: what the client must be able to read; `key`: the client, for balancers that care.
         """
         if self._all and self.is_mirrored(self._all[0][0]):
             return self._balancer.pick(self._all, key), ""
-        self._monitor.ensure()
+        self.monitor.ensure()
         candidates = self._candidates()
         if not candidates:
             return None, "no_replica"
-        if wanted is None or self._is_over(wanted):
+        # What no position tells of is over with its window.
+        is_over = wanted and wanted.mark.position is None and self._clock() - wanted.time > self._window_seconds
+        if wanted is None or is_over:
             return self._balancer.pick(candidates, key), ""
         alias = self._pick_fresh(candidates, wanted.mark, key)
         return (alias, "") if alias else (None, "consistency")
 
+    def may_go_on(self, alias: str) -> bool:
+        """Return whether the replica that a unit of work has may go on serving it."""
+        return any(alias == candidate for candidate, _ in self._candidates()) or self.is_mirrored(alias)
+
     def primary_is_down(self) -> bool:
         """Return whether the primary is known to be down."""
-        return self._monitor.is_down(self._primary)
+        return self.monitor.is_down(self._primary)
 
     def is_mirrored(self, alias: str) -> bool:
         """Return whether this is a test run in which reads of the replica `alias` use the primary's connection.
@@ -100,22 +132,19 @@ class ReplicaPool:
             and connections.settings[alias]["TEST"]["MIRROR"] == self._primary
         )
 
-    def _is_over(self, wanted: Wanted) -> bool:
-        return wanted.mark.position is None and self._clock() - wanted.time > self._window
-
     def _pick_fresh(self, candidates: Candidates, mark: Mark, key: str | None) -> str | None:
         position = mark.position
-        if position is None or not self._freshness.is_of_this_history(mark):
+        if position is None or not self.freshness.is_of_this_history(mark):
             return None
-        candidates = tuple(pair for pair in candidates if self._freshness.follows(pair[0], mark))
-        known = tuple(pair for pair in candidates if self._freshness.is_known_to_have(pair[0], position))
+        candidates = tuple(pair for pair in candidates if self.freshness.follows(pair[0], mark))
+        known = tuple(pair for pair in candidates if self.freshness.is_known_to_have(pair[0], position))
         if known or not candidates:
             return self._balancer.pick(known, key) if known else None
         alias = self._balancer.pick(candidates, key)
-        return alias if self._freshness.has(alias, mark) else None
+        return alias if self.freshness.has(alias, mark) else None
 
     def _candidates(self) -> Candidates:
-        snapshot = self._monitor.snapshot
+        snapshot = self.monitor.snapshot
         seen, candidates = self._seen
         if seen is not snapshot:
             candidates = tuple(pair for pair in self._all if snapshot[pair[0]].state == State.UP)
@@ -123,3 +152,19 @@ class ReplicaPool:
                 logger.warning("No replica of %s may serve: the primary does.", self._primary, extra=NO_REPLICA)
             self._seen = (snapshot, candidates)
         return candidates
+
+
+def _window_seconds(config: ClusterConfig) -> float:
+    """Return how long a write whose position is not known keeps its client on the primary.
+
+    Where replicas are known to lag by so much at most, no shorter than that.
+    """
+    if connections[config.primary].vendor != "postgresql":
+        return config.consistency.window
+    return max(config.consistency.window, config.health.max_lag + 2 * config.health.interval)
+
+
+def _score(key: str, alias: str, weight: float) -> float:
+    digest = hashlib.blake2b(f"{alias}\0{key}".encode(errors="replace"), digest_size=8).digest()
+    fraction = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
+    return -weight / math.log(fraction)

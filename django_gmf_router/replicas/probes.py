@@ -16,9 +16,9 @@ from django.db import Error as DjangoError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_gmf_router.decision import PRIMARY, REPLICA
-from django_gmf_router.postgres import positions
+from django_gmf_router.postgres.positions import at_rest, number_of
 from django_gmf_router.postgres.sockets import is_gone
+from django_gmf_router.settings.values import Role
 
 APPLICATION_NAME = "gmf_monitor"
 LEAST_CONNECT_SECONDS = 2  # libpq waits no shorter
@@ -29,42 +29,44 @@ TIMED_OUT = ("timeout expired", "timed out")
 
 IDENTITY = "SELECT system_identifier::text FROM pg_control_system()"
 # The fence keeps one answer of pg_is_in_recovery() for the whole row: a promotion may come in between.
-ROW = """
+ROW = f"""
 SELECT r,
-       CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text,
-       CASE WHEN r THEN pg_last_wal_receive_lsn() END::text,
-       CASE WHEN r THEN NULL ELSE pg_current_wal_flush_lsn() END::text,
+       {number_of("CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END")},
+       {number_of("CASE WHEN r THEN pg_last_wal_receive_lsn() END")},
+       {number_of("CASE WHEN r THEN NULL ELSE pg_current_wal_flush_lsn() END")},
        CASE WHEN r THEN NULL ELSE pg_walfile_name(pg_current_wal_insert_lsn()) END,
        extract(epoch FROM pg_postmaster_start_time())::float8,
        CASE WHEN r THEN extract(epoch FROM clock_timestamp() - coalesce(
            pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END::float8
 FROM (SELECT pg_is_in_recovery() AS r OFFSET 0) AS node
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one measurement said; what a node cannot tell is None.
-
-    role: by pg_is_in_recovery(); position: a replica's replay position, a primary's insert position; received: a
-    replica's; flushed: a primary's; started: of the server, wall-clock seconds; replay_age: seconds since the last
-    transaction that a replica replayed, or since its start if there was none, by the servers' clocks; error: one line
-    without a password; members: the nodes of an alias that is several servers, where its name was looked up.
-    """
+    """What one measurement said; what a node cannot tell is None."""
 
     up: bool
-    role: str | None = None
+    role: Role | None = None
+    """By pg_is_in_recovery()."""
     position: int | None = None
+    """A replica's replay position, a primary's insert position."""
     received: int | None = None
+    """A replica's."""
     flushed: int | None = None
+    """A primary's."""
     timeline: int | None = None
     system_identifier: str | None = None
     started: float | None = None
+    """When the server started, in wall-clock seconds."""
     replay_age: float | None = None
+    """Seconds since the last transaction that a replica replayed, else since its start, by the servers' clocks."""
     error: str | None = None
+    """One line without a password."""
     timed_out: bool = False
     refused: bool = False
     members: tuple[str, ...] | None = None
+    """The nodes of an alias that is several servers, where its name was looked up."""
 
 
 class Probe:
@@ -82,7 +84,7 @@ class Probe:
         self._wrapper: Any = None
         self._connection: Any = None
         self._identifier: str | None = None
-        self._role: str | None = None
+        self._role: Role | None = None
         self._socket: socket.socket | None = None
         self._aborted = False
         # Between `abort` and `close`: a descriptor that was closed may be another's by then.
@@ -198,19 +200,14 @@ def failed(error: Exception, settings: dict[str, Any]) -> Reading:
 
 def _reading(row: tuple[Any, ...], identifier: str | None) -> Reading:
     in_recovery, position, received, flushed, walfile, started, replay_age = row
-    number = _number(position)
     return Reading(
         up=True,
-        role=REPLICA if in_recovery else PRIMARY,
-        position=number if in_recovery or number is None else positions.at_rest(number),
-        received=_number(received),
-        flushed=_number(flushed),
+        role=Role.REPLICA if in_recovery else Role.PRIMARY,
+        position=position if in_recovery or position is None else at_rest(position),
+        received=received,
+        flushed=flushed,
         timeline=int(walfile[:8], 16) if walfile else None,
         system_identifier=identifier,
         started=started,
         replay_age=replay_age,
     )
-
-
-def _number(text: str | None) -> int | None:
-    return None if text is None else positions.parse(text)

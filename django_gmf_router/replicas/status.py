@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from django_gmf_router.decision import PRIMARY
 from django_gmf_router.postgres.positions import format_position
+from django_gmf_router.replicas.addresses import address_book
 from django_gmf_router.replicas.health import NodeHealth, State
-from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.monitor import MakeProbe, Monitor
 from django_gmf_router.replicas.probes import Probe
-from django_gmf_router.replicas.watching import MakeProbe, address_book, monitor_of
-from django_gmf_router.settings.values import ClusterConfig
+from django_gmf_router.settings.values import ClusterConfig, Role
 
 ALL_UP, DEGRADED, NO_PRIMARY = 0, 1, 2
 ROUNDS = 3  # where the primary is, whether the replicas come there, and since when they do not
@@ -23,55 +22,48 @@ GRACE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
-    """One node.
-
-    lag: seconds, None unknown; position: as PostgreSQL prints it; since: ISO 8601, in UTC; share: the part of the reads
-    that goes to a replica now, 0 to 1.
-    """
+    """One node, as `gmf_status` shows it."""
 
     cluster: str
     alias: str
-    role: str
+    role: Role
     state: str
     lag: float | None = None
+    """Seconds; None: unknown."""
     position: str | None = None
+    """As PostgreSQL prints it."""
     since: str | None = None
+    """ISO 8601, in UTC."""
     share: float | None = None
+    """The part of the reads that goes to a replica now, 0 to 1."""
     error: str | None = None
 
 
 def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list[NodeStatus]:
-    """Watch the nodes of the clusters for a moment, at the same time; at most TIMEOUT and a second."""
+    """Watch the nodes of the clusters at the same time, for TIMEOUT and a second at most; return how they are."""
     with ExitStack() as stack:
         watched = [(config, _watch(config, probe)) for config in configs]
         for _, monitor in watched:
             stack.callback(monitor.stop)
             monitor.ensure()
-        return [status for config, monitor in watched for status in _statuses(config, _settled(config, monitor))]
+        for config, monitor in watched:
+            monitor.wait(ROUNDS, config.health.timeout + GRACE_SECONDS)
+        return [status for config, monitor in watched for status in _statuses(config, monitor)]
 
 
 def exit_code(nodes: list[NodeStatus]) -> int:
     """Return 0 if all nodes are up, 1 if one is not, 2 if a primary is missing."""
     not_up = [node for node in nodes if node.state != State.UP]
-    if any(node.role == PRIMARY for node in not_up):
+    if any(node.role == Role.PRIMARY for node in not_up):
         return NO_PRIMARY
     return DEGRADED if not_up else ALL_UP
 
 
 def _watch(config: ClusterConfig, probe: MakeProbe) -> Monitor:
-    return monitor_of(
-        config,
-        address_book(config),
-        interval_seconds=min(INTERVAL_SECONDS, config.health.interval),
-        probe=probe,
-        # The site's processes tell of changes; what is new to this one is no change.
-        announces=False,
-    )
-
-
-def _settled(config: ClusterConfig, monitor: Monitor) -> Monitor:
-    monitor.wait(ROUNDS, config.health.timeout + GRACE_SECONDS)
-    return monitor
+    interval = min(INTERVAL_SECONDS, config.health.interval)
+    often = replace(config, health=replace(config.health, interval=interval))
+    # The site's processes tell of changes; what is new to this one is no change.
+    return Monitor(often, address_book(config), probe=probe, announces=False)
 
 
 def _statuses(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeStatus]:

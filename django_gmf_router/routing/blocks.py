@@ -1,49 +1,32 @@
-"""Which use_primary() and use_replica() blocks are open here?"""
+"""What do use_primary(), use_replica() and read_after() say of the reads inside them?"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import AsyncGenerator, Callable, Generator
+from functools import partial, wraps
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from django_gmf_router.decision import PRIMARY, REPLICA, Decision
 from django_gmf_router.routing.lazy_response import keep_for_response
-from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, open_unit, place
+from django_gmf_router.routing.unit_of_work import (
+    OpenBlock,
+    Place,
+    Standpoint,
+    UnitOfWork,
+    current_place,
+    open_unit,
+    place,
+)
+from django_gmf_router.settings.values import Role
+
+if TYPE_CHECKING:
+    from django_gmf_router.consistency.tokens import Token
 
 LEVELS = ("session", "eventual")
-View = TypeVar("View", bound=Callable[..., Any])
-
-
-class OpenBlock:
-    """One entering of a block; outside requests it carries a unit of work, so that its reads share one replica."""
-
-    __slots__ = ("block", "eventual", "picks", "reason", "role", "token", "unit", "unmet")
-
-    def __init__(self, block: Block, unit: UnitOfWork | None) -> None:
-        """Enter `block`; `unit` is given where no other is open."""
-        self.block = block
-        self.role = block.role
-        self.reason = block.reason
-        self.eventual = block.eventual
-        self.token = block.token
-        self.unmet = block.unmet
-        self.unit = unit
-        # By policy the replica of this block, where it demands other data than the rest of the unit of work.
-        self.picks: dict[object, tuple[Decision, str]] = {}
-
-
-def innermost_role(blocks: tuple[OpenBlock, ...]) -> str | None:
-    """Return the role that the innermost block with one gives."""
-    return next((block.role for block in reversed(blocks) if block.role is not None), None)
-
-
-def is_eventual(blocks: tuple[OpenBlock, ...]) -> bool:
-    """Return whether the innermost block with a role says that any replica will do."""
-    return next((block.eventual for block in reversed(blocks) if block.role is not None), False)
+View = TypeVar("View", bound=Callable[..., object])
 
 
 class Block:
@@ -52,7 +35,13 @@ class Block:
     __slots__ = ("eventual", "reason", "role", "token", "unmet")
 
     def __init__(
-        self, role: str | None, reason: str, *, eventual: bool = False, token: Any = None, unmet: bool = False
+        self,
+        role: Role | None,
+        reason: str,
+        *,
+        eventual: bool = False,
+        token: Token | None = None,
+        unmet: bool = False,
     ) -> None:
         """Fix `role` for `reason`, None leaves it to the rules; `token` must be seen by the reads inside.
 
@@ -66,11 +55,24 @@ class Block:
         self.unmet = unmet
 
     def __enter__(self) -> None:
+        current_place.set(self.opened())
+
+    def opened(self) -> Place:
+        """Return the place inside this block, as seen from here."""
         here = current_place.get()
-        own = None
+        unit = None
         if open_unit() is None:
-            own = (here.blocks[-1].unit if here.blocks else None) or UnitOfWork()
-        current_place.set(place(here.unit, (*here.blocks, OpenBlock(self, own))))
+            unit = (here.blocks[-1].unit if here.blocks else None) or UnitOfWork()
+        opened = OpenBlock(
+            self,
+            role=self.role,
+            reason=self.reason,
+            eventual=self.eventual,
+            token=self.token,
+            unmet=self.unmet,
+            unit=unit,
+        )
+        return place(here.unit, (*here.blocks, opened))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -80,27 +82,34 @@ class Block:
         here = current_place.get()
         opened = here.blocks
         for index in range(len(opened) - 1, -1, -1):
-            if opened[index].block is self:
+            if opened[index].of is self:
+                # The event loop closes a generator that was broken off in a task of its own, whose context is a copy:
+                # the caller's still holds the block.
+                opened[index].ended = kind is GeneratorExit
                 current_place.set(place(here.unit, opened[:index] + opened[index + 1 :]))
                 return
 
     def __call__(self, view: View) -> View:
-        """Decorate a function, a coroutine function, or through `method_decorator` a class-based view."""
-        decorated: Any = self._async(view) if iscoroutinefunction(view) else self._sync(view)
-        return decorated  # type: ignore[no-any-return]
+        """Decorate a function, generator or coroutine function, or through `method_decorator` a class-based view."""
+        decorate: Callable[[Callable[..., Any]], object] = self._function
+        if iscoroutinefunction(view):
+            decorate = self._coroutine_function
+        elif inspect.isasyncgenfunction(view):
+            decorate = self._async_generator_function
+        elif inspect.isgeneratorfunction(view):
+            decorate = self._generator_function
+        return wraps(view)(decorate(view))  # type: ignore[arg-type,return-value]
 
-    def _sync(self, view: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(view)
+    def _function(self, view: Callable[..., Any]) -> Callable[..., Any]:
         def inner(*args: Any, **kwargs: Any) -> Any:
             with self:
                 result = view(*args, **kwargs)
             # The dispatch() of an async class-based view is no coroutine function, and yet answers a coroutine.
-            return self._awaited(result) if inspect.isawaitable(result) else keep_for_response(result, self)
+            return self._awaited(result) if inspect.iscoroutine(result) else keep_for_response(result, self.opened)
 
         return inner
 
-    def _async(self, view: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(view)
+    def _coroutine_function(self, view: Callable[..., Any]) -> Callable[..., Any]:
         async def inner(*args: Any, **kwargs: Any) -> Any:
             return await self._awaited(view(*args, **kwargs))
 
@@ -109,19 +118,61 @@ class Block:
     async def _awaited(self, result: Any) -> Any:
         with self:
             response = await result
-        return keep_for_response(response, self)
+        return keep_for_response(response, self.opened)
+
+    def _generator_function(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        def inner(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            inside, generator = Standpoint(self.opened), view(*args, **kwargs)
+            step = partial(next, generator)
+            while True:
+                try:
+                    with inside:
+                        made = step()
+                except StopIteration as end:
+                    return end.value
+                try:
+                    step = partial(generator.send, (yield made))
+                except GeneratorExit:
+                    with inside:
+                        generator.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001  it is the generator's to handle
+                    step = partial(generator.throw, error)
+
+        return inner
+
+    def _async_generator_function(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        async def inner(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            inside, generator = Standpoint(self.opened), view(*args, **kwargs)
+            step = generator.__anext__
+            while True:
+                try:
+                    with inside:
+                        made = await step()
+                except StopAsyncIteration:
+                    return
+                try:
+                    step = partial(generator.asend, (yield made))
+                except GeneratorExit:
+                    with inside:
+                        await generator.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001  it is the generator's to handle
+                    step = partial(generator.athrow, error)
+
+        return inner
 
 
 @overload
 def use_primary() -> Block: ...
 @overload
 def use_primary(view: View) -> View: ...
-def use_primary(view: Callable[..., Any] | None = None) -> Any:
+def use_primary(view: Callable[..., object] | None = None) -> object:
     """Read from the primary inside this block, function or view: `with use_primary():` or `@use_primary()`.
 
     The innermost block wins. A decorated view keeps its choice while its lazy response renders or streams.
     """
-    block = Block(PRIMARY, "use_primary")
+    block = Block(Role.PRIMARY, "use_primary")
     return block if view is None else block(view)
 
 
@@ -129,13 +180,13 @@ def use_primary(view: Callable[..., Any] | None = None) -> Any:
 def use_replica(*, level: str = "session") -> Block: ...
 @overload
 def use_replica(view: View) -> View: ...
-def use_replica(view: Callable[..., Any] | None = None, *, level: str = "session") -> Any:
+def use_replica(view: Callable[..., object] | None = None, *, level: str = "session") -> object:
     """Read from a replica inside this block, function or view, also after writes; see `use_primary`.
 
-    `level`: "session", the replica has what the client wrote in earlier requests, or "eventual", any replica. Raises
+    `level`: "session", the replica has what the client wrote in earlier requests, or "eventual", any replica. Raise
     ValueError for another level.
     """
     if level not in LEVELS:
         raise ValueError(f"use_replica(level={level!r}): choose one of {', '.join(map(repr, LEVELS))}.")
-    block = Block(REPLICA, "use_replica", eventual=level == "eventual")
+    block = Block(Role.REPLICA, "use_replica", eventual=level == "eventual")
     return block if view is None else block(view)

@@ -6,41 +6,85 @@ script prefix and without the query string; `master` wins over read methods and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from django_gmf_router.decision import PRIMARY, REPLICA
-from django_gmf_router.routing.patterns import PatternSet
+from django_gmf_router.settings.values import ClusterConfig, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A role and the rule that gave it."""
+    """What the rules over `METHOD /path` say of one request."""
 
-    role: str
+    role: Role
     reason: str
-
-
-MASTER_OVERRIDE = Verdict(role=PRIMARY, reason="master_override")
-WRITE_METHOD = Verdict(role=PRIMARY, reason="write_method")
-READ_METHOD = Verdict(role=REPLICA, reason="read_method")
-SLAVE_OVERRIDE = Verdict(role=REPLICA, reason="slave_override")
+    master: str | None = None
+    """The first `master` pattern that matches."""
+    reads: bool = False
+    """Whether the method is in READ_METHODS."""
+    slave: str | None = None
+    """The first `slave` pattern that matches, where that matters."""
 
 
 class DbChooser:
     """The rules of one cluster over `METHOD /path`."""
 
-    def __init__(self, *, read_methods: Collection[str], master: Sequence[str], slave: Sequence[str]) -> None:
-        """Take the methods that read, and the patterns that force the primary or a replica."""
-        self.read_methods = frozenset(read_methods)
-        self.master = PatternSet(master)
-        self.slave = PatternSet(slave)
+    def __init__(self, config: ClusterConfig) -> None:
+        """Compile the patterns; they have been checked to compile."""
+        self._read_methods = config.read_methods
+        self._master = tuple(map(re.compile, config.master))
+        self._slave = tuple(map(re.compile, config.slave))
 
-    def verdict(self, method: str, path: str) -> Verdict:
-        """Return rules 5, 6 and 10 of the policy for one request."""
+    def verdict(self, method: str, path: str, *, completely: bool = False) -> Verdict:
+        """Return what rules 5, 6 and 10 of the policy say; `completely`: name what they would say later, too."""
         subject = f"{method} {path}"
-        if self.master.matches(subject):
-            return MASTER_OVERRIDE
-        if method in self.read_methods:
-            return READ_METHOD
-        return SLAVE_OVERRIDE if self.slave.matches(subject) else WRITE_METHOD
+        master = _first_match(self._master, subject)
+        reads = method in self._read_methods
+        slave = _first_match(self._slave, subject) if completely or not (reads or master) else None
+        return _verdict(master, reads, slave)
+
+
+@lru_cache(maxsize=1024)
+def _verdict(master: str | None, reads: bool, slave: str | None) -> Verdict:
+    # Few and always the same: making one costs more than matching.
+    role, reason = Role.PRIMARY, "write_method"
+    if master is not None:
+        reason = "master_override"
+    elif reads or slave is not None:
+        role, reason = Role.REPLICA, "read_method" if reads else "slave_override"
+    return Verdict(role=role, reason=reason, master=master, reads=reads, slave=slave)
+
+
+def _first_match(patterns: Sequence[re.Pattern[str]], subject: str) -> str | None:
+    for pattern in patterns:
+        if pattern.match(subject):
+            return pattern.pattern
+    return None
+
+
+def shadows(pattern: str, later: str) -> bool:
+    """Return whether all that `later` matches is surely matched by `pattern`: it begins with the same expression."""
+    begins = pattern if pattern.endswith(r"\.*") else pattern.removesuffix(".*")
+    rest = later.removeprefix(begins)
+    if pattern == later:
+        return True
+    if not later.startswith(begins) or rest.startswith(("*", "+", "?", "{")) or _has_alternatives(later):
+        return False
+    try:
+        re.compile(begins)
+    except re.error:  # It ends within a group or a set.
+        return False
+    return True
+
+
+def _has_alternatives(pattern: str) -> bool:
+    """Return whether a `|` stands outside of every group."""
+    bare = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "", pattern, flags=re.DOTALL)
+    depth = 0
+    for character in bare:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "|" and depth == 0:
+            return True
+    return False

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from django_gmf_router.decision import PRIMARY, REPLICA
+from django.db.models import Model
+
 from django_gmf_router.routing.advice import quoted
-from django_gmf_router.routing.db_chooser import DbChooser
+from django_gmf_router.routing.policy import RULES, Policy, Read
+from django_gmf_router.routing.primary_models import is_primary_model
+from django_gmf_router.routing.unit_of_work import ClusterRecord, UnitOfWork
+from django_gmf_router.settings.values import ClusterConfig, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class HoldingRule:
     """A rule of the policy that holds for a request, with its number in the table and its own words."""
 
-    number: int
-    role: str
+    number: int | str
+    role: Role
     reason: str
     text: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it for JSON."""
+        return {"number": self.number, "role": self.role, "reason": self.reason, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Where the first read of a request goes: the aliases that may serve it, and the rules that hold, in order."""
+    """Where the first read of a request goes."""
 
     method: str
     path: str
     model: str | None
     aliases: tuple[str, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    """Those that may serve it."""
+    rules: tuple[HoldingRule, ...] = ()
+    """Those that hold, in order: the first one decides, it beats the rest."""
 
     @property
-    def decided_by(self) -> Rule | None:
+    def decided_by(self) -> HoldingRule | None:
         """The first rule that holds; None where the model belongs to no cluster with replicas."""
         return self.rules[0] if self.rules else None
 
-    @property
-    def beaten(self) -> tuple[Rule, ...]:
-        """The rules that hold too, but come later."""
-        return self.rules[1:]
-
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return it for JSON."""
         rule = self.decided_by
         return {
@@ -51,36 +54,35 @@ class Explanation:
             "role": rule and rule.role,
             "reason": rule and rule.reason,
             "aliases": list(self.aliases),
-            "rule": rule and asdict(rule),
-            "beat": [asdict(beaten) for beaten in self.beaten],
+            "rule": rule and rule.as_dict(),
+            "beat": [beaten.as_dict() for beaten in self.rules[1:]],
         }
 
 
-def rules_that_hold(chooser: DbChooser, *, method: str, path: str, primary_model: str | None) -> list[Rule]:
-    """Return the rules that hold for the first read of a request, in order: the first one decides, it beats the rest.
+def explain(config: ClusterConfig, policy: Policy, *, method: str, path: str, model: type[Model] | None) -> Explanation:
+    """Return why the first read of a request goes where it goes; without `model` one that is no primary model.
 
-    `primary_model` is the label of the model that is read, if it is a primary model. What the view does itself, by
-    blocks, writes and transactions, is not known beforehand.
+    What the view does itself, by blocks, writes and transactions, is not known beforehand.
     """
-    return list(_rules(chooser, method, path, primary_model))
-
-
-def _rules(chooser: DbChooser, method: str, path: str, primary_model: str | None) -> Iterator[Rule]:
-    subject = f"{method} {path}"
-    if primary_model:
-        yield _rule(2, PRIMARY, "primary_model", f"{primary_model} is in PRIMARY_MODELS")
-    master = chooser.master.first_match(subject)
-    if master is not None:
-        yield _rule(5, PRIMARY, "master_override", f'DB_CHOOSER["master"] holds {quoted(master)}')
-    slave = chooser.slave.first_match(subject)
-    reads = method in chooser.read_methods
-    if not reads and slave is None:
-        yield _rule(6, PRIMARY, "write_method", f"{method} is not in READ_METHODS and no slave pattern matches")
-    if reads:
-        yield _rule(10, REPLICA, "read_method", f"{method} is in READ_METHODS")
-    if slave is not None:
-        yield _rule(10, REPLICA, "slave_override", f'DB_CHOOSER["slave"] holds {quoted(slave)}')
-
-
-def _rule(number: int, role: str, reason: str, text: str) -> Rule:
-    return Rule(number=number, role=role, reason=reason, text=text)
+    unit = UnitOfWork()
+    unit.method, unit.path = method, path
+    verdict = policy.chooser.verdict(method, path, completely=True)
+    unit.records[policy.primary] = ClusterRecord(verdict)
+    is_primary = model is not None and is_primary_model(config.primary_models, model)
+    read = Read(policy, unit, (), is_primary)
+    label = None if model is None else model._meta.label
+    names = {
+        "method": method,
+        "model": label,
+        "master": quoted(verdict.master or ""),
+        "slave": quoted(verdict.slave or ""),
+    }
+    rules = tuple(
+        HoldingRule(
+            number=rule.number, role=rule.role, reason=rule.reason, text=rule.detail.format(**names) or rule.when
+        )
+        for rule in RULES
+        if rule.holds(read)
+    )
+    aliases = config.replica_aliases if rules[0].role == Role.REPLICA else (config.primary,)
+    return Explanation(method=method, path=path, model=label, aliases=aliases, rules=rules)

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-Scope = Callable[[], AbstractContextManager[None]]
+from django_gmf_router.routing.unit_of_work import Place, Standpoint
+
+Response = TypeVar("Response")
 
 
 class RoutedIterator:
-    """A streamed body, each step of which runs in a scope; the scope is never left open between two steps."""
+    """A streamed body, each step of which is made where the last one ended; between two steps nothing is left open."""
 
-    def __init__(self, body: Iterator[Any], scope: Scope, on_end: Callable[[], None]) -> None:
-        """Step through `body` inside `scope()`, and call `on_end` once it is exhausted, fails or is closed."""
+    def __init__(self, body: Iterator[object], inside: Standpoint, on_end: Callable[[], None]) -> None:
+        """Step through `body`, and call `on_end` once it is exhausted, fails or is closed."""
         self._body = body
-        self._scope = scope
+        self._inside = inside
         self.close = on_end
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> object:
         try:
-            with self._scope():
+            with self._inside:
                 return next(self._body)
         except BaseException:
             self.close()
@@ -37,18 +38,18 @@ class RoutedIterator:
 class RoutedAsyncIterator:
     """The same for an asynchronous body."""
 
-    def __init__(self, body: AsyncIterator[Any], scope: Scope, on_end: Callable[[], None]) -> None:
-        """Step through `body` inside `scope()`, and call `on_end` once it is exhausted, fails or is closed."""
+    def __init__(self, body: AsyncIterator[object], inside: Standpoint, on_end: Callable[[], None]) -> None:
+        """Step through `body`, and call `on_end` once it is exhausted, fails or is closed."""
         self._body = body
-        self._scope = scope
+        self._inside = inside
         self.close = on_end
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[object]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> object:
         try:
-            with self._scope():
+            with self._inside:
                 return await self._body.__anext__()
         except BaseException:
             # What is done at the end may ask a server or a cache: in the thread that wrote, not the event loop's.
@@ -56,38 +57,35 @@ class RoutedAsyncIterator:
             raise
 
 
-def stream_within(response: HttpResponseBase, scope: Scope, on_end: Callable[[], None]) -> bool:
-    """Run the body of `response` in `scope`; return False if it is made already, or a file, sent without the ORM."""
+def stream_within(response: HttpResponseBase, inside: Standpoint, on_end: Callable[[], None]) -> bool:
+    """Make the body of `response` inside; return False if it is made already, or a file, sent without the ORM."""
     if not isinstance(response, StreamingHttpResponse) or getattr(response, "file_to_stream", None) is not None:
         return False
-    body: Any = response.streaming_content
+    body: object = response.streaming_content
     if response.is_async:
-        response.streaming_content = RoutedAsyncIterator(aiter(body), scope, on_end)
+        routed: object = RoutedAsyncIterator(aiter(cast("AsyncIterator[object]", body)), inside, on_end)
     else:
-        response.streaming_content = RoutedIterator(iter(body), scope, on_end)
+        routed = RoutedIterator(iter(cast("Iterator[object]", body)), inside, on_end)
+    response.streaming_content = routed  # type: ignore[assignment]
     return True
 
 
-def keep_for_response(response: Any, block: AbstractContextManager[None]) -> Any:
-    """Return `response`; if its body is made later, when it renders or streams, it is made inside `block`."""
+def keep_for_response(response: Response, opened: Callable[[], Place]) -> Response:
+    """Return `response`; if its body is made later, when it renders or streams, it is made at the place `opened`."""
     if isinstance(response, StreamingHttpResponse):
-        stream_within(response, lambda: block, _nothing)
+        stream_within(response, Standpoint(opened), lambda: None)
     elif callable(getattr(response, "render", None)) and not getattr(response, "is_rendered", True):
-        _render_within(response, block)
+        _render_within(response, Standpoint(opened))
     return response
 
 
-def _render_within(response: Any, block: AbstractContextManager[None]) -> None:
+def _render_within(response: Any, inside: Standpoint) -> None:
     render = response.render
 
-    def routed_render() -> Any:
+    def routed_render() -> object:
         # Gone before rendering: post-render callbacks pickle the response, and a closure cannot be pickled.
         del response.render
-        with block:
+        with inside:
             return render()
 
     response.render = routed_render
-
-
-def _nothing() -> None:
-    """Leave the body alone at its end."""

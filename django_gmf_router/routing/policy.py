@@ -1,145 +1,180 @@
 """WHAT may a read use, primary or replica, and for which reason? The ordered rules of one cluster.
 
-The order is that of the table in docs/explanation/how-a-query-finds-its-database.md; the first rule that holds wins.
+They are explained in docs/explanation/how-a-query-finds-its-database.md, whose table is compared with this one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from django_gmf_router.decision import PRIMARY, REPLICA, Decision
+from django_gmf_router.routing import transactions
 from django_gmf_router.routing.aliases import ClusterAlias, MirroredAlias
-from django_gmf_router.routing.blocks import OpenBlock, innermost_role, is_eventual
+from django_gmf_router.routing.client import Client, client_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
-from django_gmf_router.routing.outside import is_historical, is_migrating
-from django_gmf_router.routing.transactions import PrimaryConnection, counts
+from django_gmf_router.routing.migrations import is_historical, is_migrating
 from django_gmf_router.routing.unit_of_work import (
     NO_RECORD,
+    Blocks,
     ClusterRecord,
+    Decision,
     UnitOfWork,
     current_place,
+    innermost_role,
+    is_eventual,
     open_unit,
+    place,
 )
+from django_gmf_router.settings.values import ClusterConfig, Role
 from django_gmf_router.signals import role_decided
 
-PRIMARY_REASONS = (
-    "use_primary",
-    "primary_model",
-    "outside_request",
-    "master_override",
-    "write_method",
-    "wrote",
-    "atomic",
-    "instance",
-    "no_replica",
-    "consistency",
-)
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+    from django_gmf_router.consistency.stores import Store
+    from django_gmf_router.replicas.pool import ReplicaPool, Wanted
+
+PRIMARY, REPLICA = Role.PRIMARY, Role.REPLICA
+Answer = Callable[["type[Model]", "Model | None"], "str | None"]
+"""What returns the alias for a model and an instance hint."""
 
 
-Blocks = tuple[OpenBlock, ...]
+class Read(NamedTuple):
+    """A read that is to be decided: all that a rule may look at."""
+
+    policy: Policy
+    unit: UnitOfWork | None
+    blocks: Blocks
+    model_is_primary: bool = False
+    instance: Model | None = None
+
+    @property
+    def record(self) -> ClusterRecord:
+        """What the unit of work, which must be there, remembers of the cluster."""
+        return self.policy.record(self.unit) if self.unit is not None else NO_RECORD
+
+    @property
+    def is_sent_to_replicas(self) -> bool:
+        """Whether method and path, or OUTSIDE_REQUESTS, stand for a replica."""
+        return self.record.verdict.role == REPLICA
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """What the choice of a replica depends on: what the client wants to read at least, and who it is, if known."""
+class Rule(NamedTuple):
+    """A rule of the policy: its number in the table, what it answers, and when."""
 
-    wanted: Any = None
-    key: str | None = None
+    number: int | str
+    reason: str
+    role: Role
+    holds: Callable[[Read], bool]
+    when: str
+    detail: str = ""
+    """What `gmf_explain` says of it, with the values of the request."""
 
 
-ANYBODY = Client()
+def _joins_a_transaction(read: Read) -> bool:
+    wrapper = read.policy.connection.wrapper
+    if wrapper.in_atomic_block:
+        return read.unit is not None and transactions.counts(wrapper, read.unit, read.record)
+    return not wrapper.autocommit and wrapper.connection is not None
 
 
-class Pool(Protocol):
-    """WHICH replica: asked once per unit of work."""
-
-    def pick(self, wanted: Any, key: str | None) -> tuple[str | None, str]:
-        """Return a replica's alias and "", or None and the reason why the primary has to serve."""
-
-    def is_mirrored(self, alias: str) -> bool:
-        """Return whether this is a test run in which reads of the replica `alias` use the primary's connection."""
-
-    def primary_is_down(self) -> bool:
-        """Return whether the primary is known to be down."""
+RULES = (
+    Rule(2, "no_primary", REPLICA,
+         lambda read: read.model_is_primary and read.is_sent_to_replicas and read.policy.pool.primary_is_down(),
+         "the model is a primary model, the primary is known to be down, and method and path stand for a replica"),
+    Rule(2, "primary_model", PRIMARY, lambda read: read.model_is_primary,
+         "the model is a primary model", "{model} is in PRIMARY_MODELS"),
+    Rule(3, "consistency", PRIMARY, lambda read: any(block.unmet for block in read.blocks),
+         "a `read_after()` block is open whose token has expired or is not ours"),
+    Rule(3, "use_primary", PRIMARY, lambda read: innermost_role(read.blocks) == PRIMARY,
+         "the innermost open block is `use_primary()`"),
+    Rule(3, "use_replica", REPLICA, lambda read: innermost_role(read.blocks) == REPLICA,
+         "the innermost open block is `use_replica()`"),
+    Rule(4, "outside_request", PRIMARY, lambda read: read.unit is None,
+         "no unit of work is open, and `OUTSIDE_REQUESTS` is `\"primary\"`"),
+    Rule(5, "master_override", PRIMARY, lambda read: read.record.verdict.master is not None,
+         "a `master` pattern matches", 'DB_CHOOSER["master"] holds {master}'),
+    Rule(6, "write_method", PRIMARY, lambda read: read.record.verdict.reason == "write_method",
+         "the method is no read method, and no `slave` pattern matches",
+         "{method} is not in READ_METHODS and no slave pattern matches"),
+    Rule(7, "wrote", PRIMARY, lambda read: read.record.wrote,
+         "this unit of work has written to the primary"),
+    Rule(8, "atomic", PRIMARY, _joins_a_transaction,
+         "a transaction is open on the primary, other than that of `ATOMIC_REQUESTS` or of a `TestCase`"),
+    Rule(9, "instance", PRIMARY, lambda read: read.policy.is_on_primary(read.instance),
+         "the `instance` of the read was loaded from the primary or saved to it"),
+    Rule(10, "read_method", REPLICA, lambda read: read.record.verdict.reads,
+         "the method is a read method", "{method} is in READ_METHODS"),
+    Rule(10, "slave_override", REPLICA, lambda read: read.record.verdict.slave is not None,
+         "a `slave` pattern matches", 'DB_CHOOSER["slave"] holds {slave}'),
+    Rule(10, "outside_request", REPLICA, lambda read: read.record.verdict.reason == "outside_request",
+         "no request is served, and `OUTSIDE_REQUESTS` is `\"replica\"`"),
+)  # fmt: skip
+"""The first that holds wins. Rules 5, 6 and 10 look at the request alone."""
 
 
 class Policy:
     """The rules of one cluster; `read` is the hot path."""
 
-    def __init__(
-        self,
-        *,
-        primary: str,
-        aliases: frozenset[str],
-        chooser: DbChooser,
-        pool: Pool,
-        outside: str,
-        on_connection: Callable[[Any], None],
-        client: Callable[[UnitOfWork, Blocks], Client],
-        strong: bool = False,
-    ) -> None:
-        """Take the aliases of the cluster, its rules over requests, its replicas, and the role outside requests.
-
-        `on_connection` is given each thread's connection wrapper of the primary; `client` answers for whom a unit of
-        work reads, inside which blocks; `strong` sends all reads to the primary.
-        """
-        self.primary = primary
-        self.aliases = aliases
-        self.chooser = chooser
-        self._pool = pool
-        self._client = client
-        self._strong = strong
-        self._outside = Verdict(role=outside, reason="outside_request")
-        self.connection = PrimaryConnection(primary, on_connection)
-        self._for_instances = ClusterAlias(primary, aliases)
-        self._mirrored = MirroredAlias(primary)
+    def __init__(self, config: ClusterConfig, pool: ReplicaPool, store: Store) -> None:
+        """Take the cluster's settings, its replicas, and where its clients' tokens are kept."""
+        self.primary = config.primary
+        self.aliases = config.aliases
+        self.chooser = DbChooser(config)
+        self.pool: ReplicaPool = pool
+        self._config = config
+        self._store = store
+        self._strong = config.consistency.level == "strong"
+        self._outside = Verdict(role=config.outside_requests, reason="outside_request")
+        self.connection = transactions.PrimaryConnection(config.primary)
+        self._for_instances = ClusterAlias(config.primary, config.aliases)
+        self._mirrored = MirroredAlias(config.primary)
+        # Few and always the same: making one costs more than all the rest of a read.
         self._decisions: dict[tuple[str, str], Decision] = {}
         self.read = self._make_read()
-        self._because = {reason: self._primary_decision(reason) for reason in PRIMARY_REASONS}
 
-    def _make_read(self) -> Callable[[Any, Any], str | None]:
+    def _make_read(self) -> Answer:
         """Make the hot path: a closure, since it reads its names twice as fast as a method reads attributes."""
-        here, connection, slowly = current_place.get, self.connection, self._read
+        here, connection, monitor = current_place.get, self.connection, self.pool.monitor
 
-        def read(model: Any, instance: Any) -> str | None:
+        def read(model: type[Model], instance: Model | None) -> str | None:
             """Return the alias that serves a read of `model`; None for an `instance` from outside the cluster."""
-            # The last read here went to the replica of this unit of work, nothing since then sent reads elsewhere, and
-            # the instance, if any, was read from that replica.
+            # The last read here went to the replica of this unit of work, nothing since then sent reads elsewhere or
+            # told something new of the nodes, and the instance, if any, was read from that replica.
             record = here().latest
-            if record.settled_for is self and (instance is None or instance._state.db is record.answer):
+            if (
+                record.settled_for is self
+                and record.snapshot is monitor.snapshot
+                and (instance is None or instance._state.db is record.alias)
+            ):
                 wrapper = connection.wrapper
                 # Inside a transaction autocommit is off, and before the first connection as well.
                 if wrapper.autocommit or (wrapper.connection is None and not wrapper.in_atomic_block):
-                    return record.answer
-            return slowly(model, instance)
+                    return record.alias
+            return self._decide(model, instance, model_is_primary=False)
 
         return read
 
-    def read_primary_model(self, model: Any, instance: Any) -> str | None:
-        """Return the primary's alias, rule 2; None for an `instance` from outside the cluster."""
-        if instance is not None and not self.owns(instance):
-            return None
-        unit = open_unit()
-        if self._pool.primary_is_down() and unit is not None and self.record(unit).verdict.role is REPLICA:
-            return self._on_replica(unit, current_place.get().blocks, "no_primary", model)
-        return self._on_primary(unit, "primary_model", model)
+    def read_primary_model(self, model: type[Model], instance: Model | None) -> str | None:
+        """Return the alias that serves a read of a primary model; None for an `instance` from outside the cluster."""
+        return self._decide(model, instance, model_is_primary=True)
 
-    def write(self, _model: Any, instance: Any) -> str | None:
+    def write(self, _model: type[Model], instance: Model | None) -> str | None:
         """Return the alias that takes a write, the primary's; None for an `instance` from outside the cluster."""
         self.connection.wrapper  # noqa: B018  it is made under the plain alias before a ClusterAlias asks for it
         if instance is None:
             return self.primary
         return self._for_instances if self.owns(instance) else None
 
-    def owns(self, instance: Any) -> bool:
+    def owns(self, instance: Model) -> bool:
         """Return whether `instance` belongs to this cluster: new, or loaded from or saved to one of its aliases."""
         alias = instance._state.db
         return alias is None or alias in self.aliases
 
-    def _is_on_primary(self, instance: Any) -> bool:
+    def is_on_primary(self, instance: Model | None) -> bool:
         """Return whether `instance` was loaded from or saved to the primary."""
+        if instance is None:
+            return False
         alias = instance._state.db
         return alias == self.primary and not isinstance(alias, MirroredAlias)
 
@@ -149,114 +184,105 @@ class Policy:
         While the primary is away a replica may serve even what such a request reads from the primary.
         """
         unit = open_unit()
-        if unit is None or self._strong or innermost_role(current_place.get().blocks) is PRIMARY:
+        if unit is None or self._strong or innermost_role(current_place.get().blocks) == PRIMARY:
             return False
         record = self.record(unit)
-        return record.verdict.role is REPLICA and not record.wrote
+        return record.verdict.role == REPLICA and not record.wrote
 
-    def wanted(self) -> Any:
+    def wanted(self) -> Wanted | None:
         """Return what the client of this context wants to read at least; None: anything."""
-        here = current_place.get()
-        unit = open_unit() or next((block.unit for block in here.blocks if block.unit), None)
-        return None if unit is None else self._client(unit, here.blocks).wanted
+        blocks = current_place.get().blocks
+        unit = open_unit() or next((block.unit for block in blocks if block.unit), None)
+        if unit is None:
+            return None
+        record = self.record(unit)
+        if record.decision is not None and not blocks:
+            return record.wanted
+        return self._client(unit, blocks).wanted
 
     def record(self, unit: UnitOfWork) -> ClusterRecord:
-        """Return what `unit` remembers of this cluster; rules 4 to 6 are computed when it is first asked."""
+        """Return what `unit` remembers of this cluster; rules 5, 6 and 10 are looked at when it is first asked."""
         record = unit.records.get(self.primary)
         if record is None:
-            fresh = ClusterRecord(self, self.verdict(unit.method, unit.path))
+            is_request = unit.method is not None and unit.path is not None
+            verdict = self.chooser.verdict(str(unit.method), str(unit.path)) if is_request else self._outside
             # Another thread of the request may have been faster.
-            record = unit.records.setdefault(self.primary, fresh)
+            record = unit.records.setdefault(self.primary, ClusterRecord(verdict))
         return record
-
-    def verdict(self, method: str | None, path: str | None) -> Verdict:
-        """Return what the rules over `METHOD /path` say; outside requests both are None."""
-        if method is None or path is None:
-            return self._outside
-        return self.chooser.verdict(method, path)
 
     def last_decision(self, unit: UnitOfWork) -> Decision | None:
         """Return the decision of the last read of `unit` here; without one, what sends all to the primary."""
         if unit.decision is not None and unit.decision.alias in self.aliases:
             return unit.decision
         verdict = self.record(unit).verdict
-        return self._because[verdict.reason] if verdict.role is PRIMARY else None
-
-    def _read(self, model: Any, instance: Any) -> str | None:
-        """Apply rules 3 and 4."""
-        if instance is not None and not self.owns(instance):
-            return None
-        unit = open_unit()
-        blocks = current_place.get().blocks
-        if any(block.unmet for block in blocks):
-            return self._on_primary(unit or blocks[-1].unit, "consistency", model)
-        for block in reversed(blocks):
-            if block.role is PRIMARY:
-                return self._on_primary(unit or block.unit, block.reason, model)
-            if block.role is REPLICA:
-                return self._on_replica(unit or block.unit or UnitOfWork(), blocks, block.reason, model)
-        if unit is None and not is_historical(model):
-            unit = self.open_outside()
-        if unit is None:
-            return self._on_primary(None, "outside_request", model)
-        return self._read_in(unit, blocks, model, instance)
+        return self._decision(self.primary, verdict.reason) if verdict.role == PRIMARY else None
 
     def open_outside(self) -> UnitOfWork | None:
         """Open a unit of work outside requests, for this thread or task; None where the primary is read there."""
-        if self._outside.role is PRIMARY or is_migrating():
+        if self._outside.role == PRIMARY or is_migrating():
             return None
         unit = UnitOfWork()
-        current_place.set(unit)
+        current_place.set(place(unit, current_place.get().blocks))
         return unit
 
-    def _read_in(self, unit: UnitOfWork, blocks: Blocks, model: Any, instance: Any) -> str:
-        """Apply rules 5 to 10."""
-        record = self.record(unit)
-        if record.verdict.role is PRIMARY:
-            reason = record.verdict.reason
-        elif record.wrote:
-            reason = "wrote"
-        elif counts(self.connection.wrapper, unit, record):
-            reason = "atomic"
-        elif instance is not None and self._is_on_primary(instance):
-            reason = "instance"
-        else:
-            return self._on_replica(unit, blocks, record.verdict.reason, model)
-        return self._on_primary(unit, reason, model)
+    def _decide(self, model: type[Model], instance: Model | None, *, model_is_primary: bool) -> str | None:
+        if instance is not None and not self.owns(instance):
+            return None
+        unit, blocks = open_unit(), current_place.get().blocks
+        if unit is None and not (model_is_primary or innermost_role(blocks) or is_historical(model)):
+            unit = self.open_outside()
+        read = Read(self, unit, blocks, model_is_primary, instance)
+        rule = next(rule for rule in RULES if rule.holds(read))
+        unit = unit or (blocks[-1].unit if blocks else None)
+        if rule.role == REPLICA:
+            return self._on_replica(unit or UnitOfWork(), blocks, rule.reason, model)
+        self._note(unit, self._decision(self.primary, rule.reason), model)
+        return self.primary
 
-    def _on_replica(self, unit: UnitOfWork, blocks: Blocks, reason: str, model: Any) -> str:
+    def _on_replica(self, unit: UnitOfWork, blocks: Blocks, reason: str, model: type[Model]) -> str:
         record = self.record(unit)
         # A block that asks for other data than the rest of the unit of work has a replica of its own.
         if is_eventual(blocks) or any(block.token is not None for block in blocks):
-            innermost = blocks[-1]
-            if self not in innermost.picks:
-                innermost.picks.setdefault(self, self._choose(self._client(unit, blocks), reason))
-            decision, answer = innermost.picks[self]
+            picks = blocks[-1].picks
+            if self not in picks:
+                picks.setdefault(self, self._choose(self._client(unit, blocks), reason))
+            decision, alias = picks[self]
         else:
-            if record.decision is None:
-                record.pick(*self._choose(self._client(unit, blocks), record.verdict.reason))
-            decision, answer = record.decision or self._because["no_replica"], record.answer
-        if decision.role is REPLICA and decision.reason != reason:
-            decision = self._replica_decision(decision.alias, reason)
-        self._decided(unit, decision, model)
+            decision, alias = self._settled(unit, blocks, record)
+        if decision.role == REPLICA and decision.reason != reason:
+            decision = self._decision(decision.alias, reason)
+        self._note(unit, decision, model)
         if not blocks and decision is record.decision:
             unit.latest = record
-        return answer
+            # A task that outlives its request may come here just while that ends.
+            if unit.closed:
+                unit.latest = NO_RECORD
+        return alias
+
+    def _settled(self, unit: UnitOfWork, blocks: Blocks, record: ClusterRecord) -> tuple[Decision, str]:
+        """Return what serves the reads of `unit`: looked at again when something new is known of the nodes."""
+        snapshot, decision = self.pool.monitor.snapshot, record.decision
+        if decision is None or (decision.role == REPLICA and not self.pool.may_go_on(decision.alias)):
+            client = self._client(unit, blocks)
+            record.wanted = client.wanted
+            chosen, alias = self._choose(client, record.verdict.reason)
+            record.settle(self, chosen, alias, instead_of=decision)
+        record.snapshot = snapshot
+        return record.decision or self._decision(self.primary, "no_replica"), record.alias
+
+    def _client(self, unit: UnitOfWork, blocks: Blocks) -> Client:
+        return client_of(self._config, self._store, unit, blocks)
 
     def _choose(self, client: Client, reason: str) -> tuple[Decision, str]:
-        """Return the decision on a replica for `client`, and the alias whose connection serves it."""
+        """Return the decision on a replica, and the alias whose connection serves it."""
         if self._strong:
-            return self._because["consistency"], self.primary
-        alias, why_not = self._pool.pick(client.wanted, client.key)
+            return self._decision(self.primary, "consistency"), self.primary
+        alias, why_not = self.pool.pick(client.wanted, client.key)
         if alias is None:
-            return self._because[why_not], self.primary
-        return self._replica_decision(alias, reason), self._mirrored if self._pool.is_mirrored(alias) else alias
+            return self._decision(self.primary, why_not), self.primary
+        return self._decision(alias, reason), self._mirrored if self.pool.is_mirrored(alias) else alias
 
-    def _on_primary(self, unit: UnitOfWork | None, reason: str, model: Any) -> str:
-        self._decided(unit, self._because[reason], model)
-        return self.primary
-
-    def _decided(self, unit: UnitOfWork | None, decision: Decision, model: Any) -> None:
+    def _note(self, unit: UnitOfWork | None, decision: Decision, model: type[Model]) -> None:
         changed = unit is None or unit.decision != decision
         if unit is not None:
             unit.decision = decision
@@ -264,12 +290,9 @@ class Policy:
         if changed and role_decided.receivers:
             role_decided.send(sender=self.primary, decision=decision, model=model)
 
-    def _replica_decision(self, alias: str, reason: str) -> Decision:
-        # Few and always the same: making one costs more than all the rest of a pick.
+    def _decision(self, alias: str, reason: str) -> Decision:
         decision = self._decisions.get((alias, reason))
         if decision is None:
-            decision = self._decisions[alias, reason] = Decision(role=REPLICA, alias=alias, reason=reason)
+            role = PRIMARY if alias == self.primary else REPLICA
+            decision = self._decisions[alias, reason] = Decision(role=role, alias=alias, reason=reason)
         return decision
-
-    def _primary_decision(self, reason: str) -> Decision:
-        return Decision(role=PRIMARY, alias=self.primary, reason=reason)

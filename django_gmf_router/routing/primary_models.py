@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 
+from django_gmf_router.settings.values import DATABASE_CACHE
+
 ALL_SESSIONS = "sessions.*"
-DATABASE_CACHE = "django_cache.*"
 
 
 def is_primary_model(labels: Collection[str], model: Any) -> bool:
@@ -20,18 +22,38 @@ def is_primary_model(labels: Collection[str], model: Any) -> bool:
     concrete = getattr(model._meta, "concrete_model", None) or model
     names = {f"{meta.app_label}.{meta.object_name}".lower() for meta in (model._meta, concrete._meta)}
     names |= {f"{name.partition('.')[0]}.*" for name in names}
-    return bool(names & {label.lower() for label in labels}) or (ALL_SESSIONS in labels and _is_session(model))
+    return bool(names & set(labels)) or (ALL_SESSIONS in labels and _is_session(model))
 
 
-def labels_by_table(labels: Collection[str]) -> dict[str, tuple[str, bool]]:
-    """Return for each table of the installed models the model's label and whether it is a primary model."""
-    tables = {
-        model._meta.db_table.strip('"'): (model._meta.label, is_primary_model(labels, model))
-        for model in apps.get_models(include_auto_created=True)
-    }
-    caches = (cache for cache in settings.CACHES.values() if cache["BACKEND"].endswith(".DatabaseCache"))
-    tables.update({cache["LOCATION"]: ("django_cache.CacheEntry", DATABASE_CACHE in labels) for cache in caches})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTable:
+    """A table of the site's models, as the statements on it are seen."""
+
+    label: str
+    """Of its model; of several models on one table that of the concrete one."""
+    is_primary: bool
+    """Whether all its models are primary models. Others may join it all the same, and then read it from replicas."""
+    is_unread: bool = False
+    """Whether nobody has to see its writes elsewhere: sessions and the database cache, as primary models."""
+
+
+def model_tables(labels: Collection[str]) -> dict[str, ModelTable]:
+    """Return what is known of each table of the installed models; `labels` are PRIMARY_MODELS."""
+    models: dict[str, list[Any]] = {}
+    for model in apps.get_models(include_auto_created=True):
+        models.setdefault(model._meta.db_table.strip('"'), []).append(model)
+    tables = {table: _model_table(labels, found) for table, found in models.items()}
+    kept = DATABASE_CACHE in labels
+    for cache in settings.CACHES.values():
+        if cache["BACKEND"].endswith(".DatabaseCache"):
+            tables[cache["LOCATION"]] = ModelTable(label="django_cache.CacheEntry", is_primary=kept, is_unread=kept)
     return tables
+
+
+def _model_table(labels: Collection[str], models: list[Any]) -> ModelTable:
+    concrete = next((model for model in models if not model._meta.proxy), models[0])
+    is_primary = all(is_primary_model(labels, model) for model in models)
+    return ModelTable(label=concrete._meta.label, is_primary=is_primary, is_unread=is_primary and _is_session(concrete))
 
 
 def _is_session(model: Any) -> bool:

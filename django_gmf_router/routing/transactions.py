@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from django.db import connections
@@ -20,31 +19,25 @@ class PrimaryConnection(threading.local):
 
     wrapper: Any = None
 
-    def __init__(self, alias: str, on_connection: Callable[[Any], None]) -> None:
-        """Fetch the wrapper of `alias` once a thread, which opens nothing, and show it to `on_connection`."""
+    def __init__(self, alias: str) -> None:
+        """Fetch the wrapper of `alias` once a thread, which opens nothing."""
         self.wrapper = connections[alias]
-        on_connection(self.wrapper)
 
 
 def counts(wrapper: Any, unit: UnitOfWork, record: ClusterRecord) -> bool:
-    """Return whether a transaction is open on `wrapper` that is neither a TestCase's nor ATOMIC_REQUESTS' own."""
-    if not wrapper.in_atomic_block:
-        return not wrapper.autocommit and wrapper.connection is not None
-    blocks = [block for block in wrapper.atomic_blocks if not block._from_testcase]
-    if blocks and _is_own(blocks[0], wrapper, unit, record):
-        del blocks[0]
-    return bool(blocks)
-
-
-def _is_own(block: object, wrapper: Any, unit: UnitOfWork, record: ClusterRecord) -> bool:
-    """Return whether `block`, the outermost one, is that which ATOMIC_REQUESTS opened around the view.
+    """Return whether a block of `atomic` is open on `wrapper` that is neither a TestCase's nor ATOMIC_REQUESTS' own.
 
     The view is never marked: two threads would race on it. The handler resolves the view before it opens the block, so
     the first outermost block seen after that is its own, and a later one is the view's or a middleware's.
     """
+    blocks = [block for block in wrapper.atomic_blocks if not block._from_testcase]
+    if not blocks:
+        return False
+    if unit.view_is_over:
+        return True
     if record.own_transaction is None and _view_is_atomic(wrapper, unit):
-        record.own_transaction = block
-    return block is record.own_transaction
+        record.own_transaction = blocks[0]
+    return len(blocks) > 1 or blocks[0] is not record.own_transaction
 
 
 def _view_is_atomic(wrapper: Any, unit: UnitOfWork) -> bool:

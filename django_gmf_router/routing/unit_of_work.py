@@ -1,53 +1,86 @@
-"""What is routing scoped to, and what does it remember meanwhile?"""
+"""What is routing scoped to, which blocks are open in it, and what does it remember meanwhile?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
 
-from django_gmf_router.decision import REPLICA, Decision
-from django_gmf_router.routing.db_chooser import WRITE_METHOD, Verdict
+from django_gmf_router.routing.db_chooser import Verdict
+from django_gmf_router.settings.values import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.http import HttpRequest
 
-    from django_gmf_router.routing.blocks import OpenBlock
+    from django_gmf_router.consistency.stores import Store
+    from django_gmf_router.consistency.tokens import Token
+    from django_gmf_router.replicas.pool import Wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided for a read, and why."""
+
+    role: Role
+    alias: str
+    """The alias that serves it."""
+    reason: str
+    """The rule of the policy that held."""
+
+    def __str__(self) -> str:
+        """Print it as the debug header does."""
+        return f"{self.alias}; reason={self.reason}"
 
 
 class ClusterRecord:
     """What one unit of work remembers of one cluster."""
 
-    __slots__ = ("_lock", "answer", "decision", "own_transaction", "policy", "settled_for", "verdict", "wrote")
+    __slots__ = (
+        "_lock",
+        "alias",
+        "decision",
+        "own_transaction",
+        "settled_for",
+        "snapshot",
+        "verdict",
+        "wanted",
+        "wrote",
+    )
 
-    def __init__(self, policy: object, verdict: Verdict) -> None:
-        """Start for the cluster of `policy` with what the rules say that are fixed when the unit opens."""
-        self.policy = policy
+    def __init__(self, verdict: Verdict) -> None:
+        """Start with what the rules over the request say, which is fixed when the unit opens."""
         self.verdict = verdict
         self.wrote = False
         # Threads of one request may read for the first time, and write, at the same time.
         self._lock = Lock()
-        # The decision on the replica that was picked at the first read, and the alias whose connection serves it.
+        # The decision of the first read that a replica may serve, and the alias whose connection serves it.
         self.decision: Decision | None = None
-        self.answer = ""
+        self.alias = ""
+        # What the client must be able to read, once that was asked for.
+        self.wanted: Wanted | None = None
+        # What was known of the nodes when that was decided or looked at again.
+        self.snapshot: object = None
         # The policy, while neither the rules nor a write send reads elsewhere: all that the hot path asks.
         self.settled_for: object = None
+        # The block of `atomic` that ATOMIC_REQUESTS opened around the view, once it was seen.
         self.own_transaction: object = None
 
-    def pick(self, decision: Decision, answer: str) -> None:
-        """Keep the replica of this unit of work: its decision, and the alias whose connection serves its reads.
+    def settle(self, policy: object, decision: Decision, alias: str, *, instead_of: Decision | None) -> None:
+        """Keep what serves the reads of this unit of work from now on: a decision, and the alias of the connection.
 
-        Where another thread has picked meanwhile, its replica stays.
+        Where another thread has decided meanwhile, so that it is not `instead_of` any more, its choice stays.
         """
         with self._lock:
-            if self.decision is None:
-                # Who sees the decision takes the answer too, without the lock.
-                self.answer = answer
+            if self.decision is instead_of:
+                # Who sees the decision takes the alias too, without the lock.
+                self.alias = alias
                 self.decision = decision
-            if self.verdict.role is REPLICA and not self.wrote:
-                self.settled_for = self.policy
+            if self.verdict.role == Role.REPLICA and not self.wrote:
+                self.settled_for = policy
 
     def write(self) -> None:
         """Note that this unit of work wrote: its reads follow to the primary."""
@@ -56,7 +89,7 @@ class ClusterRecord:
             self.settled_for = None
 
 
-NO_RECORD = ClusterRecord(None, WRITE_METHOD)
+NO_RECORD = ClusterRecord(Verdict(role=Role.PRIMARY, reason="outside_request"))
 
 
 class UnitOfWork:
@@ -66,22 +99,29 @@ class UnitOfWork:
     request, an attribute of a shared object does not.
     """
 
-    __slots__ = ("closed", "decision", "failure", "latest", "method", "moves", "path", "records", "request", "tokens")
+    __slots__ = (
+        "closed", "decision", "failure", "latest", "method", "moves", "outer", "path", "records", "request", "tokens",
+        "view_is_over",
+    )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
 
-    def __init__(self, request: HttpRequest | None = None) -> None:
-        """Open for `request`; None is a unit of work outside requests."""
+    def __init__(self, request: HttpRequest | None = None, outer: UnitOfWork | None = None) -> None:
+        """Open for `request`, which may be made within `outer`; None is a unit of work outside requests."""
         self.request = request
+        self.outer = outer
         self.method = request.method if request is not None else None
         self.path = request.path if request is not None else None
         self.closed = False
+        # Whether the transaction that ATOMIC_REQUESTS opened around the view has ended.
+        self.view_is_over = False
         self.decision: Decision | None = None
+        # By the alias of the primary.
         self.records: dict[str, ClusterRecord] = {}
         # How often reads moved to another node, and the failure that made the response a 503.
         self.moves = 0
-        # What the client brought, by where it is kept; filled when a replica is picked.
-        self.tokens: dict[Any, Any] | None = None
         self.failure: BaseException | None = None
+        # What the client brought, by where it is kept; filled when a replica is picked.
+        self.tokens: dict[Store, Token | None] | None = None
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
         self.latest = NO_RECORD
 
@@ -97,26 +137,65 @@ class UnitOfWork:
 
     @property
     def unit(self) -> UnitOfWork:
-        """Return itself: a unit of work is the place where no block is open."""
+        """Itself: a unit of work is the place where no block is open."""
         return self
 
     def close(self) -> None:
         """End it: whoever still holds it (a task, a thread) is routed as if there were none."""
         self.closed = True
-        self.request = None
+        self.request = self.outer = None
         self.latest = NO_RECORD
+
+
+class OpenBlock:
+    """One entering of a block: what it says of the reads inside."""
+
+    __slots__ = ("ended", "eventual", "of", "picks", "reason", "role", "token", "unit", "unmet")
+
+    def __init__(
+        self,
+        of: object,
+        *,
+        role: Role | None,
+        reason: str,
+        eventual: bool,
+        token: Token | None,
+        unmet: bool,
+        unit: UnitOfWork | None,
+    ) -> None:
+        """Enter the block `of`; the others are its own arguments."""
+        self.of = of
+        self.role = role
+        self.reason = reason
+        self.eventual = eventual
+        self.token = token
+        self.unmet = unmet
+        # Where no other unit of work is open, one of its own, so that its reads share one replica.
+        self.unit = unit
+        # By policy the replica of this block, where it demands other data than the rest of the unit of work.
+        self.picks: dict[object, tuple[Decision, str]] = {}
+        # Set where a generator is closed in another context than that in which it opened the block.
+        self.ended = False
+
+
+Blocks: TypeAlias = tuple[OpenBlock, ...]
 
 
 class InBlocks:
     """A place inside use_primary() and use_replica() blocks, in a unit of work or outside; or in nothing at all."""
 
-    __slots__ = ("blocks", "unit")
+    __slots__ = ("_blocks", "unit")
     latest = NO_RECORD
 
-    def __init__(self, unit: UnitOfWork | None, blocks: tuple[OpenBlock, ...]) -> None:
+    def __init__(self, unit: UnitOfWork | None, blocks: Blocks) -> None:
         """Stand in `unit` inside `blocks`, the innermost last."""
         self.unit = unit
-        self.blocks = blocks
+        self._blocks = blocks
+
+    @property
+    def blocks(self) -> Blocks:
+        """The blocks that are open here, the innermost last."""
+        return tuple(block for block in self._blocks if not block.ended)
 
 
 Place: TypeAlias = "UnitOfWork | InBlocks"
@@ -127,7 +206,7 @@ NOWHERE = InBlocks(None, ())
 current_place: ContextVar[Place] = ContextVar("gmf_place", default=NOWHERE)
 
 
-def place(unit: UnitOfWork | None, blocks: tuple[OpenBlock, ...]) -> Place:
+def place(unit: UnitOfWork | None, blocks: Blocks) -> Place:
     """Return the place in `unit` and inside `blocks`."""
     return InBlocks(unit, blocks) if blocks else unit or NOWHERE
 
@@ -138,11 +217,49 @@ def open_unit() -> UnitOfWork | None:
     return None if unit is None or unit.closed else unit
 
 
-@contextmanager
-def entered(unit: UnitOfWork) -> Iterator[None]:
-    """Run a block inside `unit`."""
-    token = current_place.set(place(unit, current_place.get().blocks))
-    try:
-        yield
-    finally:
-        current_place.reset(token)
+def innermost_role(blocks: Blocks) -> Role | None:
+    """Return the role that the innermost block with one gives."""
+    return next((block.role for block in reversed(blocks) if block.role is not None), None)
+
+
+def is_eventual(blocks: Blocks) -> bool:
+    """Return whether the innermost block with a role says that any replica will do."""
+    return next((block.eventual for block in reversed(blocks) if block.role is not None), False)
+
+
+def current_decision() -> Decision | None:
+    """Return the decision of the last read of this unit of work; None before the first read and outside of any."""
+    unit = open_unit()
+    if unit is None and (blocks := current_place.get().blocks):
+        unit = blocks[-1].unit
+    return None if unit is None else unit.decision
+
+
+class Standpoint:
+    """Where a body stands that is made step by step: each step begins where the last one ended.
+
+    The blocks that the body opens last as long as its own `with`, and nothing of them is seen between two steps.
+    """
+
+    def __init__(self, begin: Callable[[], Place]) -> None:
+        """Take what returns the place of the first step."""
+        self._begin: Callable[[], Place] | None = begin
+        self._place: Place = NOWHERE
+        self._outer: Place = NOWHERE
+
+    def __enter__(self) -> None:
+        if self._begin is not None:
+            self._place, self._begin = self._begin(), None
+        self._outer = current_place.get()
+        current_place.set(self._place)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._place = current_place.get()
+        current_place.set(self._outer)
+
+
+def within(unit: UnitOfWork) -> Standpoint:
+    """Return a standpoint in `unit`, inside the blocks that are open where it is first entered."""
+    return Standpoint(lambda: place(unit, current_place.get().blocks))

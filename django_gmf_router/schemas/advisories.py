@@ -13,7 +13,7 @@ from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
 from django_gmf_router.postgres.session_options import parse, search_path_in, with_search_path
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration, values
 from django_gmf_router.settings.values import ClusterConfig, SchemasConfig
 
 Found = Iterator[CheckMessage]
@@ -27,7 +27,7 @@ WHERE n.nspname = %s AND c.relkind IN ('r', 'p')
 def check_settings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Report what can be known without a server."""
     try:
-        entries = [entry for entry in values.entries() if entry.schemas]
+        entries = [entry for entry in configuration.entries() if entry.schemas]
     except ImproperlyConfigured:
         return []
     return [message for entry in entries for rule in RULES for message in rule(entry, _schemas(entry))]
@@ -36,7 +36,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
 def check_server(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Report what a server says: `check --database ALIAS`."""
     try:
-        found = {alias: schemas for alias in databases or () if (schemas := values.schemas_of(alias))}
+        found = {alias: schemas for alias in databases or () if (schemas := configuration.schemas_of(alias))}
     except ImproperlyConfigured:
         return []
     postgresql = {alias: schemas for alias, schemas in found.items() if connections[alias].vendor == "postgresql"}
@@ -144,7 +144,7 @@ def _other_path(alias: str, schemas: SchemasConfig, configured: str) -> Found:
         "E018",
         f"The sessions of {alias!r} have the search_path {configured} instead of {', '.join(schemas.path)}.",
         "Let the pooler in between pass the startup parameter `options`, or give this search_path to a role that "
-        "no other server logs in as.",
+        "no other server uses.",
     )
 
 

@@ -22,7 +22,7 @@ from django.test import utils
 
 from django_gmf_router.postgres.names import quote, search_path
 from django_gmf_router.schemas.lock import is_held, schemas_locked
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import SchemasConfig
 
 CREATE_EXTENSION = re.compile(r"\s*CREATE\s+EXTENSION\b[^;]*;?\s*", re.IGNORECASE)
@@ -93,7 +93,7 @@ def _create_extension_in(schema: str) -> Callable[..., Any]:
 
 def schemas_of(connection: Any) -> SchemasConfig | None:
     """Return the schemas that a connection wrapper migrates; SQLite has none."""
-    return values.schemas_of(connection.alias) if connection.vendor == "postgresql" else None
+    return configuration.schemas_of(connection.alias) if connection.vendor == "postgresql" else None
 
 
 @contextmanager

@@ -1,24 +1,34 @@
-"""What does GMF_ROUTER say, as values that cannot change?"""
+"""What can GMF_ROUTER say? Each key once: its name, what it may be, its default and its meaning.
+
+From these dataclasses follow the parsing, the problems that `check` reports, and the table of the settings reference.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from enum import Enum
+from types import NoneType
 from typing import Any
 
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
-from django.dispatch import receiver
+from django_gmf_router.settings import kinds
+from django_gmf_router.settings.kinds import choice, key, optional, section
 
-from django_gmf_router.settings import problems
-
-SETTING = "GMF_ROUTER"
-DEFAULT_PRIMARY_MODELS = ("sessions.*", "contenttypes.*", "django_cache.*")
+DATABASE_CACHE = "django_cache.*"
+DEFAULT_PRIMARY_MODELS = ("sessions.*", "contenttypes.*", DATABASE_CACHE)
 """Sessions, content types and the database cache (its stand-in model says app "django_cache")."""
 DEFAULT_STATIC_APPS = frozenset({"admin", "auth", "contenttypes", "sessions"})
 """What Django's own apps write at run time."""
+
+
+class Role(str, Enum):
+    """What a node is for. Equal to its plain word, and printed as it."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+    # Enum's own would print "Role.PRIMARY"; the word stands in headers, logs and JSON.
+    __str__ = str.__str__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,39 +36,88 @@ class ReplicaConfig:
     """One replica alias of a cluster."""
 
     alias: str
-    weight: float = 1.0
-    balanced: bool = False
+    weight: float = key(
+        "WEIGHT", kinds.POSITIVE, 1.0, "How often this replica is picked, relative to the others of its cluster."
+    )
+    balanced: bool = key(
+        "BALANCED", kinds.BOOL, False, "The alias' host is an endpoint with several servers behind it."
+    )
+
+
+def _replicas(replicas: Any) -> tuple[ReplicaConfig, ...]:
+    if isinstance(replicas, Mapping):
+        return tuple(kinds.parsed(ReplicaConfig, options or {}, alias=alias) for alias, options in replicas.items())
+    return tuple(ReplicaConfig(alias=alias) for alias in replicas or ())
+
+
+OPTIONS = section(ReplicaConfig)
+REPLICAS = kinds.Kind(
+    text="list of aliases, or dict of alias to options",
+    types=(list, tuple, dict, NoneType),
+    inner=lambda _alias: OPTIONS,
+    parse=_replicas,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternsConfig:
+    """Regular expressions over "METHOD /path", tried in order with `re.match`; GeoMapFish's words and ours."""
+
+    master: tuple[str, ...] = key(
+        "master", kinds.PATTERNS, (), "Their requests use the primary, also where `slave` matches."
+    )
+    slave: tuple[str, ...] = key(
+        "slave", kinds.PATTERNS, (), "Their requests read from a replica, whatever the method."
+    )
+    primary: tuple[str, ...] = key("primary", kinds.PATTERNS, (), "The same as `master`.")
+    replica: tuple[str, ...] = key("replica", kinds.PATTERNS, (), "The same as `slave`.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsistencyConfig:
-    """How a client reads its own writes; times in seconds."""
+    """How a client reads its own writes."""
 
-    level: str = "session"
-    store: str = "cookie"
-    max_age: float = 60
-    window: float = 5
-    cookie_name: str = "gmf_token"
-    header: str = "GMF-Consistency-Token"
+    level: str = key("LEVEL", choice("session", "eventual", "strong"), "session", "Whose writes a read sees at least.")
+    store: str = key("STORE", choice("cookie", "header", "cache"), "cookie", "Where the client's token is kept.")
+    max_age: float = key("MAX_AGE", kinds.POSITIVE_SECONDS, 60, "How long a token counts.")
+    window: float = key(
+        "WINDOW", kinds.SECONDS, 5, "How long a client reads from the primary after a write without a position."
+    )
+    cookie_name: str = key("COOKIE_NAME", kinds.HEADER_NAME, "gmf_token", "The cookie that holds the token.")
+    cookie_domain: str | None = key(
+        "COOKIE_DOMAIN", optional(kinds.STR), None, "Its domain; `None`: as `SESSION_COOKIE_DOMAIN`."
+    )
+    cookie_path: str | None = key(
+        "COOKIE_PATH", optional(kinds.STR), None, "Its path; `None`: as `SESSION_COOKIE_PATH`."
+    )
+    cookie_samesite: str | None = key(
+        "COOKIE_SAMESITE",
+        optional(choice("Lax", "Strict", "None")),
+        None,
+        "Its SameSite; `None`: as `SESSION_COOKIE_SAMESITE`.",
+    )
+    header: str = key("HEADER", kinds.HEADER_NAME, "GMF-Consistency-Token", "The header that holds the token.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthConfig:
-    """How nodes are watched; times in seconds."""
+    """How nodes are watched."""
 
-    interval: float = 1.0
-    timeout: float = 2.0
-    max_lag: float = 10.0
+    interval: float = key("INTERVAL", kinds.POSITIVE_SECONDS, 1.0, "How often each node is probed.")
+    timeout: float = key("TIMEOUT", kinds.POSITIVE_SECONDS, 2.0, "How long a probe may take before its node is down.")
+    max_lag: float = key("MAX_LAG", kinds.POSITIVE_SECONDS, 10.0, "A replica that is behind by more gets no reads.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemasConfig:
     """The schemas of a cluster's database: main is this server's own, static is shared by all servers."""
 
-    main: str = "main"
-    static: str = "static"
-    static_apps: frozenset[str] = DEFAULT_STATIC_APPS
-    extensions: str = "public"
+    main: str = key("MAIN", kinds.SCHEMA_NAME, "main", "The schema of the apps that are not static.")
+    static: str = key("STATIC", kinds.SCHEMA_NAME, "static", "The schema of the static apps.")
+    static_apps: frozenset[str] = key(
+        "STATIC_APPS", kinds.APP_LABELS, DEFAULT_STATIC_APPS, "The apps whose tables all servers share."
+    )
+    extensions: str = key("EXTENSIONS", kinds.SCHEMA_NAME, "public", "The schema of PostGIS and other extensions.")
 
     @property
     def path(self) -> tuple[str, str, str]:
@@ -74,25 +133,74 @@ class SchemasConfig:
         return self.path[1:] if app_label in self.static_apps else self.path
 
 
+# None and an empty dict are no schemas: tables stand where they stood.
+SCHEMAS = replace(
+    section(SchemasConfig),
+    text="dict or `None`",
+    parse=lambda schemas: kinds.parsed(SchemasConfig, schemas) if schemas else None,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
     """One entry of GMF_ROUTER: a primary alias with its replica aliases."""
 
     primary: str
-    replicas: tuple[ReplicaConfig, ...] = ()
-    read_methods: frozenset[str] = frozenset({"GET", "HEAD", "OPTIONS"})
-    master: tuple[str, ...] = ()
-    slave: tuple[str, ...] = ()
-    apps: frozenset[str] | None = None
-    primary_models: tuple[str, ...] = DEFAULT_PRIMARY_MODELS
-    outside_requests: str = "primary"
-    unexpected_writes: str = "warn"
-    balancer: str = "random"
-    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
-    health: HealthConfig = field(default_factory=HealthConfig)
-    primary_wait: float = 0.0
-    debug_header: str | None = None
-    schemas: SchemasConfig | None = None
+    replicas: tuple[ReplicaConfig, ...] = key("REPLICAS", REPLICAS, (), "The replicas of this primary.")
+    read_methods: frozenset[str] = key(
+        "READ_METHODS",
+        kinds.METHODS,
+        frozenset({"GET", "HEAD", "OPTIONS"}),
+        "The methods whose requests read from replicas.",
+    )
+    db_chooser: PatternsConfig = key(
+        "DB_CHOOSER", section(PatternsConfig), PatternsConfig(), "Requests that are an exception to their method."
+    )
+    apps: frozenset[str] | None = key(
+        "APPS", optional(kinds.APP_LABELS), None, "The apps whose models live in this cluster; `None`: all others."
+    )
+    primary_models: tuple[str, ...] = key(
+        "PRIMARY_MODELS", kinds.MODEL_LABELS, DEFAULT_PRIMARY_MODELS, "Models that are read from the primary, always."
+    )
+    outside_requests: Role = key(
+        "OUTSIDE_REQUESTS", choice(*Role, parse=Role), Role.PRIMARY, "Where commands, the shell and workers read."
+    )
+    unexpected_writes: str = key(
+        "UNEXPECTED_WRITES",
+        choice("warn", "allow", "refuse"),
+        "warn",
+        "What happens when a request that the rules sent to replicas writes.",
+    )
+    balancer: str = key("BALANCER", choice("random", "stable"), "random", "How one replica is picked among several.")
+    consistency: ConsistencyConfig = key(
+        "CONSISTENCY", section(ConsistencyConfig), ConsistencyConfig(), "What a client that wrote sees afterwards."
+    )
+    health: HealthConfig = key("HEALTH", section(HealthConfig), HealthConfig(), "How the nodes are watched.")
+    primary_wait: float = key("PRIMARY_WAIT", kinds.SECONDS, 0.0, "How long a write waits for a primary to come back.")
+    debug_header: str | None = key(
+        "DEBUG_HEADER", optional(kinds.HEADER_NAME), None, "The response header that says who served the request."
+    )
+    schemas: SchemasConfig | None = key(
+        "SCHEMAS",
+        SCHEMAS,
+        None,
+        "The schemas of this server and of all servers, in one database.",
+    )
+
+    @property
+    def apps_or_rest(self) -> frozenset[str | None]:
+        """The apps of this cluster; None stands for all that no other cluster names."""
+        return frozenset({None}) if self.apps is None else frozenset(self.apps)
+
+    @property
+    def master(self) -> tuple[str, ...]:
+        """The patterns of requests that use the primary."""
+        return (*self.db_chooser.master, *self.db_chooser.primary)
+
+    @property
+    def slave(self) -> tuple[str, ...]:
+        """The patterns of requests that read from a replica."""
+        return (*self.db_chooser.slave, *self.db_chooser.replica)
 
     @property
     def replica_aliases(self) -> tuple[str, ...]:
@@ -110,84 +218,10 @@ class ClusterConfig:
         return frozenset((self.primary, *self.replica_aliases))
 
 
-def raw() -> Any:
-    """Return GMF_ROUTER as the site wrote it; `{}` where it is absent."""
-    return getattr(settings, SETTING, {})
-
-
-@lru_cache(maxsize=1)
-def entries() -> tuple[ClusterConfig, ...]:
-    """Return every entry of GMF_ROUTER, those without replicas too.
-
-    Raises ImproperlyConfigured with the first problem that `manage.py check` would report.
-    """
-    found = raw()
-    for problem in problems.found_in(found, settings.DATABASES):
-        raise ImproperlyConfigured(f"{problem.message} {problem.hint} ({problem.id})")
-    return tuple(parse(primary, entry) for primary, entry in found.items())
-
-
-@lru_cache(maxsize=1)
-def clusters() -> tuple[ClusterConfig, ...]:
-    """Return the clusters that have replicas; none where nothing is configured. Raises what `entries` does."""
-    return tuple(cluster for cluster in entries() if cluster.replicas)
-
-
-def names_schemas() -> bool:
-    """Return whether an entry of GMF_ROUTER has SCHEMAS, right or wrong."""
-    found = raw()
-    return isinstance(found, Mapping) and any(
-        isinstance(entry, Mapping) and entry.get("SCHEMAS") for entry in found.values()
-    )
-
-
-@lru_cache(maxsize=32)
-def schemas_of(alias: str) -> SchemasConfig | None:
-    """Return the schemas of the cluster that `alias` belongs to, None where it has none. Raises what `entries` does."""
-    return next((entry.schemas for entry in entries() if alias in entry.aliases), None)
-
-
 def parse(primary: str, entry: Mapping[str, Any]) -> ClusterConfig:
-    """Turn one valid entry of GMF_ROUTER into a ClusterConfig."""
-    values: dict[str, Any] = {key.lower(): value for key, value in entry.items()}
-    values["replicas"] = _replicas(values.get("replicas") or ())
-    chooser = values.pop("db_chooser", None) or {}
-    values["master"] = (*chooser.get("master", ()), *chooser.get("primary", ()))
-    values["slave"] = (*chooser.get("slave", ()), *chooser.get("replica", ()))
-    if "read_methods" in values:
-        values["read_methods"] = frozenset(method.upper() for method in values["read_methods"])
-    if values.get("apps") is not None:
-        values["apps"] = frozenset(values["apps"])
-    if "primary_models" in values:
-        values["primary_models"] = tuple(values["primary_models"])
-    values["consistency"] = ConsistencyConfig(**_lower(values.get("consistency")))
-    values["health"] = HealthConfig(**_lower(values.get("health")))
-    values["schemas"] = _schemas(values.get("schemas"))
-    return ClusterConfig(primary=primary, **values)
-
-
-def _replicas(replicas: Any) -> tuple[ReplicaConfig, ...]:
-    if isinstance(replicas, Mapping):
-        return tuple(ReplicaConfig(alias=alias, **_lower(options)) for alias, options in replicas.items())
-    return tuple(ReplicaConfig(alias=alias) for alias in replicas)
-
-
-def _schemas(schemas: Mapping[str, Any] | None) -> SchemasConfig | None:
-    if not schemas:
-        return None
-    values = _lower(schemas)
-    if "static_apps" in values:
-        values["static_apps"] = frozenset(values["static_apps"])
-    return SchemasConfig(**values)
-
-
-def _lower(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {key.lower(): value for key, value in (mapping or {}).items()}
-
-
-@receiver(setting_changed)
-def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
-    if setting in {SETTING, "DATABASES"}:
-        entries.cache_clear()
-        clusters.cache_clear()
-        schemas_of.cache_clear()
+    """Return one valid entry of GMF_ROUTER as a ClusterConfig."""
+    cluster: ClusterConfig = kinds.parsed(ClusterConfig, entry, primary=primary)
+    if cluster.consistency.store == "cache" and DATABASE_CACHE not in cluster.primary_models:
+        # A cache in the database that keeps the tokens: which replica may be read stands in what is read there.
+        return replace(cluster, primary_models=(*cluster.primary_models, DATABASE_CACHE))
+    return cluster

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from django_gmf_router.testing.assertions import assert_routed_to
     from django_gmf_router.testing.cluster import LocalCluster
-    from django_gmf_router.testing.errors import LocalClusterError
-    from django_gmf_router.testing.values import NodeStatus
+    from django_gmf_router.testing.machine import LocalClusterError
+    from django_gmf_router.testing.server import NodeStatus
 
 __all__ = ["LocalCluster", "LocalClusterError", "NodeStatus", "assert_routed_to"]
 
 _MODULES = {
     "LocalCluster": "cluster",
-    "LocalClusterError": "errors",
-    "NodeStatus": "values",
+    "LocalClusterError": "machine",
+    "NodeStatus": "server",
     "assert_routed_to": "assertions",
 }
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from types import TracebackType
 from typing import Any
 
-from django_gmf_router.decision import Decision
+from django_gmf_router.routing.unit_of_work import Decision
 from django_gmf_router.signals import role_decided
 
 
@@ -32,9 +31,7 @@ class assert_routed_to:  # noqa: N801  reads as an assertion
         role_decided.connect(self._note, weak=False, dispatch_uid=id(self))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         role_decided.disconnect(dispatch_uid=id(self))
         if kind is None and not self._holds():
             seen = ", ".join(map(str, self.decisions)) or "no read was routed"

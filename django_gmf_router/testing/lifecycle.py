@@ -1,4 +1,4 @@
-"""How is a whole cluster brought up, found again and ended?"""
+"""How is a whole cluster brought up and found again?"""
 
 from __future__ import annotations
 
@@ -6,35 +6,48 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 
-from django_gmf_router.testing import build, replication
-from django_gmf_router.testing.accounts import Account, server_account
-from django_gmf_router.testing.binaries import find_bin_dir, major_version, within_reach
-from django_gmf_router.testing.cleanup import end_cluster
-from django_gmf_router.testing.connections import Access
-from django_gmf_router.testing.errors import LocalClusterError, PortTakenError
-from django_gmf_router.testing.node import Node
-from django_gmf_router.testing.ports import free_ports
-from django_gmf_router.testing.processes import Process
-from django_gmf_router.testing.programs import Programs
-from django_gmf_router.testing.state import ENV_FILE, TOKEN_FILE, ClusterState, NodeState, load
-from django_gmf_router.testing.tether import Tether
+from django_gmf_router.testing import creation
+from django_gmf_router.testing.home import NODES, REPLICATION_USER, SUPERUSER, Home
+from django_gmf_router.testing.machine import (
+    HOST,
+    Account,
+    LocalClusterError,
+    PortTakenError,
+    find_programs,
+    free_ports,
+    server_account,
+    within_reach,
+)
+from django_gmf_router.testing.server import Server, each
+from django_gmf_router.testing.state import (
+    ENV_FILE,
+    IGNORE_ALL,
+    IGNORE_FILE,
+    TOKEN_FILE,
+    ClusterState,
+    Maker,
+    load,
+    write_secret,
+)
+from django_gmf_router.testing.watchdog import Tether, end_cluster
 
 PRIMARY = "primary"
 PREFIX = "gmf-cluster-"
 PORT_ATTEMPTS = 5
 MOST_REPLICAS = 8
+URL = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}"
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a cluster shall be like."""
+class ClusterOptions:
+    """What a cluster shall be like; raises LocalClusterError for one that cannot be."""
 
     replicas: int
     directory: Path | None
@@ -44,52 +57,47 @@ class Plan:
     user: str
     timeout_seconds: float
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.replicas <= MOST_REPLICAS:
+            raise LocalClusterError(f"{self.replicas} replicas: choose between 0 and {MOST_REPLICAS}")
+        for name in (self.database, self.user):
+            # They are written to files and SQL as they are.
+            if not name.isidentifier() or name.startswith("pg_"):
+                raise LocalClusterError(f"{name!r} is no name for a database or role: use letters, digits and _")
+            if name in {SUPERUSER, REPLICATION_USER, "template0", "template1"}:
+                raise LocalClusterError(f"{name!r} is used by the cluster itself: choose another name")
+
+    @property
     def names(self) -> list[str]:
+        """The names of the nodes."""
         return [PRIMARY, *(f"replica_{number}" for number in range(1, self.replicas + 1))]
 
 
 class Running:
     """A cluster that stands: its state on disk and its servers."""
 
-    def __init__(self, state: ClusterState, timeout_seconds: float, tether: Tether | None = None) -> None:
+    def __init__(self, state: ClusterState, tether: Tether | None = None) -> None:
         self.state = state
-        self.timeout_seconds = timeout_seconds
-        self.tether = tether
+        self._tether = tether
         self._pid = os.getpid()
-        self.programs = Programs(bin_dir=state.bin_dir, home=state.home, account=server_account())
-        self.nodes = {
-            name: Node(name=name, port=node.port, programs=self.programs, process=node.process)
-            for name, node in state.nodes.items()
-        }
+        self.home = Home(state.home, bin_dir=state.bin_dir, account=server_account())
+        self.servers = {name: Server(name, port, self.home) for name, port in state.ports.items()}
 
-    def access(self) -> Access:
-        state = self.state
-        ports = {name: node.port for name, node in self.nodes.items()}
-        password = self.programs.passwords()[state.user]
-        return Access(ports=ports, database=state.database, user=state.user, password=password)
+    def access(self, node: str) -> dict[str, str]:
+        """Return how the site's role connects to a node, under the names of Django's DATABASES."""
+        database, user = self.state.database, self.state.user
+        who = {"NAME": database, "USER": user, "PASSWORD": self.home.passwords()[user]}
+        return {**who, "HOST": HOST, "PORT": str(self.servers[node].port)}
 
-    def start(self, nodes: Sequence[Node]) -> None:
+    def start(self, servers: Sequence[Server], timeout_seconds: float) -> None:
         """Start the servers that are stopped, at the same time, and return when all take queries."""
-        for node in (node for node in nodes if node.state() == "stopped"):
-            node.launch()
-            self.remember(self.state.with_process(node.name, node.process))
-        for node in nodes:
-            node.wait_until_ready(self.timeout_seconds)
+        stopped = [server for server in servers if server.state() == "stopped"]
+        each(lambda server: server.start(timeout_seconds), stopped)
 
-    def refresh(self) -> None:
-        """Take notice of servers that another process has started anew."""
-        if all(node.state() != "stopped" for node in self.nodes.values()):
-            return
-        state = load(self.state.directory)
-        if state is None or state.token != self.state.token:
-            return
-        self.state = state
-        for name, node in self.nodes.items():
-            node.process = state.nodes[name].process
-
-    def remember(self, state: ClusterState) -> None:
-        self.state = state
-        state.save()
+    def remember(self, **changes: object) -> None:
+        """Change the state, here and on disk."""
+        self.state = replace(self.state, **changes)  # type: ignore[arg-type]
+        self.state.save()
 
     def end(self) -> None:
         """End the servers, remove the files, let the watchdog go."""
@@ -97,158 +105,163 @@ class Running:
         if os.getpid() != self._pid:
             return
         end_cluster(self.state)
-        if self.tether is not None:
-            self.tether.release()
+        if self._tether is not None:
+            self._tether.release()
 
 
 def attach(directory: Path) -> Running:
-    """Find the cluster in a directory; raises LocalClusterError if there is none that stands."""
+    """Return the cluster in a directory; raises LocalClusterError if there is none that stands."""
     state = load(directory)
     if state is None or not state.owns_home():
-        raise LocalClusterError(f"no cluster in {directory}: bring one up (manage.py gmf_cluster up)")
-    return Running(state, timeout_seconds=30.0)
+        raise _nothing_in(directory)
+    return Running(state)
 
 
 def clear(directory: Path) -> None:
-    """End the cluster in a directory, whatever is left of it."""
+    """End the cluster in a directory, whatever a crash left of it; raises LocalClusterError if there is none."""
     state = load(directory)
-    if state is not None:
-        end_cluster(state)
+    if state is None:
+        raise _nothing_in(directory)
+    end_cluster(state)
 
 
-def bring_up(plan: Plan, *, detached: bool, tell: Tell) -> tuple[Running, bool]:
-    """Return the plan's cluster and whether it was started by this call."""
-    old = load(plan.directory) if plan.directory is not None else None
+def _nothing_in(directory: Path) -> LocalClusterError:
+    remedy = "name its directory (--directory), or bring one up (manage.py gmf_cluster up)"
+    return LocalClusterError(f"no cluster in {directory}: {remedy}")
+
+
+def bring_up(options: ClusterOptions, *, detached: bool, tell: Tell) -> tuple[Running, bool]:
+    """Return the cluster, and whether it was made by this call."""
+    old = load(options.directory) if options.directory is not None else None
     if old is not None and _stands(old):
         tell(f"a cluster stands in {old.directory} already")
-        running = Running(old, plan.timeout_seconds)
-        # Not those that are frozen: they would not get ready.
-        running.start([node for node in running.nodes.values() if node.state() == "stopped"])
+        running = Running(old)
+        running.start(list(running.servers.values()), options.timeout_seconds)
         return running, False
     if old is not None:
         tell(f"clearing away what is left of a cluster in {old.directory}")
         end_cluster(old)
-    return _build(plan, detached=detached, tell=tell), True
+    return _make(options, detached=detached, tell=tell), True
 
 
 def _stands(state: ClusterState) -> bool:
-    if state.owner is not None and state.owner.alive():
+    if state.maker.lives() and not state.detached:
         raise LocalClusterError(
-            f"the cluster in {state.directory} belongs to the running process {state.owner.pid}: "
+            f"the cluster in {state.directory} belongs to the running process {state.maker.pid}: "
             "end that or choose another directory"
         )
-    if state.starting and state.builder is not None and state.builder.alive():
+    if state.maker.lives() and state.starting:
         raise LocalClusterError(
-            f"process {state.builder.pid} is bringing up the cluster in {state.directory}: wait for it"
+            f"process {state.maker.pid} is bringing up the cluster in {state.directory}: wait for it"
         )
-    return state.owner is None and not state.starting and bool(state.processes()) and state.owns_home()
+    if not state.detached or state.starting or not state.owns_home():
+        return False
+    # After a reboot, say, it is no use to anybody.
+    return any(server.process() is not None for server in Running(state).servers.values())
 
 
-def _build(plan: Plan, *, detached: bool, tell: Tell) -> Running:
-    if not 0 <= plan.replicas <= MOST_REPLICAS:
-        raise LocalClusterError(f"{plan.replicas} replicas: choose between 0 and {MOST_REPLICAS}")
-    bin_dir, account = find_bin_dir(plan.bin_dir), server_account()
-    ports = free_ports(len(plan.names()), plan.base_port)
-    version = major_version(bin_dir)
+def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:
+    programs, account = find_programs(options.bin_dir), server_account()
+    ports = dict(zip(options.names, free_ports(len(options.names), options.base_port), strict=True))
     with ExitStack() as undo:
-        state = _make_directories(plan, bin_dir, account, detached=detached, undo=undo)
-        nodes = {name: NodeState(port=port) for name, port in zip(plan.names(), ports, strict=True)}
-        state = replace(state, nodes=nodes)
-        state.save()
-        running = Running(state, plan.timeout_seconds, None if detached else Tether(state.directory))
+        directory, made = _directory(options.directory, account)
+        if made:
+            undo.callback(_remove_empty, directory)
+        home = _private_directory(account, directory if account.may_enter(directory) else None)
+        undo.callback(rmtree, home, ignore_errors=True)
+        (home / NODES).mkdir(mode=0o700)
+        account.give(home / NODES)
+        token = secrets.token_hex(16)
+        (home / TOKEN_FILE).write_text(token)
+        state = ClusterState(
+            directory=directory,
+            home=home,
+            bin_dir=programs.directory,
+            token=token,
+            database=options.database,
+            user=options.user,
+            made_directory=made,
+            maker=Maker.myself(),
+            detached=detached,
+            starting=True,
+            ports=ports,
+        )
+        try:
+            state.save(first=True)
+        except FileExistsError:
+            message = f"another process is bringing up the cluster in {directory}: wait for it"
+            raise LocalClusterError(message) from None
+        running = Running(state, None if detached else Tether(directory))
         undo.callback(running.end)
-        _fill(running, plan, version, tell)
+        if all(path.match(f"{PREFIX}*") or path.match("cluster.*") for path in directory.iterdir()):
+            # Passwords and much data: as venv and pytest do, but without hiding the files of others.
+            (directory / IGNORE_FILE).write_text(IGNORE_ALL)
+        _fill(running, options, programs.major, tell)
         undo.pop_all()
     return running
 
 
-def _make_directories(plan: Plan, bin_dir: Path, account: Account, *, detached: bool, undo: ExitStack) -> ClusterState:
-    directory, made = _directory(plan.directory)
-    if made:
-        undo.callback(rmtree, directory, ignore_errors=True)
-    inside = plan.directory is None or account.may_enter(directory)
-    home = Path(tempfile.mkdtemp(prefix=PREFIX, dir=directory if inside else None))
-    undo.callback(rmtree, home, ignore_errors=True)
-    # The servers' user passes through, but does not look around.
-    for path in {home, *([directory] if plan.directory is None else [])}:
-        path.chmod(0o711 if account.is_other else 0o700)
-    token, myself = secrets.token_hex(16), Process.find(os.getpid())
-    (home / TOKEN_FILE).write_text(token)
-    nodes = home / "nodes"
-    nodes.mkdir(mode=0o700)
-    account.give(nodes)
-    return ClusterState(
-        directory=directory,
-        home=home,
-        bin_dir=bin_dir,
-        token=token,
-        database=plan.database,
-        user=plan.user,
-        made_directory=made,
-        owner=None if detached else myself,
-        builder=myself,
-    )
-
-
-def _directory(wanted: Path | None) -> tuple[Path, bool]:
+def _directory(wanted: Path | None, account: Account) -> tuple[Path, bool]:
+    """Return the directory of the state, and whether it was made."""
     if wanted is None:
-        return Path(tempfile.mkdtemp(prefix=PREFIX)), True
-    made = not wanted.exists()
+        return _private_directory(account, None), True
     try:
-        wanted.mkdir(parents=True, exist_ok=True)
+        wanted.mkdir(parents=True)
     except OSError as error:
+        if wanted.is_dir():
+            return wanted, False
         raise LocalClusterError(f"cannot make {wanted}: {error.strerror}") from error
-    return wanted, made
+    return wanted, True
 
 
-def _fill(running: Running, plan: Plan, version: int, tell: Tell) -> None:
-    _bring_within_reach(running)
-    build.write_passwords(running.programs, plan.user)
-    primary = running.nodes[PRIMARY]
+def _remove_empty(directory: Path) -> None:
+    with suppress(OSError):
+        directory.rmdir()
+
+
+def _private_directory(account: Account, above: Path | None) -> Path:
+    """Make a directory that the servers' user passes through, but does not look around in."""
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=above))
+    directory.chmod(0o711 if account.is_other else 0o700)
+    return directory
+
+
+def _fill(running: Running, options: ClusterOptions, major: int, tell: Tell) -> None:
+    """Make the data, start the servers, and tell how to connect."""
+    home = running.home
+    home.bin_dir = within_reach(home.bin_dir, home.account, home.path / "programs")
+    running.remember(bin_dir=home.bin_dir)
+    home.make_passwords(options.user)
+    primary, *replicas = running.servers.values()
     tell(f"{PRIMARY}: creating its data")
-    build.init_primary(primary, version)
-    _start(running, [primary], plan, tell)
-    build.create_roles(primary, plan.database, plan.user)
-    replicas = list(running.nodes.values())[1:]
+    creation.init_primary(primary, major)
+    _start(running, [primary], options, tell)
+    creation.create_roles(primary, options.database, options.user)
     if replicas:
-        tell(f"{', '.join(node.name for node in replicas)}: copying the primary")
-        build.copy_to_all(primary, replicas)
-        _start(running, replicas, plan, tell)
-        replication.wait_for_streaming(replicas, plan.timeout_seconds)
-    _write_environment(running, [node.name for node in replicas])
-    running.remember(replace(running.state, starting=False))
+        tell(f"{', '.join(replica.name for replica in replicas)}: copying the primary")
+        creation.copy_to_all(primary, replicas)
+        _start(running, replicas, options, tell)
+        each(lambda replica: replica.wait_for_streaming(options.timeout_seconds), replicas)
+    url, *urls = (URL.format(**running.access(node)) for node in running.servers)
+    lines = f"DATABASE_URL='{url}'\nDATABASE_REPLICA_URLS='{','.join(urls)}'\n"
+    write_secret(running.state.directory / ENV_FILE, lines)
+    running.remember(starting=False)
 
 
-def _bring_within_reach(running: Running) -> None:
-    programs = running.programs
-    programs.bin_dir = within_reach(programs.bin_dir, programs.account, running.state.home / "programs")
-    running.remember(replace(running.state, bin_dir=programs.bin_dir))
-
-
-def _start(running: Running, nodes: Sequence[Node], plan: Plan, tell: Tell, attempts: int = PORT_ATTEMPTS) -> None:
+def _start(
+    running: Running, servers: Sequence[Server], options: ClusterOptions, tell: Tell, attempts: int = PORT_ATTEMPTS
+) -> None:
     """Start new servers; unless ports were asked for, one that was snatched away meanwhile is replaced."""
     try:
-        running.start(nodes)
+        running.start(servers, options.timeout_seconds)
     except PortTakenError:
-        if plan.base_port is not None or attempts == 1:
+        if options.base_port is not None or attempts == 1:
             raise
-        _renumber(running, [node for node in nodes if node.state() == "stopped"])
-        _start(running, nodes, plan, tell, attempts - 1)
+        unlucky = [server for server in servers if server.state() == "stopped"]
+        for server, port in zip(unlucky, free_ports(len(unlucky)), strict=True):
+            server.port = port
+            running.remember(ports={**running.state.ports, server.name: server.port})
+        _start(running, servers, options, tell, attempts - 1)
     else:
-        for node in nodes:
-            tell(f"{node.name}: takes queries on port {node.port}")
-
-
-def _renumber(running: Running, nodes: Sequence[Node]) -> None:
-    states = dict(running.state.nodes)
-    for node, port in zip(nodes, free_ports(len(nodes)), strict=True):
-        node.port = port
-        states[node.name] = NodeState(port=port)
-    running.remember(replace(running.state, nodes=states))
-
-
-def _write_environment(running: Running, replicas: Sequence[str]) -> None:
-    text = running.access().environment(PRIMARY, replicas)
-    path = running.state.directory / ENV_FILE
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
+        for server in servers:
+            tell(f"{server.name}: takes queries on port {server.port}")

@@ -20,14 +20,16 @@ REPLICAS = 2
 @pytest.fixture(scope="session")
 def _gmf_session_cluster() -> Iterator[LocalCluster]:
     """The cluster of a test run; with pytest-xdist each worker has its own."""
-    from django_gmf_router.testing.binaries import find_bin_dir  # noqa: PLC0415
-    from django_gmf_router.testing.cluster import LocalCluster  # noqa: PLC0415
-    from django_gmf_router.testing.errors import LocalClusterError  # noqa: PLC0415
+    from django_gmf_router.testing.machine import INSTALL, LocalClusterError, find_programs  # noqa: PLC0415
 
     try:
-        find_bin_dir()
+        from django_gmf_router.testing.cluster import LocalCluster  # noqa: PLC0415
+
+        find_programs()
     except LocalClusterError as error:
         refuse(str(error))
+    except ModuleNotFoundError as error:
+        refuse(f"{error.name} is missing: {INSTALL}")
     with LocalCluster(REPLICAS) as cluster:
         yield cluster
 

@@ -1,146 +1,130 @@
-"""Which process is it, does it live, and how is it stopped without hitting another one?"""
+"""Which processes are a cluster's, and how are they frozen and ended without hitting another one?
+
+psutil refuses to signal a process that took over the pid of the one it was made for.
+"""
 
 from __future__ import annotations
 
-import atexit
-import os
 import signal
-import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
-PROC = Path("/proc")
+import psutil
+
 POLL_SECONDS = 0.005
-
-# Servers that this Python process started. Only their parent can reap them, whichever LocalCluster object
-# asks, and a Popen that is dropped while its process lives warns.
-_children: dict[int, subprocess.Popen[bytes]] = {}
+GRACE_SECONDS = 10.0
+LOCK_FILE = "postmaster.pid"
 
 
-class _Stat(NamedTuple):
-    state: str
-    parent: int
-    started: str
+def server_of(data: Path) -> psutil.Process | None:
+    """Return the server of a data directory, None where none lives.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
-    """A process, told from a later one with the same pid by the time it was started."""
-
-    pid: int
-    started: str
-
-    @classmethod
-    def find(cls, pid: int) -> Process | None:
-        """Return the living process with this pid, None if there is none."""
-        stat = _stat(pid)
-        return None if stat is None else cls(pid=pid, started=stat.started)
-
-    def state(self) -> str | None:
-        """Return the state letter of `ps` ("T" is stopped), None when the process is gone."""
-        stat = _stat(self.pid)
-        return stat.state if stat is not None and stat.started == self.started else None
-
-    def alive(self) -> bool:
-        return self.state() is not None
-
-    def send(self, signum: int) -> None:
-        """Send a signal, unless the process is gone."""
-        if self.alive():
-            try:
-                os.kill(self.pid, signum)
-            except ProcessLookupError:
-                return
-
-    def wait_until_gone(self, timeout_seconds: float) -> bool:
-        """Wait for the end of the process; return False if it still lives."""
-        deadline = time.monotonic() + timeout_seconds
-        while self.alive():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(POLL_SECONDS)
-        return True
-
-    def children(self) -> list[Process]:
-        found = [Process.find(pid) for pid, parent in _parents() if parent == self.pid]
-        return [process for process in found if process is not None]
-
-
-def adopt(child: subprocess.Popen[bytes]) -> Process | None:
-    """Remember a child of this process, so that it is reaped; return None if it has ended already."""
-    _children[child.pid] = child
-    return Process.find(child.pid)
-
-
-@atexit.register
-def _disown() -> None:
-    # Those of a detached cluster live on.
-    for child in _children.values():
-        child.returncode = 0
-
-
-def freeze(root: Process) -> None:
-    """Stop a process and its children (SIGSTOP), and return when all of them stand."""
-    _stop(root)
-    stopped: set[Process] = set()
-    # The parent stands, so it starts no more children; one it was just starting shows up in the next round.
-    while fresh := set(root.children()) - stopped:
-        for child in fresh:
-            _stop(child)
-        stopped |= fresh
-
-
-def thaw(root: Process) -> None:
-    """Let a process and its children go on (SIGCONT)."""
-    for process in (*root.children(), root):
-        process.send(signal.SIGCONT)
-
-
-def _stop(process: Process) -> None:
-    process.send(signal.SIGSTOP)
-    while process.state() not in {"T", None}:
-        time.sleep(POLL_SECONDS)
-
-
-def _stat(pid: int) -> _Stat | None:
-    stat = _stat_from_proc(pid) if PROC.joinpath("self").exists() else _stat_from_ps(pid)
-    if stat is not None and stat.state not in "ZX":
-        return stat
-    child = _children.pop(pid, None)
-    if child is not None:
-        child.wait()
+    A server that was killed leaves its pid in postmaster.pid, which may be another process' by now: ours was
+    started with the data directory's path, on which everybody may read the command line.
+    """
+    with suppress(OSError, ValueError, psutil.Error):
+        process = _holder_of(data)
+        return process if str(data) in process.cmdline() else None
     return None
 
 
-def _stat_from_proc(pid: int) -> _Stat | None:
-    try:
-        text = PROC.joinpath(str(pid), "stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field is the name in parentheses, which may hold anything: proc(5).
-    fields = text.rpartition(")")[2].split()
-    return _Stat(fields[0], int(fields[1]), fields[19])
+def unlock(data: Path) -> None:
+    """Remove the lock on a data directory whose server was killed and is a zombie: PostgreSQL would think it lives."""
+    with suppress(OSError, ValueError, psutil.Error):
+        if not is_alive(_holder_of(data)):
+            (data / LOCK_FILE).unlink()
 
 
-def _stat_from_ps(pid: int) -> _Stat | None:
-    fields = _ps("-o", "stat=,ppid=,lstart=", "-p", str(pid)).split(None, 2)
-    return _Stat(fields[0][0], int(fields[1]), fields[2].strip()) if fields else None
+def _holder_of(data: Path) -> psutil.Process:
+    return psutil.Process(int((data / LOCK_FILE).read_text().partition("\n")[0]))
 
 
-def _parents() -> list[tuple[int, int]]:
-    if not PROC.joinpath("self").exists():
-        lines = _ps("-A", "-o", "pid=,ppid=").splitlines()
-        return [(int(pid), int(parent)) for pid, parent in map(str.split, lines)]
-    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
-    return [(pid, stat.parent) for pid in pids if (stat := _stat_from_proc(pid)) is not None]
+def status_of(process: psutil.Process) -> str | None:
+    """Return psutil's word for the state of a process, None once it has ended.
+
+    A zombie has: where process 1 reaps nobody's children, as in many containers, it stays for ever.
+    """
+    with suppress(psutil.NoSuchProcess):
+        if process.is_running() and (status := process.status()) not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
+            return str(status)
+    return None
 
 
-def _ps(*args: str) -> str:
-    command = ["ps", *args]
-    return subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True, env=_ps_env()).stdout
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether a process has not ended."""
+    return status_of(process) is not None
 
 
-def _ps_env() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+def wait_until_gone(processes: Collection[psutil.Process], timeout_seconds: float) -> bool:
+    """Wait for the end of processes; return False if one still lives."""
+    deadline = time.monotonic() + timeout_seconds
+    while any(map(is_alive, processes)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def send(processes: Collection[psutil.Process], signum: int) -> None:
+    """Send a signal to those that live."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signum)
+
+
+def children_of(server: psutil.Process) -> list[psutil.Process]:
+    """Return the processes of a server beside the one that it began as; none when that is gone."""
+    with suppress(psutil.NoSuchProcess):
+        return server.children()
+    return []
+
+
+def freeze(server: psutil.Process) -> None:
+    """Stop a process and its children (SIGSTOP), and return when all of them stand."""
+    stopped: set[psutil.Process] = set()
+    fresh = {server}
+    # Once the parent stands it starts no more children; one it was just starting shows up in the next round.
+    while fresh:
+        send(fresh, signal.SIGSTOP)
+        while any(status_of(process) not in {psutil.STATUS_STOPPED, None} for process in fresh):
+            time.sleep(POLL_SECONDS)
+        stopped |= fresh
+        fresh = set(children_of(server)) - stopped
+
+
+def thaw(server: psutil.Process) -> None:
+    """Let a process and its children go on (SIGCONT)."""
+    send([*children_of(server), server], signal.SIGCONT)
+
+
+def end(servers: Collection[psutil.Process]) -> None:
+    """Kill servers (SIGQUIT, frozen ones too) and return when they are gone."""
+    for server in servers:
+        # The tree is listed while the parent lives: afterwards nobody knows whose children they were.
+        family = [*children_of(server), server]
+        send([server], signal.SIGQUIT)
+        send(family, signal.SIGCONT)
+    # The server itself gives its children 5 s before it kills them.
+    if not wait_until_gone(servers, GRACE_SECONDS):
+        for server in servers:
+            send([*children_of(server), server], signal.SIGKILL)
+        wait_until_gone(servers, GRACE_SECONDS)
+
+
+def programs_in(bin_dir: Path, directory: Path) -> list[psutil.Process]:
+    """Return what runs of the programs of `bin_dir` with a working directory in `directory`.
+
+    Where this process may not look at those of another user, as root in some containers, they are not found.
+    """
+    # The directory may hold symbolic links, as Debian's do.
+    programs = (bin_dir / "postgres").resolve().parent
+    return [
+        process
+        for process in psutil.process_iter(["exe", "cwd"])
+        if process.info["exe"]
+        and process.info["cwd"]
+        and Path(process.info["exe"]).parent == programs
+        and Path(process.info["cwd"]).is_relative_to(directory)
+    ]

@@ -5,65 +5,83 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from django_gmf_router.testing.errors import LocalClusterError
-from django_gmf_router.testing.processes import Process
+import psutil
+
+from django_gmf_router.testing.machine import LocalClusterError
+from django_gmf_router.testing.processes import is_alive
 
 FILE = "cluster.json"
 ENV_FILE = "env"
+IGNORE_FILE = ".gitignore"
+IGNORE_ALL = "*\n"
 TOKEN_FILE = "token"  # noqa: S105  (the name of a file)
-VERSION = 1
+VERSION = 2
+# How far two readings of when a process began may differ, if the clock was set meanwhile.
+CLOCK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeState:
-    """One server: its port, and the process it was last started as."""
+class Maker:
+    """The process that brought a cluster up, told from a later one with the same pid by when it began."""
 
-    port: int
-    process: Process | None = None
+    pid: int
+    began: float
+
+    @classmethod
+    def myself(cls) -> Maker:
+        """Return this process."""
+        return cls(pid=os.getpid(), began=psutil.Process().create_time())
+
+    def lives(self) -> bool:
+        """Return whether the process has not ended."""
+        try:
+            process = psutil.Process(self.pid)
+            return is_alive(process) and abs(process.create_time() - self.began) < CLOCK_SECONDS
+        except psutil.NoSuchProcess:
+            return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterState:
-    """What a state file says.
-
-    `home` holds everything the servers own and carries the same `token` in a file, so that nothing else is
-    ever removed. `owner` is the process that the cluster ends with, None for a cluster that outlives its
-    command; `builder` the one that brings it up while `starting`.
-    """
+    """What a state file says."""
 
     directory: Path
     home: Path
+    """What the servers own. It carries the same `token` in a file, so that nothing else is ever removed."""
     bin_dir: Path
     token: str
     database: str
     user: str
     made_directory: bool
-    starting: bool = True
-    owner: Process | None = None
-    builder: Process | None = None
-    nodes: dict[str, NodeState] = field(default_factory=dict)
+    maker: Maker
+    detached: bool
+    """Whether it outlives its maker."""
+    starting: bool
+    ports: dict[str, int]
+    """By the name of the node, the primary first."""
 
-    def with_process(self, name: str, process: Process | None) -> ClusterState:
-        node = replace(self.nodes[name], process=process)
-        return replace(self, nodes={**self.nodes, name: node})
+    def save(self, *, first: bool = False) -> None:
+        """Write the file in one step: a reader sees the old state or the new one.
 
-    def processes(self) -> list[Process]:
-        """Return the servers that live."""
-        found = [node.process for node in self.nodes.values()]
-        return [process for process in found if process is not None and process.alive()]
-
-    def save(self) -> None:
-        """Write the file in one step: a reader sees the old state or the new one."""
+        first: raise FileExistsError where there is one, since another process was faster.
+        """
         path = self.directory / FILE
         fresh = path.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({"version": VERSION, **asdict(self)}, file, default=str, indent=1)
-        fresh.replace(path)
+        write_secret(fresh, json.dumps({"version": VERSION, **asdict(self)}, default=str, indent=1))
+        if not first:
+            fresh.replace(path)
+            return
+        try:
+            path.hardlink_to(fresh)
+        finally:
+            fresh.unlink()
 
     def owns_home(self) -> bool:
+        """Return whether the home is the cluster's own."""
         try:
             return (self.home / TOKEN_FILE).read_text() == self.token
         except OSError:
@@ -73,20 +91,25 @@ class ClusterState:
         """Remove every file of the cluster; the directory too if the cluster made it and it is empty then."""
         if self.owns_home():
             shutil.rmtree(self.home)
-        for path in (self.directory / ENV_FILE, *self.directory.glob("cluster.*")):
+        ignore = self.directory / IGNORE_FILE
+        # Not the user's own.
+        ours = [ignore] if ignore.exists() and ignore.read_text() == IGNORE_ALL else []
+        for path in (*ours, self.directory / ENV_FILE, *self.directory.glob("cluster.*")):
             path.unlink(missing_ok=True)
         if self.made_directory and self.directory.exists() and not any(self.directory.iterdir()):
             self.directory.rmdir()
 
 
 def load(directory: Path) -> ClusterState | None:
-    """Read the state in a directory, None if there is none; raises LocalClusterError if it makes no sense."""
+    """Return the state in a directory, None if there is none; raises LocalClusterError if it makes no sense."""
     path = directory / FILE
     try:
-        data = json.loads(path.read_text())
+        data: dict[str, Any] = json.loads(path.read_text())
         if data.pop("version") != VERSION:
             raise LocalClusterError(f"{path} is of another version of this package: remove it")
-        return _parse(directory, data)
+        paths = {name: Path(data[name]) for name in ("home", "bin_dir")}
+        known = {"directory": directory, "maker": Maker(**data["maker"]), "ports": dict(data["ports"]), **paths}
+        return ClusterState(**{**data, **known})
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -94,16 +117,7 @@ def load(directory: Path) -> ClusterState | None:
         raise LocalClusterError(message) from error
 
 
-def _parse(directory: Path, data: dict[str, object]) -> ClusterState:
-    nodes = data["nodes"]
-    if not isinstance(nodes, dict):
-        raise TypeError(type(nodes))
-    paths = {name: Path(str(data[name])) for name in ("home", "bin_dir")}
-    processes = {name: _process(data[name]) for name in ("owner", "builder")}
-    states = {name: NodeState(port=node["port"], process=_process(node["process"])) for name, node in nodes.items()}
-    known = {"directory": directory, "nodes": states, **paths, **processes}
-    return ClusterState(**{**data, **known})  # type: ignore[arg-type]
-
-
-def _process(data: object) -> Process | None:
-    return Process(**data) if isinstance(data, dict) else None
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)

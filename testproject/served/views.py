@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 from testproject.places.models import Place, ShortLink
 from testproject.served import records
 from testproject.served.map import places_map
@@ -44,8 +44,8 @@ def requests_context() -> dict[str, Any]:
 def shares(last: list[records.Record]) -> list[dict[str, Any]]:
     """Return how many of the requests each alias served, those of the settings first."""
     counts = Counter(served.alias for record in last for served in record.served)
-    aliases = [alias for cluster in values.clusters() for alias in (cluster.primary, *cluster.replica_aliases)]
-    primaries = {cluster.primary for cluster in values.clusters()}
+    aliases = [alias for cluster in configuration.clusters() for alias in (cluster.primary, *cluster.replica_aliases)]
+    primaries = {cluster.primary for cluster in configuration.clusters()}
     return [
         {"alias": alias, "count": counts[alias], "role": "primary" if alias in primaries else "replica"}
         for alias in dict.fromkeys([*aliases, *counts])

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from django_gmf_router.testing.ports import HOST, free_ports
+from django_gmf_router.testing.machine import HOST, free_ports
 
 CHUNK_BYTES = 65536
 # Close by RST, not by FIN: socket(7), SO_LINGER.

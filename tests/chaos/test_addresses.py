@@ -20,7 +20,7 @@ import pytest
 from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.replicas.addresses import RESOLVE_SECONDS
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.ports import free_ports
+from django_gmf_router.testing.machine import free_ports
 from tests.chaos.conftest import LIBRARY
 from tests.chaos.proxy import Proxy
 from tests.chaos.runs import FAST_SECONDS, Run

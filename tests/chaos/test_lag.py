@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import psycopg
 
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.processes import Process
+from django_gmf_router.testing.processes import send
 from tests.chaos.load import Answer, Load
 from tests.chaos.runs import FAST_SECONDS, Run
 from tests.chaos.sites import INTERVAL, MAX_LAG, ChaosSite, once
@@ -56,17 +57,14 @@ def quiet(cluster: LocalCluster) -> Iterator[None]:
     """Keep the primary from writing of its own accord: now and then it logs which transactions are open."""
     sql = """SELECT pid FROM pg_stat_activity
         WHERE backend_type IN ('background writer', 'checkpointer', 'autovacuum launcher')"""
-    found = [Process.find(int(pid or 0)) for (pid,) in cluster.execute("primary", sql)]
-    processes = [process for process in found if process is not None]
+    processes = [psutil.Process(int(pid or 0)) for (pid,) in cluster.execute("primary", sql)]
     assert len(processes) == 3
-    for process in processes:
-        process.send(signal.SIGSTOP)
+    send(processes, signal.SIGSTOP)
     try:
         cluster.wait_for_replay()
         yield
     finally:
-        for process in processes:
-            process.send(signal.SIGCONT)
+        send(processes, signal.SIGCONT)
 
 
 def served_after(site: ChaosSite, seconds: float) -> set[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.testing.binaries import VARIABLE
+from django_gmf_router.postgres.programs import VARIABLE
 
 SYSTEM = Path("/usr/lib/postgresql")  # Debian and Ubuntu keep the versions side by side here
 REMEDY = "apt-get install --no-install-recommends postgresql-postgis gdal-bin"

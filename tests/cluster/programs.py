@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from django_gmf_router.testing.accounts import Account
+from django_gmf_router.testing.machine import Account
 from tests.waiting import listens, until
 
 # The program, and Debian's package of it.

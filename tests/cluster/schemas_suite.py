@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import TestCase, TransactionTestCase
 
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 from tests.books.models import Tag
 
 
@@ -18,7 +18,7 @@ def schema_of(table: str) -> str:
 
 class Schemas(TestCase):
     def test_the_tables_are_in_the_schemas_of_their_apps(self) -> None:
-        assert values.schemas_of("default") is not None
+        assert configuration.schemas_of("default") is not None
         Tag.objects.create(name="a")
         Group.objects.create(name="b")
         self.assertEqual([schema_of("library_tag"), schema_of("auth_group")], ["main", "static"])

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from django_gmf_router.testing.ports import free_ports
+from django_gmf_router.testing.machine import free_ports
 from tests.waiting import listens, until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,16 +12,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
-from django_gmf_router.testing import LocalCluster, LocalClusterError
-from django_gmf_router.testing.binaries import WHEEL, find_bin_dir
+from django_gmf_router.postgres.programs import WHEEL
+from django_gmf_router.testing import LocalCluster, LocalClusterError, processes
+from django_gmf_router.testing.lifecycle import attach
+from django_gmf_router.testing.machine import find_programs, free_ports
 from django_gmf_router.testing.plugin import refuse
-from django_gmf_router.testing.ports import free_ports
-from django_gmf_router.testing.processes import Process
 from django_gmf_router.testing.state import load
 from tests.waiting import until
 
@@ -35,6 +36,18 @@ if "freeze" in sys.argv:
     cluster.freeze("replica_1")
 print("ready", flush=True)
 sys.stdin.read()
+"""
+RIVAL = """
+import sys
+from django_gmf_router.testing import LocalCluster, LocalClusterError
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    LocalCluster(0, directory=sys.argv[1]).up(detached=True)
+except LocalClusterError as error:
+    print(error)
+else:
+    print("up")
 """
 
 
@@ -98,10 +111,16 @@ def towns(cluster: LocalCluster, node: str) -> list[str | None]:
     return [row[0] for row in cluster.execute(node, "SELECT name FROM town ORDER BY name")]
 
 
-def servers_of(directory: Path) -> list[Process]:
-    state = load(directory)
-    assert state is not None
-    return state.processes()
+def servers_of(directory: Path) -> list[psutil.Process]:
+    found = [server.process() for server in attach(directory).servers.values()]
+    return [process for process in found if process is not None]
+
+
+def destroy(server: psutil.Process) -> None:
+    """Kill a server harder than any crash: no chance to tidy up."""
+    family = [*server.children(), server]
+    processes.send(family, signal.SIGKILL)
+    assert processes.wait_until_gone(family, 10)
 
 
 # Standing
@@ -233,11 +252,10 @@ def test_every_process_of_a_frozen_node_stands(gmf_cluster: LocalCluster) -> Non
     pid = {node.name: node.pid for node in gmf_cluster.status()}["primary"]
     assert pid is not None
     gmf_cluster.freeze("primary")
-    postmaster = Process.find(pid)
-    assert postmaster is not None
+    postmaster = psutil.Process(pid)
     family = [postmaster, *postmaster.children()]
     assert len(family) > 3
-    assert {process.state() for process in family} == {"T"}
+    assert {process.status() for process in family} == {psutil.STATUS_STOPPED}
 
 
 def test_a_frozen_node_can_be_killed(gmf_cluster: LocalCluster) -> None:
@@ -290,6 +308,48 @@ def test_a_node_is_restarted_as_a_new_process(gmf_cluster: LocalCluster) -> None
     assert before["replica_1"] == after["replica_1"]
 
 
+def test_a_server_that_was_destroyed_is_restarted(gmf_cluster: LocalCluster, table: str) -> None:
+    insert(gmf_cluster, "Stans")
+    destroy(servers_of(gmf_cluster.directory)[0])
+    assert states(gmf_cluster)["primary"] == "stopped"
+    gmf_cluster.restart("primary")
+    assert towns(gmf_cluster, "primary") == ["Stans"]
+
+
+def test_a_primary_that_waits_for_a_frozen_replica_is_stopped_all_the_same(
+    gmf_cluster: LocalCluster, table: str
+) -> None:
+    gmf_cluster.freeze("replica_1")
+    insert(gmf_cluster, "Sarnen")
+    primary = gmf_cluster._server("primary")
+    primary.stop(timeout_seconds=0.1)
+    assert primary.state() == "stopped"
+    primary.stop()
+    primary.start(timeout_seconds=30)
+    assert towns(gmf_cluster, "primary") == ["Sarnen"]
+
+
+def test_a_server_that_does_not_get_ready_is_told_with_its_log(gmf_cluster: LocalCluster) -> None:
+    server = gmf_cluster._server("replica_1")
+    server.kill()
+    with pytest.raises(LocalClusterError, match=f"replica_1 took no queries within 0 s: see {server.log}"):
+        server.start(timeout_seconds=0)
+    until(lambda: server.state() == "running", what="it is ready later")
+
+
+def test_a_promotion_that_takes_too_long_is_told_with_the_log(gmf_cluster: LocalCluster) -> None:
+    server = gmf_cluster._server("replica_1")
+    (pid,) = gmf_cluster.execute("replica_1", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'")[0]
+    startup = psutil.Process(int(pid or 0))
+    startup.suspend()
+    try:
+        with pytest.raises(LocalClusterError, match=f"replica_1 was not promoted within 0.1 s: see {server.log}"):
+            server.promote(timeout_seconds=0.1)
+    finally:
+        startup.resume()
+    until(lambda: roles(gmf_cluster)["replica_1"] == "primary", what="it is promoted later")
+
+
 # Mending
 
 
@@ -331,7 +391,7 @@ def test_nothing_is_left_of_a_cluster(temporary: Path) -> None:
     with LocalCluster(1) as cluster:
         servers = servers_of(cluster.directory)
         assert len(servers) == 2
-    assert not any(server.alive() for server in servers)
+    assert not any(map(processes.is_alive, servers))
     assert list(temporary.iterdir()) == []
 
 
@@ -370,7 +430,7 @@ def test_nothing_is_left_when_the_owner_is_killed(temporary: Path, how: str) -> 
         assert len(servers) == 2
         owner.kill()
     until(lambda: not any(temporary.iterdir()), what=f"{temporary} is empty")
-    assert not any(server.alive() for server in servers)
+    assert not any(map(processes.is_alive, servers))
 
 
 def test_nothing_is_left_when_the_owner_is_killed_while_it_builds(temporary: Path) -> None:
@@ -409,10 +469,7 @@ def test_a_stale_directory_is_cleaned_and_used_again(tmp_path: Path) -> None:
     old = load(directory)
     assert old is not None
     for server in servers_of(directory):
-        # Harder than any crash: no chance to tidy up.
-        for process in (*server.children(), server):
-            process.send(signal.SIGKILL)
-        assert server.wait_until_gone(10)
+        destroy(server)
     with LocalCluster(0, directory=directory) as cluster:
         assert cluster.execute("primary", "SELECT 1") == [("1",)]
         assert not old.home.exists()
@@ -444,10 +501,50 @@ def test_a_directory_in_use_by_another_cluster_is_refused(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_two_that_come_up_at_once_in_a_directory_one_is_refused(temporary: Path) -> None:
+    directory = temporary / "cluster"
+    command = [sys.executable, "-c", RIVAL, str(directory)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with ExitStack() as stack:
+        rivals = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
+            )
+            for _ in range(2)
+        ]
+        assert [rival.stdout.readline() for rival in rivals if rival.stdout] == ["ready\n"] * 2
+        for rival in rivals:
+            assert rival.stdin is not None
+            rival.stdin.write("go\n")
+            rival.stdin.flush()
+        said = sorted(rival.communicate()[0] for rival in rivals)
+    try:
+        assert said[1] == "up\n"
+        assert re.search(f"bringing up the cluster in {directory}: wait for it", said[0])
+        assert len(list(directory.glob("*/nodes"))) == 1
+    finally:
+        LocalCluster(directory=directory).down()
+    # The directory itself stays, empty, if it is the refused one that made it.
+    assert list(directory.glob("*")) == []
+
+
 def test_a_restart_by_another_process_is_noticed(tmp_path: Path) -> None:
     with LocalCluster(0, directory=tmp_path) as cluster:
         LocalCluster.attach(tmp_path).restart("primary")
         assert cluster.execute("primary", "SELECT 1") == [("1",)]
+
+
+def test_git_takes_no_notice_of_an_empty_directory(tmp_path: Path) -> None:
+    with LocalCluster(0, directory=tmp_path):
+        assert (tmp_path / ".gitignore").read_text() == "*\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_git_goes_on_to_take_notice_of_the_files_of_others(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with LocalCluster(0, directory=tmp_path):
+        assert not (tmp_path / ".gitignore").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -460,7 +557,7 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, inside: bool) 
 
 
 def test_an_empty_directory_holds_no_cluster(tmp_path: Path) -> None:
-    with pytest.raises(LocalClusterError, match=f"no cluster in {tmp_path}"):
+    with pytest.raises(LocalClusterError, match=f"no cluster in {tmp_path}: name its directory"):
         LocalCluster.attach(tmp_path)
 
 
@@ -477,7 +574,7 @@ def test_a_foreign_server_on_the_port_is_named_and_nothing_is_left(temporary: Pa
 
 def test_a_port_that_is_snatched_away_meanwhile_is_replaced(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Nobody notices in time that it is taken: PostgreSQL itself finds out.
-    monkeypatch.setattr("django_gmf_router.testing.node.require_free", lambda port: port)
+    monkeypatch.setattr("django_gmf_router.testing.server.require_free", lambda port: port)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port, (other,) = server.getsockname()[1], free_ports(1)
         offers = iter([[port], [other]])
@@ -490,7 +587,7 @@ def test_a_port_that_is_snatched_away_meanwhile_is_replaced(temporary: Path, mon
 
 
 def test_a_fixed_port_that_is_snatched_away_is_not_replaced(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_gmf_router.testing.node.require_free", lambda port: port)
+    monkeypatch.setattr("django_gmf_router.testing.server.require_free", lambda port: port)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         monkeypatch.setattr("django_gmf_router.testing.lifecycle.free_ports", lambda count, base_port=None: [port])
@@ -516,7 +613,7 @@ def test_names_that_cannot_be_used_are_refused(name: str) -> None:
 
 def test_programs_in_a_private_directory_are_usable_by_the_servers_user(tmp_path: Path) -> None:
     """As with a virtual environment below /root; a normal user's servers run from where they are."""
-    bin_dir = find_bin_dir()
+    bin_dir = find_programs().directory
     package = bin_dir.parent.parent
     if package.name != WHEEL:
         # A system's programs look for their files where they were installed.
@@ -548,9 +645,9 @@ def test_no_password_is_on_a_command_line_or_in_a_log(tmp_path: Path) -> None:
     with closing_down(cluster):
         state = load(tmp_path)
         assert state is not None
-        passwords = cluster._up().programs.passwords()
+        passwords = cluster._up().home.passwords()
         assert sorted(passwords) == ["gmf", "gmf_replication", "postgres"]
-        logs = [log.read_text() for log in state.home.glob("*.log")]
+        logs = [log.read_text() for log in state.home.glob("nodes/*.log")]
         assert len(logs) == 2
         titles = [Path(f"/proc/{each.pid}/cmdline").read_text() for each in servers_of(tmp_path)]
         shown = "".join([*lines, *commands, *logs, *titles, repr(cluster), (tmp_path / "cluster.json").read_text()])

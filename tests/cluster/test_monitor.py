@@ -25,10 +25,17 @@ import json, sys, django
 django.setup()
 from dataclasses import asdict
 from django_gmf_router.replicas.monitor import Monitor
+from types import SimpleNamespace
+from django_gmf_router.settings.values import parse
 changes, hung = [], []
-monitor = Monitor(primary="default", replicas=["replica_1", "replica_2"], interval_seconds={INTERVAL},
-                  timeout_seconds={TIMEOUT}, max_lag_seconds={MAX_LAG}, on_hang=hung.append)
-monitor.on_change(lambda before, after: changes.append([after.alias, before.state, after.state, after.since]))
+health = {{"INTERVAL": {INTERVAL}, "TIMEOUT": {TIMEOUT}, "MAX_LAG": {MAX_LAG}}}
+config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": health}})
+monitor = Monitor(config, sockets=SimpleNamespace(shut=hung.append))
+def note(before, after, announce=monitor._announce):
+    if (before.state, before.generation) != (after.state, after.generation):
+        changes.append([after.alias, before.state, after.state, after.since])
+    announce(before, after)
+monitor._announce = note
 for line in sys.stdin:
     if line == "ensure\\n":
         monitor.ensure()

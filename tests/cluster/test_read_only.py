@@ -38,6 +38,20 @@ def test_sessions_of_replicas_are_read_only_and_the_primarys_is_not(
     }
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_options_that_say_otherwise_do_not_make_a_replicas_session_writable(
+    engine: str, migrated: LocalCluster
+) -> None:
+    off = {"options": "-c default_transaction_read_only=off"}
+    code = (
+        "from django.db import connections\n"
+        "for alias in ('replica_1', 'default'):\n"
+        "    print(connections[alias].cursor().execute('SHOW transaction_read_only').fetchone()[0])"
+    )
+    done = manage(environment(migrated, engine=engine, OPTIONS=off), "shell", "--no-imports", "-c", code)
+    assert (done.stdout.split(), done.stderr) == (["on", "off"], "")
+
+
 def test_a_refused_write_names_the_request_and_the_line_to_add(bare: tuple[Site, str]) -> None:
     refused = get(bare[0], "/refused")
     assert (refused["class"], refused["sqlstate"]) == ("InternalError", "25006")

@@ -12,12 +12,11 @@ import psycopg2
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.accounts import server_account, write_private
-from django_gmf_router.testing.binaries import find_bin_dir
+from django_gmf_router.testing.machine import find_programs, free_ports, is_free, server_account
 from django_gmf_router.testing.plugin import refuse
-from django_gmf_router.testing.ports import free_ports, is_free
 from tests.cluster import fastcgi, postgis, programs
 from tests.cluster.sites import environment, manage
+from tests.unit.docs.pages import blocks, names
 from tests.waiting import until
 
 WHERE = "SELECT inet_server_port(), pg_is_in_recovery(), current_setting('transaction_read_only')"
@@ -66,7 +65,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     directory = tmp_path_factory.mktemp("services")
     with LocalCluster(bin_dir=postgis.bin_dir()) as cluster:
         password = cluster.databases()["default"]["PASSWORD"]
-        write_private(directory / "pgpass", f"*:*:*:gmf:{password}\n", server_account())
+        server_account().write_private(directory / "pgpass", f"*:*:*:gmf:{password}\n")
         if postgis.bin_dir() is not None:
             cluster.execute("primary", "CREATE EXTENSION postgis", timeout_seconds=60)
             cluster.execute(
@@ -135,9 +134,9 @@ def test_the_read_service_passes_dead_replicas_over_and_ends_at_the_primary(kit:
 
 
 def test_libpq_16_gives_each_connection_its_own_order_with_the_primary_last(kit: Kit) -> None:
-    program = str(find_bin_dir() / "psql")
+    program = str(find_programs().directory / "psql")
     if programs.major_version(program) < 16:
-        refuse(f"{__name__} needs psql of PostgreSQL 16 or later in {find_bin_dir()}")
+        refuse(f"{__name__} needs psql of PostgreSQL 16 or later in {find_programs().directory}")
     file = kit.write("pg_service.conf", "pg_service", "--libpq", "16")
     assert {psql(program, kit, "default_read", file)[0] for _ in range(20)} == kit.replicas
     assert {psql(program, kit, "default_write", file)[0] for _ in range(5)} == {kit.port("primary")}
@@ -214,7 +213,7 @@ def test_haproxy_finds_the_new_primary_with_a_check_user(kit: Kit, haproxy: Call
         until_it_is({kit.port("replica_2")}, lambda: {kit.where(write + 1)[0] for _ in range(8)})
         # The service file needs no HAProxy for it.
         file = kit.write("pg_service.conf", "pg_service")
-        assert psql(str(find_bin_dir() / "psql"), kit, "default_write", file)[0] == kit.port("replica_1")
+        assert psql(str(find_programs().directory / "psql"), kit, "default_write", file)[0] == kit.port("replica_1")
 
 
 def trust(cluster: LocalCluster) -> None:
@@ -236,16 +235,68 @@ def test_pgbouncer_offers_the_services_and_each_node(kit: Kit) -> None:
     account = server_account()
     userlist = kit.cluster.directory / "userlist.txt"
     (port,) = free_ports(1)
-    write_private(userlist, f'"gmf" "{kit.password}"\n', account)
+    account.write_private(userlist, f'"gmf" "{kit.password}"\n')
     file = kit.write("pgbouncer.ini", "pgbouncer", "--port", str(port), "--userlist", str(userlist))
     text = Path(file).read_text()
-    write_private(kit.cluster.directory / "pgbouncer.ini", text, account)
+    account.write_private(kit.cluster.directory / "pgbouncer.ini", text)
     command = [str(programs.find("pgbouncer")), str(kit.cluster.directory / "pgbouncer.ini")]
     with programs.running(command, port, kit.directory / "pgbouncer.log", account):
         assert kit.where(port, "default_write") == (kit.port("primary"), False, "off")
         assert kit.where(port, "default_read")[0] in kit.replicas
         for alias in ("replica_1", "replica_2"):
             assert kit.where(port, alias) == (kit.port(alias), True, "on")
+
+
+def test_pgbouncers_statements_give_the_role_what_options_would(kit: Kit) -> None:
+    schemas = {"SCHEMAS": {"MAIN": "My main", "STATIC": "static", "EXTENSIONS": "public"}}
+    text = Path(kit.write("own.ini", "pgbouncer", "--own-role", router=schemas)).read_text()
+    for statement in (line.strip("; ") for line in text.splitlines() if "ALTER ROLE" in line):
+        kit.cluster.execute("primary", statement)
+    with closing(psycopg2.connect(kit.cluster.dsn("primary"))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SHOW search_path")
+        assert cursor.fetchone() == ('"My main", static, public',)
+    kit.cluster.execute("primary", "ALTER ROLE gmf IN DATABASE gmf RESET ALL")
+
+
+THEMES = """
+SET ROLE office; CREATE SCHEMA main_{server}; CREATE TABLE main_{server}.theme AS SELECT '{server}' AS name; RESET ROLE
+"""
+
+
+def test_behind_pgbouncer_every_client_of_a_server_finds_its_schema(kit: Kit) -> None:
+    require("pgbouncer")
+    (page,) = (name for name in names() if name.endswith("integration-and-production.md"))
+    (roles,) = (block.text for block in blocks(page, "sql") if "CREATE ROLE" in block.text)
+    (ini,) = (block.text for block in blocks(page, "ini") if "[pgbouncer]" in block.text)
+    for statement in ("CREATE ROLE office LOGIN", "CREATE DATABASE office OWNER office", roles):
+        kit.cluster.execute("primary", statement)
+    servers = ("integration", "production")
+    for server in servers:
+        kit.cluster.execute("primary", THEMES.format(server=server), database="office")
+    account, (port,) = server_account(), free_ports(1)
+    userlist, file = kit.cluster.directory / "office.txt", kit.cluster.directory / "office.ini"
+    account.write_private(userlist, "".join(f'"office_{server}" "secret"\n' for server in servers))
+    # One connection to the server for each role, so that the second client gets what the first one left.
+    rest = f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = scram-sha-256\nauth_file = {userlist}\n"
+    node = f"host=127.0.0.1 port={kit.port('primary')}"
+    text = ini.replace("host=db1 port=5432", node) + rest + "pool_mode = session\ndefault_pool_size = 1\n"
+    account.write_private(file, text)
+
+    def found(server: str) -> tuple[Any, ...]:
+        # The engines send their search_path all the same; PgBouncer drops it.
+        login = {"user": f"office_{server}", "password": "secret", "options": "-c search_path=nowhere"}
+        with closing(psycopg2.connect(host="127.0.0.1", port=port, dbname="office", **login)) as connection:
+            # As Django: PgBouncer gives up a session that its client left in a transaction.
+            connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute("SELECT name, pg_backend_pid() FROM theme")
+            return cursor.fetchone() or ()
+
+    with programs.running([str(programs.find("pgbouncer")), str(file)], port, kit.directory / "office.log", account):
+        answers = [found(server) for server in servers * 3]
+    assert [name for name, _ in answers] == [*servers * 3]
+    assert len({backend for _, backend in answers}) == len(servers)
 
 
 # MapServer

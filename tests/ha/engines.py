@@ -11,9 +11,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from django_gmf_router.testing.accounts import server_account
-from django_gmf_router.testing.binaries import find_bin_dir
-from django_gmf_router.testing.errors import LocalClusterError
+from django_gmf_router.testing.machine import LocalClusterError, find_programs, server_account
 
 PACKAGES = {"etcd": "etcd-server", "haproxy": "haproxy", "redis-server": "redis-server"}
 """Programs, and the packages of Debian and Ubuntu that hold them."""
@@ -40,7 +38,7 @@ def missing() -> str | None:
     if find_spec("redis") is None:
         return "the Python package redis: pip install redis"
     try:
-        find_bin_dir()
+        find_programs()
     except LocalClusterError as error:
         return str(error)
     if not _has_venv(_python()):

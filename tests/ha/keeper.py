@@ -6,32 +6,31 @@ the end of its standard input, whose other end only the maker holds, and ends wh
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from django_gmf_router.testing.processes import PROC, Process
+import psutil
+
+from django_gmf_router.testing.processes import send, wait_until_gone
 
 ROOT = Path(__file__).resolve().parents[2]
 END_SECONDS = 10.0
 
 
-def processes_in(folder: Path) -> list[Process]:
+def processes_in(folder: Path) -> list[psutil.Process]:
     """Return the processes whose working directory is in a folder."""
-    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _stands_in(entry, folder)]
-    return [process for process in map(Process.find, pids) if process is not None]
+    found = psutil.process_iter(["cwd"])
+    return [process for process in found if process.info["cwd"] and Path(process.info["cwd"]).is_relative_to(folder)]
 
 
 def end_all_in(folder: Path) -> None:
     """End the processes of a folder at once, and remove it."""
     while found := processes_in(folder):
-        for process in found:
-            process.send(signal.SIGKILL)
-        for process in found:
-            process.wait_until_gone(END_SECONDS)
+        send(found, signal.SIGKILL)
+        wait_until_gone(found, END_SECONDS)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -53,13 +52,6 @@ class Keeper:
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
         self._watchdog.wait()
-
-
-def _stands_in(entry: Path, folder: Path) -> bool:
-    try:
-        return Path(os.readlink(entry / "cwd")).is_relative_to(folder)
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

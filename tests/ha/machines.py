@@ -16,12 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
 import psycopg
 
-from django_gmf_router.testing.accounts import server_account
-from django_gmf_router.testing.binaries import find_bin_dir, within_reach
-from django_gmf_router.testing.ports import HOST, free_ports
-from django_gmf_router.testing.processes import Process
+from django_gmf_router.testing.machine import HOST, find_programs, free_ports, server_account, within_reach
+from django_gmf_router.testing.processes import send, wait_until_gone
 from tests.ha.engines import patroni, program
 from tests.ha.examples import FOLDER, filled
 from tests.ha.keeper import Keeper, processes_in
@@ -56,7 +55,7 @@ class Machines:
         self.folder = Path(tempfile.mkdtemp(prefix="gmf-ha-"))
         self.folder.chmod(0o755)
         self._keeper = Keeper(self.folder)
-        self._bin_dir = within_reach(find_bin_dir(), self._account, self.folder / "postgresql")
+        self._bin_dir = within_reach(find_programs().directory, self._account, self.folder / "postgresql")
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Machines:
@@ -133,11 +132,9 @@ class Machines:
         # Its Patroni first: it must not see its server die, and give the leader's key back.
         patroni = self._running.pop(name)
         patroni.kill()
-        for process in found:
-            process.send(signal.SIGKILL)
+        send(found, signal.SIGKILL)
         patroni.wait()
-        for process in found:
-            process.wait_until_gone(10)
+        wait_until_gone(found, 10)
 
     def kill_patroni(self, name: str) -> None:
         """Kill a node's Patroni alone; its PostgreSQL runs on."""
@@ -179,11 +176,10 @@ class Machines:
         )
         self._run(name, [*patroni(), str(self._example("patroni.yml"))], variables)
 
-    def walsenders(self, name: str) -> list[Process]:
+    def walsenders(self, name: str) -> list[psutil.Process]:
         """Return the processes that send a primary's log to its replicas."""
         rows = self.query(name, "SELECT pid FROM pg_stat_replication")
-        found = (Process.find(int(pid)) for (pid,) in rows)
-        return [process for process in found if process is not None]
+        return [psutil.Process(int(pid)) for (pid,) in rows]
 
     def query(self, name: str, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run SQL on a node as the superuser."""

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from django_gmf_router.testing.ports import HOST, free_ports
+from django_gmf_router.testing.machine import HOST, free_ports
 from tests.chaos.load import Answer, Client
 from tests.cluster.sites import ROOT, STOP_SECONDS, manage
 from tests.ha.examples import FOLDER, filled

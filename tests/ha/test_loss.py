@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 
@@ -32,7 +31,7 @@ def asynchronous(machines: Machines) -> Iterator[Machines]:
 def stall_and_kill(machines: Machines, leader: str) -> None:
     """Let nothing reach the replicas for a while, as a slow network does, and kill the leader."""
     for process in machines.walsenders(leader):
-        process.send(signal.SIGSTOP)
+        process.suspend()
     time.sleep(STALL_SECONDS)
     machines.kill(leader)
 

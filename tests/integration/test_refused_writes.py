@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import InternalError
 from django.test import override_settings
 
-from django_gmf_router import clusters
+from django_gmf_router.backends.cursors import guard_connection
 from django_gmf_router.postgres.sqlstates import READ_ONLY_SQL_TRANSACTION
-from django_gmf_router.routing.guard import Guard
 from tests.conftest import OpenUnit
 
 INSERT = 'INSERT INTO "library_author" ("name") VALUES (%s)'
@@ -24,6 +24,13 @@ class DriverError(Exception):
         setattr(self, attribute, sqlstate)
 
 
+def guarded(alias: str) -> Any:
+    """Return the guard of a connection that is opened now, or none."""
+    connection = SimpleNamespace(alias=alias, vendor="sqlite", execute_wrappers=[])
+    guard_connection(connection)  # type: ignore[arg-type]
+    return next(iter(connection.execute_wrappers), lambda execute, *args: execute(*args))
+
+
 def said(cause: Exception | None, alias: str = "replica_1") -> str:
     """Return the error that comes out of the guard, and what it adds."""
 
@@ -31,7 +38,7 @@ def said(cause: Exception | None, alias: str = "replica_1") -> str:
         raise InternalError("refused") from cause
 
     with pytest.raises(InternalError) as caught:
-        Guard(alias, clusters.watch)(refuse, INSERT, None, False, {})
+        guarded(alias)(refuse, INSERT, None, False, {})
     return "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
 
 

@@ -119,3 +119,12 @@ class SiteTest(TestCase):
     def test_the_reason_of_a_transaction_is_seen(self) -> None:
         with assert_routed_to("primary", reason="atomic"):
             self.client.get("/atomic")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/atomic-while-rendering", "/atomic-while-streaming"])
+def test_with_atomic_requests_a_transaction_after_the_view_counts(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    response: Any = Client().get(path)
+    body = b"".join(response) if response.streaming else response.content
+    assert body.split() == [b"atomic", b"read_method"]

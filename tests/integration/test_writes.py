@@ -8,14 +8,27 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connection, router
+from django.http import HttpResponse
 from django.test import Client, override_settings
+from django.test.utils import isolate_apps
 
-from django_gmf_router import current_decision, use_primary
+from django_gmf_router import (
+    clusters,
+    consistency_token,
+    current_decision,
+    note_write,
+    read_after,
+    use_primary,
+    use_replica,
+)  # fmt: skip
+from django_gmf_router.backends.cursors import Guard, guard_connection
 from django_gmf_router.exceptions import UnexpectedWrite
-from django_gmf_router.routing.guard import Guard
+from django_gmf_router.middleware import RoutingMiddleware
+from django_gmf_router.replicas.pool import ReplicaPool
 from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
 
@@ -93,9 +106,7 @@ def test_a_transaction_and_its_savepoints_count_for_nothing(open_request: OpenUn
 
 def test_the_guard_is_installed_once_however_often_the_connection_opens() -> None:
     for _ in range(3):
-        from django_gmf_router import apps
-
-        apps._on_connection(connection=connection)
+        guard_connection(connection)
     assert sum(isinstance(wrapper, Guard) for wrapper in connection.execute_wrappers) == 1
 
 
@@ -106,14 +117,14 @@ def test_the_guard_outlives_an_execute_wrapper_block_in_which_the_connection_ope
         return execute(*args)
 
     with connection.execute_wrapper(other):
-        from django_gmf_router import apps
-
-        apps._on_connection(connection=connection)
+        guard_connection(connection)
     assert [type(wrapper) for wrapper in connection.execute_wrappers] == [Guard]
 
 
 def test_a_connection_that_was_open_before_the_settings_is_guarded(open_request: OpenUnit) -> None:
-    connection.execute_wrappers.clear()
+    with override_settings(GMF_ROUTER={}):
+        connection.execute_wrappers.clear()
+        guard_connection(connection)
     with configured(), open_request():
         assert reason() == "read_method"
         Author.objects.create(name="seen")
@@ -196,3 +207,178 @@ def test_writes_outside_requests_are_nobodys_business(caplog: pytest.LogCaptureF
     with configured(UNEXPECTED_WRITES="refuse", OUTSIDE_REQUESTS="primary"):
         Author.objects.create(name="command")
     assert not caplog.records
+
+
+# What counts as a write
+
+
+@pytest.mark.django_db(transaction=True)
+@isolate_apps("tests.books")
+def test_a_proxy_among_the_primary_models_does_not_hide_the_writes_to_its_table(open_request: OpenUnit) -> None:
+    from django.apps import apps as real_apps
+
+    class FamousAuthor(Author):
+        class Meta:
+            app_label = "library"
+            proxy = True
+
+    real_apps.register_model("library", FamousAuthor)
+    try:
+        with configured(PRIMARY_MODELS=["library.FamousAuthor"]), open_request():
+            assert reason() == "read_method"
+            Author.objects.create(name="seen")
+            assert reason() == "wrote"
+        entry = {"PRIMARY_MODELS": ["library.FamousAuthor"], "UNEXPECTED_WRITES": "refuse"}
+        with configured(**entry), open_request(), pytest.raises(UnexpectedWrite):
+            Author.objects.create(name="not hidden")
+    finally:
+        del real_apps.all_models["library"]["famousauthor"]
+        real_apps.clear_cache()
+
+
+def test_a_write_to_a_primary_model_counts_since_others_join_it_but_is_not_unexpected(open_request: OpenUnit) -> None:
+    entry = {"PRIMARY_MODELS": ["library.Author"], "UNEXPECTED_WRITES": "refuse"}
+    with configured(**entry), open_request():
+        assert reason() == "read_method"
+        Author.objects.create(name="joined")
+        assert reason() == "wrote"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH gone AS (DELETE FROM django_session RETURNING 1) UPDATE library_author SET name = ''",
+        "/* like UPDATE django_session */ UPDATE library_author SET name = ''",
+        "SET x = 1; UPDATE library_author SET name = ''",
+        "DELETE FROM django_session; CALL p()",
+    ],
+)
+def test_a_write_beside_one_to_a_session_counts(open_request: OpenUnit, sql: str) -> None:
+    (cluster,) = clusters.registry().clusters
+    with open_request("POST") as unit:
+        cluster.writes.note(sql)
+        assert unit.wrote
+
+
+def test_a_session_that_is_written_alone_does_not_count(open_request: OpenUnit) -> None:
+    (cluster,) = clusters.registry().clusters
+    with open_request("POST") as unit:
+        cluster.writes.note("UPDATE django_session SET expire_date = %s")
+        cluster.writes.note("INSERT INTO django_session (session_key) VALUES (%s) ON CONFLICT DO UPDATE SET x = 1")
+        assert not unit.wrote
+
+
+def test_what_is_selected_by_hand_inside_use_primary_counts_as_a_write(open_request: OpenUnit) -> None:
+    with open_request("GET") as unit, use_primary(), connection.cursor() as cursor:
+        list(Author.objects.all())
+        assert not unit.wrote
+        cursor.execute("SELECT abs(1)")
+        assert unit.wrote
+
+
+def test_what_is_selected_by_hand_inside_use_replica_does_not_count(open_request: OpenUnit) -> None:
+    with open_request("POST") as unit, use_replica(), connection.cursor() as cursor:
+        cursor.execute("SELECT abs(1)")
+        assert not unit.wrote
+
+
+def test_a_write_of_another_process_can_be_noted(open_request: OpenUnit) -> None:
+    with open_request() as unit:
+        assert reason() == "read_method"
+        note_write()
+        assert (unit.wrote, reason()) == (True, "wrote")
+    note_write()
+    with pytest.raises(LookupError, match="'elsewhere'"):
+        note_write("elsewhere")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_within_a_view_writes_for_the_request_around_it(rf: Any) -> None:
+    from django.core.handlers.wsgi import WSGIHandler
+
+    handler = WSGIHandler()
+    seen: list[str] = []
+
+    def view(request: Any) -> HttpResponse:
+        seen.append(reason())
+        inner = handler.get_response(rf.post("/save"))
+        assert inner.status_code == 201
+        seen.append(reason())
+        return HttpResponse()
+
+    response = RoutingMiddleware(view)(rf.get("/batch"))
+    assert seen == ["read_method", "wrote"]
+    assert "gmf_token" in response.cookies
+
+
+# Outside requests
+
+
+@pytest.mark.parametrize("first", ["read", "session"])
+@pytest.mark.django_db(transaction=True)
+def test_a_block_outside_requests_lasts_while_the_first_read_opens_a_unit_of_work(first: str) -> None:
+    def work() -> None:
+        with use_primary():
+            if first == "session":
+                SessionStore().save()
+            assert [reason() for _ in range(2)] == ["use_primary"] * 2
+        assert reason() == "outside_request"
+        with read_after("forged"):
+            assert [reason() for _ in range(3)] == ["consistency"] * 3
+        assert reason() == "outside_request"
+
+    with configured(OUTSIDE_REQUESTS="replica"):
+        contextvars.copy_context().run(work)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_first_write_outside_requests_inside_a_block_keeps_the_block() -> None:
+    def work() -> None:
+        with use_replica():
+            Author.objects.create(name="written")
+            assert reason() == "use_replica"
+        assert reason() == "wrote"
+
+    with configured(OUTSIDE_REQUESTS="replica"):
+        contextvars.copy_context().run(work)
+
+
+def test_a_token_outside_requests_tells_of_all_that_is_committed_after_a_read_too() -> None:
+    def work() -> None:
+        assert reason() == "outside_request"
+        assert consistency_token() is not None
+
+    with configured(OUTSIDE_REQUESTS="replica"):
+        contextvars.copy_context().run(work)
+
+
+@pytest.mark.usefixtures("unmirrored")
+@pytest.mark.django_db(transaction=True, databases=["default", "replica_1", "replica_2"])
+def test_a_task_that_outlives_its_request_is_outside_requests_whenever_it_reads(
+    open_request: OpenUnit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The request ends while the task's first read is decided.
+    with open_request() as unit:
+        pick = ReplicaPool.pick
+
+        def slow_pick(pool: ReplicaPool, *args: Any) -> Any:
+            unit.close()
+            return pick(pool, *args)
+
+        monkeypatch.setattr(ReplicaPool, "pick", slow_pick)
+        router.db_for_read(Book)
+        monkeypatch.undo()
+        assert router.db_for_read(Book) == "default"
+        assert current_decision() is None
+
+
+@pytest.mark.usefixtures("unmirrored")
+@pytest.mark.django_db(transaction=True, databases=["default", "replica_1"])
+def test_a_token_in_a_cache_in_the_database_that_is_no_primary_model_is_found(client: Client) -> None:
+    call_command("createcachetable", verbosity=0)
+    entry = {"PRIMARY_MODELS": ["sessions.*"], "CONSISTENCY": {"STORE": "cache"}}
+    cached = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "gmf_cache"}}
+    with configured(**entry), override_settings(CACHES=cached):
+        client = Client(headers={"authorization": "Bearer a client"})
+        assert client.post("/save").status_code == 201
+        assert client.get("/one-read").json()["reason"] == "consistency"

@@ -30,6 +30,10 @@ def test_the_settings_of_these_tests_have_no_warning() -> None:
     assert ids() == set()
 
 
+def cache(backend: str) -> dict[str, Any]:
+    return {"default": {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": "gmf"}}
+
+
 RISKY: list[tuple[str, dict[str, Any]]] = [
     ("W001", {"MIDDLEWARE": ["django.middleware.common.CommonMiddleware", FIRST]}),
     ("W001", {"MIDDLEWARE": []}),
@@ -46,6 +50,12 @@ RISKY: list[tuple[str, dict[str, Any]]] = [
     ("W010", {"GMF_ROUTER": cluster(PRIMARY_MODELS=["sessions.*", "library.Tagg"])}),
     ("W010", {"GMF_ROUTER": cluster(PRIMARY_MODELS=["sessions.*", "librarry.*"])}),
     ("W010", {"GMF_ROUTER": cluster(APPS=["librarry"])}),
+    ("W011", {"GMF_ROUTER": cluster(CONSISTENCY={"MAX_AGE": 3})}),
+    ("W011", {"GMF_ROUTER": cluster(CONSISTENCY={"MAX_AGE": 10})}),
+    ("W012", {"GMF_ROUTER": cluster(CONSISTENCY={"STORE": "cache"})}),
+    ("W012", {"GMF_ROUTER": cluster(CONSISTENCY={"STORE": "cache"}), "CACHES": cache("dummy.DummyCache")}),
+    ("W014", {"GMF_ROUTER": cluster(DB_CHOOSER={"master": [r"(GET|HEAD) /((?:[\w\-]+/)*)$"]})}),
+    ("W014", {"GMF_ROUTER": cluster(DB_CHOOSER={"primary": [r"\w+ /"]})}),
 ]
 
 
@@ -70,11 +80,78 @@ def test_a_risky_setting_is_a_warning_with_a_hint(
         {"master": ["(GET|HEAD) /s/.*"]},
         {"slave": ["POST /search"], "master": [r"\w+ /searching"]},
         {"master": [r"\w+ /a/b", r"\w+ /a/.*"]},
+        {"master": ["(GET|HEAD) /$", r"(GET|HEAD) /en/.*", "POST /.*"]},
+        {"slave": [r"\w+ /"]},
     ],
 )
 def test_patterns_that_are_sound_are_no_warning(chooser: dict[str, list[str]]) -> None:
     with override_settings(GMF_ROUTER=cluster(DB_CHOOSER=chooser)):
-        assert ids() & {"W005", "W006"} == set()
+        assert ids() & {"W005", "W006", "W014"} == set()
+
+
+@pytest.mark.parametrize(
+    ("consistency", "models", "backend"),
+    [
+        ({"STORE": "cache"}, ["sessions.*"], "redis.RedisCache"),
+        ({"STORE": "cache"}, ["sessions.*"], "filebased.FileBasedCache"),
+        ({"STORE": "cache"}, ["sessions.*"], "db.DatabaseCache"),
+        ({"STORE": "cookie"}, ["sessions.*"], "db.DatabaseCache"),
+        ({"STORE": "cache", "LEVEL": "strong", "MAX_AGE": 3}, ["sessions.*"], "locmem.LocMemCache"),
+        ({"STORE": "cookie", "MAX_AGE": 11}, ["sessions.*"], "locmem.LocMemCache"),
+    ],
+)
+def test_tokens_that_are_kept_well_are_no_warning(consistency: dict[str, Any], models: list[str], backend: str) -> None:
+    with override_settings(GMF_ROUTER=cluster(CONSISTENCY=consistency, PRIMARY_MODELS=models), CACHES=cache(backend)):
+        assert ids() & {"W011", "W012"} == set()
+
+
+def test_a_site_without_a_default_cache_can_be_checked() -> None:
+    with override_settings(GMF_ROUTER=cluster(CONSISTENCY={"STORE": "cache"}), CACHES={}):
+        assert ids() & {"W012"} == set()
+
+
+SERVER = {
+    "ENGINE": "django_gmf_router.backends.postgresql",
+    "HOST": "db1",
+    "PORT": "",
+    "NAME": "site",
+    "OPTIONS": {"options": "-c statement_timeout=5s"},
+}
+
+
+def replicas_on(monkeypatch: pytest.MonkeyPatch, *servers: dict[str, Any]) -> list[str]:
+    """Return the aliases of the replicas that are said to be their primary."""
+    for alias, server in zip(("default", "replica_1", "replica_2"), servers, strict=True):
+        for key, value in server.items():
+            monkeypatch.setitem(settings.DATABASES[alias], key, value)
+    found = [message for message in checks.check_warnings() if message.id == "gmf_router.W013"]
+    return [alias for alias in ("replica_1", "replica_2") for message in found if alias in message.msg]
+
+
+def test_a_replica_that_is_another_alias_of_its_primary_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = {**SERVER, "PORT": 5432, "OPTIONS": {"options": "-c default_transaction_read_only=on"}}
+    assert replicas_on(monkeypatch, SERVER, {**SERVER, "HOST": "db2"}, same) == ["replica_2"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"HOST": "db2"},
+        {"PORT": "5433"},
+        {"NAME": "site_on_a_replica"},
+        {"OPTIONS": {"service": "replica"}},
+        {"OPTIONS": {"target_session_attrs": "standby"}},
+    ],
+)
+def test_a_replica_that_differs_in_where_it_connects_to_is_no_warning(
+    other: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert replicas_on(monkeypatch, SERVER, {**SERVER, **other}, {**SERVER, "HOST": "db3"}) == []
+
+
+def test_two_aliases_of_one_sqlite_file_are_no_warning() -> None:
+    assert settings.DATABASES["default"]["NAME"] == settings.DATABASES["replica_1"]["NAME"]
+    assert "W013" not in ids()
 
 
 def test_nothing_is_warned_of_where_nothing_is_configured() -> None:
@@ -97,7 +174,7 @@ def test_manage_py_check_runs_them() -> None:
 
 def test_each_id_belongs_to_one_rule() -> None:
     owners: dict[str, set[str]] = {}
-    for module in ("settings/problems", "checks", "schemas/advisories"):
+    for module in ("settings/kinds", "settings/problems", "checks", "schemas/advisories"):
         rule = ""
         for line in (PACKAGE / f"{module}.py").read_text().splitlines():
             if found := re.match(r"def (\w+)", line):
@@ -106,4 +183,4 @@ def test_each_id_belongs_to_one_rule() -> None:
                 owners.setdefault(check, set()).add(rule)
     shared = {check for check, rules in owners.items() if len(rules) > 1}
     assert shared == set()
-    assert len(owners) == 31
+    assert len(owners) == 35

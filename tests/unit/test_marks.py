@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_gmf_router.marks import Mark
+from django_gmf_router.consistency.tokens import Mark
 
 
 def mark(position: int | None = 100, **changed: Any) -> Mark:

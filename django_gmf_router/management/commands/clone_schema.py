@@ -55,7 +55,7 @@ class Command(BaseCommand):
             )
         if connections[alias].vendor != "postgresql":
             raise CommandError(f"The alias {alias!r} is not on PostgreSQL, which alone has schemas: name another one.")
-        if clusters.is_replica(alias):
+        if clusters.of_replica(alias) is not None:
             raise CommandError(f"The alias {alias!r} is a replica: name its primary, the replicas follow.")
         if options["keep"] is not None and options["keep"] < 0:
             raise CommandError(f"--keep {options['keep']} is no number of backups: name 0 or more.")

@@ -8,9 +8,10 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Model
 
 from django_gmf_router import clusters
-from django_gmf_router.routing.explain import Explanation
+from django_gmf_router.routing.explain import Explanation, explain
 
 
 class Command(BaseCommand):
@@ -31,10 +32,18 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         """Print the explanation."""
         try:
-            found = clusters.explain(options["method"].upper(), _path(options["path"]), _model(options["model"]))
+            found = _explanation(options["method"].upper(), _path(options["path"]), _model(options["model"]))
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         self.stdout.write(json.dumps(found.as_dict()) if options["json"] else _lines(found))
+
+
+def _explanation(method: str, path: str, model: type[Model] | None) -> Explanation:
+    registry = clusters.registry()
+    cluster = next(iter(registry.clusters), None) if model is None else clusters.of_app(model._meta.app_label)
+    if cluster is None:
+        return Explanation(method=method, path=path, model=None if model is None else model._meta.label)
+    return explain(cluster.config, cluster.policy, method=method, path=path, model=model)
 
 
 def _path(path: str) -> str:
@@ -45,7 +54,7 @@ def _path(path: str) -> str:
     return path.partition("?")[0]
 
 
-def _model(label: str | None) -> Any:
+def _model(label: str | None) -> type[Model] | None:
     if label is None:
         return None
     try:
@@ -62,7 +71,7 @@ def _lines(found: Explanation) -> str:
         f"{found.method} {found.path}",
         f"  decision: {rule.role} ({' or '.join(found.aliases)}), reason {rule.reason}",
         f"  rule {rule.number}: {rule.text}",
-        *(f"  beat rule {other.number}: {other.text} ({other.role}, {other.reason})" for other in found.beaten),
+        *(f"  beat rule {other.number}: {other.text} ({other.role}, {other.reason})" for other in found.rules[1:]),
     ]
     if rule.role == "replica":
         lines.append("  unless the view writes, opens a transaction or says use_primary() before it reads")

@@ -9,8 +9,9 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 
 from django_gmf_router import clusters
+from django_gmf_router.routing import migrations
 from django_gmf_router.schemas.migrating import prepared
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 
 READ_ONLY = ("plan", "check_unapplied")
 
@@ -43,9 +44,9 @@ class Command(migrate.Command):
 
 def _refuse(alias: str) -> None:
     try:
-        schemas = values.schemas_of(alias)
-        if clusters.is_replica(alias):
-            clusters.begin_migrate(alias)
+        schemas = configuration.schemas_of(alias)
+        if (cluster := clusters.of_replica(alias)) is not None:
+            migrations.begin(alias, cluster.config)
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from None
     if schemas is None:

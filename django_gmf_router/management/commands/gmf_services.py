@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,13 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_gmf_router.services.build import build
-from django_gmf_router.services.conninfo import OLDEST
-from django_gmf_router.services.formats import FORMATS
-from django_gmf_router.services.values import LOAD_BALANCE_SINCE, ServedCluster, Wanted
-from django_gmf_router.settings import values
+from django_gmf_router.services import FORMATS
+from django_gmf_router.services.libpq_clients import LOAD_BALANCE_SINCE
+from django_gmf_router.services.served_clusters import served_cluster
+from django_gmf_router.services.service_options import ServiceOptions
+from django_gmf_router.settings import configuration, values
 
-DEFAULTS = Wanted()
-HIGHEST_PORT = 65535
+FIELDS = [field.name for field in fields(ServiceOptions)]
 
 
 class Command(BaseCommand):
@@ -37,6 +37,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--passfile", metavar="FILE", help="libpq: where the services find passwords")
         parser.add_argument("--userlist", metavar="FILE", help="PgBouncer: auth_file (default %(default)s)")
+        parser.add_argument("--own-role", action="store_true", help="PgBouncer: no other server logs in as these roles")
         parser.add_argument("--listen", metavar="ADDRESS", help="HAProxy, PgBouncer (default %(default)s)")
         parser.add_argument("--port", type=int, help="HAProxy: the first port (default 30100); PgBouncer: (6432)")
         roles = parser.add_mutually_exclusive_group()
@@ -44,33 +45,33 @@ class Command(BaseCommand):
             "--patroni-port", type=int, metavar="PORT", help="HAProxy: ask Patroni's REST API for the role"
         )
         roles.add_argument("--check-user", metavar="ROLE", help="HAProxy: ask the nodes as a role without a password")
-        parser.set_defaults(**{field: getattr(DEFAULTS, field) for field in Wanted.__dataclass_fields__})
+        parser.set_defaults(**{field: getattr(ServiceOptions(), field) for field in FIELDS})
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         """Print or write the text."""
-        wanted = _wanted(options)
         render = FORMATS.get(options["format"])
         if render is None:
             raise CommandError(f"There is no format {options['format']!r}: choose one of {', '.join(FORMATS)}.")
         try:
-            text = render(_clusters(options["database"], wanted), wanted)
+            given = ServiceOptions(**{field: options[field] for field in FIELDS})
+            # With load_balance_hosts the file is the same each time it is written.
+            dice = None if given.libpq >= LOAD_BALANCE_SINCE else random.Random()
+            databases: Mapping[str, Any] = settings.DATABASES
+            clusters = [served_cluster(config, databases, dice) for config in _configs(options["database"])]
+            text = render(clusters, given)
         except ImproperlyConfigured as error:
             raise CommandError(" ".join(str(error).split())) from None
-        if options["output"]:
-            _write(Path(options["output"]), text)
-        else:
+        if not options["output"]:
             self.stdout.write(text, ending="")
-
-
-def _clusters(alias: str | None, wanted: Wanted) -> list[ServedCluster]:
-    # With load_balance_hosts the file is the same each time it is written.
-    dice = None if wanted.libpq >= LOAD_BALANCE_SINCE else random.Random()
-    databases: Mapping[str, Any] = settings.DATABASES
-    return [build(config, databases, dice) for config in _configs(alias)]
+            return
+        try:
+            Path(options["output"]).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"{options['output']} cannot be written: {error.strerror}.") from None
 
 
 def _configs(alias: str | None) -> list[values.ClusterConfig]:
-    found = values.entries()
+    found = configuration.entries()
     if alias is None:
         # A developer's machine without replicas has the same services, all on the one server.
         return list(found) or [values.ClusterConfig(primary="default")]
@@ -84,28 +85,3 @@ def _configs(alias: str | None) -> list[values.ClusterConfig]:
             f"There is no alias {alias!r} in DATABASES: choose one of {', '.join(settings.DATABASES)}."
         )
     return [next((config for config in found if config.primary == alias), values.ClusterConfig(primary=alias))]
-
-
-def _wanted(options: dict[str, Any]) -> Wanted:
-    wanted = Wanted(**{field: options[field] for field in Wanted.__dataclass_fields__})
-    if wanted.libpq < OLDEST:
-        raise CommandError(
-            f"--libpq {wanted.libpq} knows no lists of hosts: the services need libpq {OLDEST} or later."
-        )
-    for name, port in (("--port", wanted.port), ("--patroni-port", wanted.patroni_port)):
-        if port is not None and not 0 < port <= HIGHEST_PORT:
-            raise CommandError(f"{name} {port} is no port: use a number from 1 to {HIGHEST_PORT}.")
-    for name in ("passfile", "userlist", "listen"):
-        value = getattr(wanted, name)
-        if value is not None and (not value.isprintable() or value != value.strip() or not value):
-            raise CommandError(
-                f"--{name} {value!r} cannot stand in the file: give it without line breaks or spaces at its ends."
-            )
-    return wanted
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}.") from None

@@ -10,8 +10,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_gmf_router import clusters
-from django_gmf_router.replicas.status import NodeStatus, exit_code
+from django_gmf_router.replicas.status import NodeStatus, exit_code, statuses
+from django_gmf_router.settings import configuration
 
 COLUMNS = ("alias", "role", "state", "lag", "position", "since", "share", "error")
 FORMATS = {"share": "{:.0%}", "lag": "{:.1f}"}
@@ -30,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         """Print the nodes and exit with their state."""
         try:
-            nodes = clusters.status()
+            nodes = statuses(configuration.clusters())
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         self.stdout.write(json.dumps([asdict(node) for node in nodes]) if options["json"] else _table(nodes))

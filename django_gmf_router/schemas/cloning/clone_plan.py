@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.postgres import programs
+from django_gmf_router.postgres.programs import Programs
 from django_gmf_router.schemas.cloning import backups, catalog, refusals
 from django_gmf_router.schemas.cloning.foreign_keys import ForeignKey, leaving_keys
-from django_gmf_router.schemas.cloning.programs import Programs, find
 from django_gmf_router.schemas.cloning.session import Session
 
+CLIENTS = ("pg_dump", "pg_restore", "psql")
 # A table that was never analyzed has -1 rows; those of the others say how many there are at least.
 SIZE = """
 SELECT count(*) FILTER (WHERE relkind IN ('r', 'p')), coalesce(sum(greatest(reltuples, 0)) FILTER
@@ -91,7 +94,7 @@ def make(session: Session, request: CloneRequest) -> ClonePlan:
                 f"The schema {name!r} is a backup, without its foreign keys: bring it back by --rollback first"
             )
     major = session.wrapper.pg_version // 10000
-    programs = find(major)
+    found = client_programs(major)
     refusals.by_source(session, request.source, source)
     if target is not None:
         refusals.by_target(session, request.target, target)
@@ -111,7 +114,7 @@ def make(session: Session, request: CloneRequest) -> ClonePlan:
         comment=catalog.schema_comment(session, source),
         leaves=leaving_keys(session, source),
         leftover=leftover,
-        programs=programs,
+        programs=found,
         major=major,
         tables=tables,
         rows=rows,
@@ -120,3 +123,14 @@ def make(session: Session, request: CloneRequest) -> ClonePlan:
         old=[backup.name for backup in backups.backups(session, request.target)],
         replaced_keys=len(leaving_keys(session, target)) if target is not None else 0,
     )
+
+
+def client_programs(major: int) -> Programs:
+    """Return psql, pg_dump and pg_restore of the server's own major version; raises CloneRefused.
+
+    A newer pg_dump writes what an older server does not understand, an older one refuses a newer server.
+    """
+    try:
+        return programs.find(CLIENTS, major=major)
+    except programs.ProgramsMissing as error:
+        raise CloneRefused(error.with_remedy(f"install postgresql-client-{major}")) from None

@@ -10,7 +10,7 @@ from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres import names
 from django_gmf_router.schemas.cloning import catalog
 from django_gmf_router.schemas.cloning.session import Session
-from django_gmf_router.settings import values
+from django_gmf_router.settings import configuration
 
 SHOWN = 5
 SPARE_LOCKS = 200
@@ -140,7 +140,7 @@ def by_server(session: Session) -> None:
 
 def by_settings(alias: str, source: str, target: str, *, replaces: bool) -> None:
     """Refuse to mix up what SCHEMAS says all servers share with what each server has of its own."""
-    schemas = values.schemas_of(alias)
+    schemas = configuration.schemas_of(alias)
     for name in (schemas.static, schemas.extensions) if schemas else ():
         if target == name or (source == name and replaces):
             refuse(

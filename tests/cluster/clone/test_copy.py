@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.binaries import find_bin_dir
+from django_gmf_router.testing.machine import find_programs
 from django_gmf_router.testing.plugin import refuse
 from tests.cluster.clone.databases import EVERYTHING, Database, create, drop
 from tests.cluster.sites import DRIVERS
@@ -19,7 +19,7 @@ ROLE = "DO $$ BEGIN CREATE ROLE reader; EXCEPTION WHEN duplicate_object THEN NUL
 
 def older_bin_dir() -> Path | None:
     """Return the programs of the wheel's older version."""
-    directory = find_bin_dir().parent.parent / OLDER / "bin"
+    directory = find_programs().directory.parent.parent / OLDER / "bin"
     return directory if directory.exists() else None
 
 

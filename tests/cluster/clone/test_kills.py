@@ -7,11 +7,12 @@ import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from django_gmf_router.testing.processes import Process
 from tests.cluster.clone.databases import SMALL, Database
 from tests.waiting import until
 
@@ -61,16 +62,11 @@ def state(database: Database) -> State:
 
 def children(process: subprocess.Popen[str]) -> dict[str, int]:
     """Return the programs that the command runs now."""
-    root = Process.find(process.pid)
-    pids = [child.pid for child in root.children()] if root is not None else []
-    return {name: pid for pid in pids if (name := program_name(pid)) is not None}
-
-
-def program_name(pid: int) -> str | None:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return None
+    found = {}
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children():
+            found[child.name()] = child.pid
+    return found
 
 
 # psql waits for it before it renames the source, and pg_dump for psql, once the pipe between them is full.

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from django_gmf_router.consistency import tokens
-from django_gmf_router.consistency.tokens import Token
-from django_gmf_router.marks import Mark
+from django_gmf_router.consistency.tokens import Mark, Token
 from tests.consistency.clients import Plan, connections, token_of
 from tests.consistency.history import History, covers
 from tests.consistency.operations import Operation, read_lines, write_lines

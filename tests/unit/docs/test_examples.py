@@ -8,14 +8,19 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from io import StringIO
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
+import environ
 import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
 from django_gmf_router import checks
+from django_gmf_router import env as gmf_env
 from django_gmf_router.settings import problems, values
 from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, text_of
 
@@ -28,6 +33,22 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 @pytest.mark.parametrize("block", all_blocks("python"), ids=str)
 def test_a_python_example_compiles(block: Block) -> None:
     compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def imports() -> list[Any]:
+    """Every name that an example imports from the package."""
+    return [
+        pytest.param(node.module, name.name, id=f"{block}+{node.lineno} {name.name}")
+        for block in all_blocks("python")
+        for node in ast.walk(ast.parse(block.text, filename=str(block)))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("django_gmf_router")
+        for name in node.names
+    ]
+
+
+@pytest.mark.parametrize(("module", "name"), imports())
+def test_what_an_example_imports_from_the_package_is_there(module: str, name: str) -> None:
+    assert hasattr(import_module(module), name) or import_module(f"{module}.{name}")
 
 
 def routers() -> list[Any]:
@@ -43,6 +64,59 @@ def routers() -> list[Any]:
 @pytest.mark.parametrize("router", routers())
 def test_an_example_of_settings_has_no_error(router: Any) -> None:
     assert list(problems.found_in(router, ALIASES)) == []
+
+
+FROM_THE_ENVIRONMENT = re.compile(r"(?ms)^ *DATABASES, GMF_ROUTER = gmf_env\.databases\(env\).*?^(?=```|END)")
+URL = "postgres://gis@db1/office"
+STATES = [
+    {"DATABASE_URL": URL},
+    {"DATABASE_URL": URL, "DATABASE_REPLICA_URLS": URL},
+    {"DATABASE_URL": URL, "PGSCHEMA": "main"},
+    {"DATABASE_URL": URL, "DATABASE_REPLICA_URLS": URL, "PGSCHEMA": "main"},
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(dedent(found[0]), id=f"{page}:{found.start()}")
+        for page in names()
+        for found in FROM_THE_ENVIRONMENT.finditer(text_of(page))
+    ],
+)
+@pytest.mark.parametrize("variables", STATES, ids="+".join)
+def test_settings_from_the_environment_hold_with_and_without_replicas_and_schemas(
+    text: str, variables: dict[str, str]
+) -> None:
+    class Env(environ.Env):  # type: ignore[misc]
+        ENVIRON = variables
+
+    settings: dict[str, Any] = {"gmf_env": gmf_env, "env": Env()}
+    exec(text, settings)
+    assert list(problems.found_in(settings["GMF_ROUTER"], settings["DATABASES"])) == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [each for each in all_blocks("python") if "GMF_ROUTER[" in each.text and "DATABASES" not in each.text],
+    ids=str,
+)
+def test_an_addition_to_the_settings_holds_where_there_is_no_cluster(block: Block) -> None:
+    settings: dict[str, Any] = {"GMF_ROUTER": {}}
+    exec(block.text, settings)
+    assert settings["GMF_ROUTER"] == {}
+
+
+def test_the_vars_file_that_the_page_shows_is_a_cluster(tmp_path: Path) -> None:
+    (block,) = blocks("docs/how-to/settings-from-the-environment.md", "yaml")
+    file = tmp_path / "vars.yaml"
+    file.write_text(block.text, encoding="utf-8")
+    databases, router = gmf_env.databases_from_vars(file, environ={"PGPASSWORD": "s/cret"})
+    assert [(entry["HOST"], entry["PASSWORD"]) for entry in databases.values()] == [
+        ("db1", "s/cret"),
+        ("db2", "s/cret"),
+    ]
+    assert router["default"]["DB_CHOOSER"]["master"] == ["GET /s/.*", r"GET /tiles/\d{1,2}/.*"]
 
 
 def readme_settings() -> dict[str, Any]:

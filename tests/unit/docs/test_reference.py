@@ -20,9 +20,9 @@ from django_gmf_router.management.commands import gmf_cluster
 from django_gmf_router.replicas import events
 from django_gmf_router.routing import blocks as blocks_of_routing
 from django_gmf_router.schemas import advisories
-from django_gmf_router.services.formats import FORMATS
-from django_gmf_router.services.values import Wanted
-from django_gmf_router.settings import problems, values
+from django_gmf_router.services import FORMATS
+from django_gmf_router.services.service_options import ServiceOptions
+from django_gmf_router.settings import kinds, problems, values
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
 SETTINGS = "docs/reference/settings.md"
@@ -37,57 +37,86 @@ POSTGRESQL = {"ENGINE": "django.db.backends.postgresql"}
 # Settings
 
 
-def documented_keys() -> list[str]:
-    return [heading.strip("`") for heading in headings(SETTINGS, 3)]
+SECTIONS = {
+    "REPLICAS": values.ReplicaConfig,
+    "DB_CHOOSER": values.PatternsConfig,
+    "CONSISTENCY": values.ConsistencyConfig,
+    "HEALTH": values.HealthConfig,
+    "SCHEMAS": values.SchemasConfig,
+}
+CLUSTER = kinds.keys(values.ClusterConfig).values()
+NESTED = [(parent, key) for parent, config in SECTIONS.items() for key in kinds.keys(config).values()]
+
+
+def configs() -> list[tuple[str, Any, kinds.Key]]:
+    """Every key as the table names it, with the dataclass that it is parsed into."""
+    found = []
+    for key in CLUSTER:
+        found.append((key.name, values.ClusterConfig, key))
+        inner = SECTIONS.get(key.name)
+        found += [(f"{key.name} {one.name}", inner, one) for one in (kinds.keys(inner).values() if inner else ())]
+    return found
+
+
+def rows() -> dict[str, list[str]]:
+    """The table of all keys: what stands in the other columns, by the first."""
+    lines = [line.strip("| ").split(" | ") for line in section(SETTINGS, "## All keys").splitlines() if "| `" in line]
+    return {name.replace("`", ""): cells for name, *cells in lines}
+
+
+def is_default(config: Any, name: str, literal: str) -> bool:
+    given = {"primary": "default"} if config is values.ClusterConfig else {}
+    given = {"alias": "replica_1"} if config is values.ReplicaConfig else given
+    return bool(kinds.parsed(config, {name: ast.literal_eval(literal)}, **given) == config(**given))
+
+
+def test_every_dict_of_settings_is_looked_at() -> None:
+    assert {key.name for key in CLUSTER if key.kind.inner} == set(SECTIONS)
+
+
+def test_the_table_of_keys_is_the_one_that_the_settings_are_parsed_by() -> None:
+    assert {name: (kind, text) for name, (kind, _, text) in rows().items()} == {
+        name: (key.kind.text, key.text) for name, _, key in configs()
+    }
+
+
+@pytest.mark.parametrize(("name", "config", "key"), configs())
+def test_the_table_gives_the_default_of_a_key(name: str, config: Any, key: kinds.Key) -> None:
+    assert is_default(config, key.name, rows()[name][1].strip("`"))
 
 
 def test_every_key_of_gmf_router_has_a_section_and_nothing_else_has() -> None:
-    assert sorted(documented_keys()) == sorted(problems.CLUSTER_KEYS)
+    assert sorted(headings(SETTINGS, 3)) == sorted(f"`{key.name}`" for key in CLUSTER)
 
 
-@pytest.mark.parametrize("key", sorted(problems.CLUSTER_KEYS))
-def test_the_section_of_a_setting_gives_its_default(key: str) -> None:
-    found = re.search(r"default `([^`]+)`", section(SETTINGS, f"### `{key}`"))
+@pytest.mark.parametrize("key", CLUSTER, ids=lambda key: key.name)
+def test_the_section_of_a_key_begins_with_its_type_and_default(key: kinds.Key) -> None:
+    text = " ".join(section(SETTINGS, f"### `{key.name}`").split())
+    found = re.match(rf"{re.escape(key.kind.text)}; default `([^`]+)`", text)
     assert found is not None
-    default: Any = ast.literal_eval(found[1])
-    assert values.parse("default", {key: default}) == values.parse("default", {})
+    assert is_default(values.ClusterConfig, key.name, found[1])
 
 
-@pytest.mark.parametrize(
-    ("parent", "key"),
-    [
-        *((parent, key) for parent, keys in problems.NESTED_KEYS.items() for key in keys),
-        *(("REPLICAS", key) for key in problems.REPLICA_KEYS),
-    ],
-)
-def test_a_nested_key_stands_in_the_section_of_its_parent(parent: str, key: str) -> None:
-    text = section(SETTINGS, f"### `{parent}`")
-    assert f'`"{key}"`' in text or f"`{key}`\n:" in text
+@pytest.mark.parametrize(("parent", "key"), [pair for pair in NESTED if pair[0] != "DB_CHOOSER"])
+def test_a_nested_key_stands_in_the_section_of_its_parent_with_its_type_and_default(
+    parent: str, key: kinds.Key
+) -> None:
+    text = " ".join(section(SETTINGS, f"### `{parent}`").split())
+    found = re.search(rf"`{key.name}` : {re.escape(key.kind.text)}; default `([^`]+)`", text)
+    assert found is not None
+    assert is_default(SECTIONS[parent], key.name, found[1])
 
 
-@pytest.mark.parametrize(("key", "choices"), problems.CHOICES.items())
-def test_the_choices_of_a_setting_are_listed(key: str, choices: tuple[str, ...]) -> None:
-    text = section(SETTINGS, "### `CONSISTENCY`" if key in {"LEVEL", "STORE"} else f"### `{key}`")
-    assert [choice for choice in choices if f'`"{choice}"`' not in text] == []
-
-
-def test_just_the_settings_that_nothing_reads_are_said_to_have_no_effect() -> None:
-    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "values.py")
-    fields = {"DB_CHOOSER": "master"}
-    unread = {
-        key
-        for key in problems.CLUSTER_KEYS
-        if not re.search(rf"(?:config|entry)\.{fields.get(key, key.lower())}\b", code)
-    }
-    said = {key for key in problems.CLUSTER_KEYS if "no effect" in section(SETTINGS, f"### `{key}`").lower()}
-    assert unread == said == set()
+def test_both_words_of_a_list_of_patterns_are_named() -> None:
+    text = section(SETTINGS, "### `DB_CHOOSER`")
+    assert [key.name for parent, key in NESTED if parent == "DB_CHOOSER" and f'`"{key.name}"`' not in text] == []
 
 
 # Checks
 
 
 def ids_in_the_code() -> set[str]:
-    modules = ("settings/problems.py", "checks.py", "schemas/advisories.py")
+    modules = ("settings/kinds.py", "settings/problems.py", "checks.py", "schemas/advisories.py")
     code = "".join((PACKAGE / module).read_text() for module in modules)
     return set(re.findall(r'"([EW]\d{3})"', code))
 
@@ -97,7 +126,11 @@ def test_every_id_of_a_check_is_documented_once_and_no_other_is() -> None:
 
 
 def test_ids_stand_nowhere_but_in_the_modules_that_are_searched() -> None:
-    others = (path for path in PACKAGE.rglob("*.py") if path.name not in {"problems.py", "checks.py", "advisories.py"})
+    others = (
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path.name not in {"kinds.py", "problems.py", "checks.py", "advisories.py"}
+    )
     assert [path.name for path in others if re.search(r'"[EW]\d{3}"', path.read_text())] == []
 
 
@@ -151,6 +184,10 @@ WARNINGS: dict[str, dict[str, Any]] = {
     "W008": {"DATABASE_ROUTERS": []},
     "W009": {"GMF_ROUTER": cluster(PRIMARY_MODELS=[])},
     "W010": {"GMF_ROUTER": cluster(PRIMARY_MODELS=["sessions.*", "library.Tagg"])},
+    "W011": {"GMF_ROUTER": cluster(CONSISTENCY={"MAX_AGE": 5})},
+    "W012": {"GMF_ROUTER": cluster(CONSISTENCY={"STORE": "cache"})},
+    "W013": {"DATABASES": {"default": POSTGRESQL, "replica_1": POSTGRESQL}},
+    "W014": {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["(GET|HEAD) /.*"]})},
 }
 
 
@@ -252,7 +289,7 @@ def test_every_verb_of_gmf_cluster_is_documented() -> None:
 
 def test_every_format_and_option_of_gmf_services_is_documented() -> None:
     text = section(COMMANDS, "## `gmf_services`")
-    options = [f"--{field.replace('_', '-')}" for field in Wanted.__dataclass_fields__]
+    options = [f"--{field.replace('_', '-')}" for field in ServiceOptions.__dataclass_fields__]
     named = [f"| `{name}` |" for name in (*FORMATS, "--database", "--output", *options)]
     assert [name for name in named if name not in text] == []
 

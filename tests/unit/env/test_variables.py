@@ -7,10 +7,13 @@ from urllib.parse import quote
 
 import environ
 import pytest
+from django.db.utils import load_backend
+from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
 from django_gmf_router.env import databases
+from django_gmf_router.postgres.session_options import search_path_in
 from tests.unit.env.conftest import PASSWORD, env_of, refusal
 
 URL = "postgres://gis:pw@db1:5432/office"
@@ -109,7 +112,7 @@ def test_no_pattern_is_no_chooser(value: str) -> None:
     assert router == {"default": {"REPLICAS": ["replica_1"]}}
 
 
-@pytest.mark.parametrize("value", [r'["\w+ /x"]', '["GET /s",]', '["GET /s", 3]', '["GET /s"'])
+@pytest.mark.parametrize("value", [r'["\w+ /x"]', '["GET /s",]', '["GET /s", 3]', '["GET /s"', '["a",' + 100_000 * "["])
 def test_a_broken_json_list_is_refused_and_not_taken_for_a_pattern(value: str) -> None:
     env = env_of({"DATABASE_URL": URL, "DATABASE_REPLICA_URLS": URL, "GMF_DB_CHOOSER_SLAVE": value})
 
@@ -131,20 +134,21 @@ def test_schemas_are_named_only_where_set() -> None:
     assert databases(one)[1] == {"default": {"REPLICAS": [], "SCHEMAS": {"MAIN": "main"}}}
 
 
-def test_schemas_are_the_search_path_of_every_alias_beside_what_its_url_says() -> None:
-    schemas = {"PGSCHEMA": "Main A", "PGSCHEMA_STATIC": "main_static"}
+@pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+def test_the_search_path_is_left_to_the_engines_so_that_the_site_can_name_where_its_extensions_are() -> None:
+    schemas = {"PGSCHEMA": "main", "PGSCHEMA_STATIC": "main_static"}
     env = env_of({"DATABASE_URL": f"{URL}?options=-c%20jit=off", "DATABASE_REPLICA_URLS": URL, **schemas})
 
     found, router = databases(env)
+    router["default"]["SCHEMAS"]["EXTENSIONS"] = "extensions"
 
-    path = r'-c search_path="Main\ A","main_static","public"'
-    assert found["default"]["OPTIONS"]["options"] == f"-c jit=off {path}"
-    assert found["replica_1"]["OPTIONS"]["options"] == f"{path} -c default_transaction_read_only=on"
-    assert router["default"]["SCHEMAS"] == {"MAIN": "Main A", "STATIC": "main_static"}
-
-
-def test_schemas_are_nothing_to_sqlite() -> None:
-    assert "OPTIONS" not in databases(env_of({"DATABASE_URL": "sqlite:///a.db", "PGSCHEMA": "main"}))[0]["default"]
+    assert found["default"]["OPTIONS"] == {"options": "-c jit=off"}
+    with override_settings(DATABASES=found, GMF_ROUTER=router):
+        wrapper = load_backend(found["replica_1"]["ENGINE"]).DatabaseWrapper(
+            {"TIME_ZONE": None, **found["replica_1"]}, alias="replica_1"
+        )
+        options = wrapper.get_connection_params()["options"]
+    assert search_path_in(options) == ("main", "main_static", "extensions")
 
 
 def test_a_schema_name_that_cannot_be_used_is_refused_with_its_variable() -> None:

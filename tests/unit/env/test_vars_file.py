@@ -117,6 +117,150 @@ def test_both_entries_take_the_engine_asked_for(vars_file: Write) -> None:
     assert "default_transaction_read_only" in entries["replica_1"]["OPTIONS"]["options"]
 
 
+# What a project of GeoMapFish 2.4 and later has: its own file extends one of the framework, which names the
+# environment's variables and gives some of them a default.
+FRAMEWORK = r"""
+vars:
+  schema: '{PGSCHEMA}'
+  sqlalchemy:
+    url: postgresql://{PGUSER}:{PGPASSWORD}@{PGHOST}:{PGPORT}/{PGDATABASE}?sslmode={PGSSLMODE}
+    pool_size: '{POOL_SIZE}'
+  sqlalchemy_slave:
+    url: postgresql://{PGUSER}:{PGPASSWORD}@{PGHOST_SLAVE}:{PGPORT_SLAVE}/{PGDATABASE}?sslmode={PGSSLMODE}
+    pool_size: '{POOL_SIZE}'
+  db_chooser:
+    master:
+      - GET {ENTRY_POINT}s/.*
+    slave:
+      - \w+ {ENTRY_POINT}printproxy/.*
+runtime_environment:
+  - PGHOST
+  - name: PGPORT
+  - name: PGPORT
+    default: '5432'
+  - name: PGPORT_SLAVE
+    default: '5432'
+  - {name: PGDATABASE, default: office}
+  - {name: PGSSLMODE, default: prefer}
+environment:
+  - {name: ENTRY_POINT, default: /}
+"""
+PROJECT = """
+extends: framework.yaml
+vars:
+  srid: 2056
+  sqlalchemy:
+    pool_size: 9
+update_paths:
+  - headers.index
+  - sqlalchemy
+  - sqlalchemy_slave
+"""
+SERVERS = {"PGHOST": "db1", "PGHOST_SLAVE": "db2", "PGUSER": "gis", "PGPASSWORD": "p@ss/w:rd"}
+
+
+@pytest.fixture
+def project(vars_file: Write) -> Callable[..., Path]:
+    """Write a project's file, and the framework's beside it."""
+
+    def write(content: str = PROJECT, framework: str = FRAMEWORK) -> Path:
+        path = vars_file(content)
+        (path.parent / "framework.yaml").write_text(framework, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_project_s_file_is_read_with_the_one_that_it_extends(project: Callable[..., Path]) -> None:
+    entries, router = read(project(), **SERVERS)
+
+    primary, replica = entries["default"], entries["replica_1"]
+    assert (primary["HOST"], primary["PORT"], primary["NAME"], primary["USER"]) == ("db1", 5432, "office", "gis")
+    assert primary["PASSWORD"] == replica["PASSWORD"] == "p@ss/w:rd"
+    assert (replica["HOST"], replica["PORT"]) == ("db2", 5432)
+    assert primary["OPTIONS"] == {"sslmode": "prefer"}
+    assert router == {
+        "default": {
+            "REPLICAS": ["replica_1"],
+            "DB_CHOOSER": {"master": ["GET /s/.*"], "slave": [r"\w+ /printproxy/.*"]},
+        }
+    }
+
+
+def test_the_environment_wins_over_the_defaults_that_a_file_gives_it(project: Callable[..., Path]) -> None:
+    entries, router = read(project(), **SERVERS, PGPORT_SLAVE="30101", PGDATABASE="city", ENTRY_POINT="/city/")
+
+    assert (entries["default"]["NAME"], entries["replica_1"]["PORT"]) == ("city", 30101)
+    assert router["default"]["DB_CHOOSER"]["master"] == ["GET /city/s/.*"]
+
+
+@pytest.mark.parametrize(
+    ("own", "host", "master"),
+    [
+        ("sqlalchemy: {url: 'postgresql://u@db9/x'}", "db9", ["GET /s/.*"]),
+        ("db_chooser: {master: [GET /own]}", "db1", ["GET /own"]),
+        ("db_chooser: {master: [GET /own]}\nupdate_paths: [db_chooser.master]", "db1", ["GET /s/.*", "GET /own"]),
+        ("db_chooser: {slave: [GET /own]}\nupdate_paths: [db_chooser]", "db1", ["GET /s/.*"]),
+        ("db_chooser:\nupdate_paths: [db_chooser]", "db1", ["GET /s/.*"]),
+    ],
+)
+def test_own_values_replace_those_of_the_extended_file_but_at_update_paths(
+    project: Callable[..., Path], own: str, host: str, master: list[str]
+) -> None:
+    variables, _, rest = own.partition("\n")
+    entries, router = read(project(f"extends: framework.yaml\nvars:\n  {variables}\n{rest}"), **SERVERS)
+
+    assert entries["default"]["HOST"] == host
+    assert router["default"]["DB_CHOOSER"]["master"] == master
+
+
+def test_the_primary_s_url_may_be_dotted_and_wins_over_its_parts(vars_file: Write) -> None:
+    url = "sqlalchemy.url: postgresql+psycopg2://{dbuser}:{dbpassword}@db7:{dbport}/{db}"
+
+    entries, router = read(vars_file(ACCOUNT + url + "\ndbhost_slave: db8"))
+
+    assert {**entries["default"], "PORT": "5432"} == {**PRIMARY, "HOST": "db7"}
+    assert (entries["replica_1"]["HOST"], router) == ("db8", {"default": {"REPLICAS": ["replica_1"]}})
+
+
+def test_files_that_extend_each_other_are_refused(project: Callable[..., Path]) -> None:
+    path = project(framework="extends: ../{name}/vars_office.yaml")
+    framework = path.parent / "framework.yaml"
+    framework.write_text(framework.read_text().format(name=path.parent.name), encoding="utf-8")
+
+    assert "extend each other in a circle" in refusal(lambda: read(path))
+
+
+def test_an_extended_file_that_is_missing_or_broken_is_named(project: Callable[..., Path]) -> None:
+    path = project(framework="a: [")
+    framework = path.parent / "framework.yaml"
+
+    assert refusal(lambda: read(path)).startswith(f"{framework} is not valid YAML")
+    framework.unlink()
+    assert refusal(lambda: read(path)).startswith(f"{framework} cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "becomes"),
+    [
+        (r"GET /tiles/\d{{1,2}}/.*", r"GET /tiles/\d{1,2}/.*"),
+        (r"GET /tiles/\d{1,2}/.*", r"GET /tiles/\d{1,2}/.*"),
+        ("GET {entry}/s/.*", "GET /s/.*"),
+        (r"GET {entry}{{2}}/\d{{{size}}}", r"GET /{2}/\d{3}"),
+    ],
+)
+def test_a_pattern_means_what_it_means_to_geomapfish(vars_file: Write, pattern: str, becomes: str) -> None:
+    chooser = f"\nentry: /\nsize: 3\ndb_chooser: {{master: ['{pattern}']}}"
+
+    assert read(vars_file(ACCOUNT + SLAVE + chooser))[1]["default"]["DB_CHOOSER"] == {"master": [becomes]}
+
+
+def test_a_doubled_brace_of_a_password_stands_for_itself(vars_file: Write) -> None:
+    entries, _ = read(vars_file(ACCOUNT.replace(": pw", ": 'a{{x}}b'") + SLAVE))
+
+    assert entries["default"]["PASSWORD"] == entries["replica_1"]["PASSWORD"] == "a{x}b"
+
+
 def test_chooser_lists_are_taken_as_they_are_but_for_placeholders(vars_file: Write) -> None:
     chooser = r"""
 prefix: /
@@ -268,6 +412,8 @@ def test_a_circle_of_placeholders_is_refused(vars_file: Write, content: str, cha
         ("dbhost: h\ndb: x\ndbport: 70000", "dbport is no port"),
         ("dbhost: h\ndb: x\ndbport: ²", "dbport is no port"),
         ("dbhost: h\ndb: x\ndbhost_slave: g\ndbport_slave: -1", "dbport_slave is no port"),
+        (ACCOUNT + "sqlalchemy_slave: postgresql://gis:s3cret@h/x", "sqlalchemy_slave is no mapping"),
+        (ACCOUNT + "sqlalchemy: [postgresql://gis:s3cret@h/x]", "sqlalchemy is no mapping"),
         (ACCOUNT + "sqlalchemy_slave.url: [x]", "sqlalchemy_slave.url is a list"),
         (ACCOUNT + "sqlalchemy_slave.url: postgresql://gis:s3cret@/x", "sqlalchemy_slave.url names no host"),
         (ACCOUNT + "sqlalchemy_slave.url: postgresql://gis:s3/cret@h/x", "sqlalchemy_slave.url is malformed"),
@@ -295,6 +441,7 @@ def test_a_bad_value_is_refused_by_key_and_file(vars_file: Write, content: str, 
         "dbpassword: @s3cret",
         "a: 1\n\tdbpassword: s3cret",
         "dbpassword: s3cret\x00",
+        "dbpassword: " + 20_000 * "[" + "s3cret",
     ],
 )
 def test_invalid_yaml_is_refused_without_repeating_it(vars_file: Write, content: str) -> None:

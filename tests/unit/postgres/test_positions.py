@@ -1,4 +1,4 @@
-"""Are positions read and written as PostgreSQL does, and is an insert position at rest one that replicas reach?"""
+"""Are positions written as PostgreSQL does, and is an insert position at rest one that replicas reach?"""
 
 from __future__ import annotations
 
@@ -21,37 +21,12 @@ numbers = st.integers(min_value=0, max_value=2**64 - 1)
         ("0/1", 1),
         ("1/0", 2**32),
         ("16/B374D848", 0x16B374D848),
-        ("16/b374d848", 0x16B374D848),
-        ("0/0B374D84", 0x0B374D84),
+        ("0/B374D84", 0x0B374D84),
         ("FFFFFFFF/FFFFFFFF", 2**64 - 1),
     ],
 )
-def test_a_position_is_parsed(text: str, number: int) -> None:
-    assert positions.parse(text) == number
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "/", "1", "1/", "/1", "1/2/3", "1 /2", " 1/2", "1/2 ", "1/2\n", "-1/2", "+1/2", "1/-2", "0x1/2", "1_0/2"),
-        *("g/1", "1/g", "100000000/0", "0/100000000", "1\x00/2", "\u0661/\u0662", "1/2" * 10_000),
-    ],
-)
-def test_what_is_no_position_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no position"):
-        positions.parse(text)
-
-
-@pytest.mark.parametrize("value", [None, 1, b"1/2", ["1/2"]])
-def test_what_is_no_text_is_refused(value: object) -> None:
-    with pytest.raises(ValueError, match="is no position"):
-        positions.parse(value)  # type: ignore[arg-type]
-
-
-def test_the_message_is_short_whatever_was_given() -> None:
-    with pytest.raises(ValueError, match="is no position") as caught:
-        positions.parse("x" * 100_000)
-    assert len(str(caught.value)) < 200
+def test_a_position_is_written_as_postgresql_writes_it(text: str, number: int) -> None:
+    assert positions.format_position(number) == text
 
 
 @pytest.mark.parametrize("number", [-1, 2**64])
@@ -61,21 +36,11 @@ def test_a_number_beyond_64_bits_is_no_position(number: int) -> None:
 
 
 @given(numbers)
-def test_a_position_survives_its_text(number: int) -> None:
-    assert positions.parse(positions.format_position(number)) == number
-
-
-@given(numbers)
 def test_a_text_is_as_postgresql_prints_it(number: int) -> None:
     text = positions.format_position(number)
     assert text == text.upper()
     assert text.count("/") == 1
     assert not any(half != "0" and half.startswith("0") for half in text.split("/"))
-
-
-@given(numbers, numbers)
-def test_positions_compare_as_numbers(one: int, other: int) -> None:
-    assert (positions.parse(positions.format_position(one)) < other) == (one < other)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_gmf_router.replicas.candidates import nodes_for_reads_of_the_primary, nodes_to_try
+from django_gmf_router.replicas.nodes import nodes_for_reads_of_the_primary, nodes_to_try
 
 REPLICAS = ("replica_1", "replica_2", "replica_3")
 

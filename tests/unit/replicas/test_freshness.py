@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from django_gmf_router.marks import Mark
-from django_gmf_router.postgres import positions
-from django_gmf_router.replicas.balancers import Stable, WeightedRandom
+from django_gmf_router.consistency.tokens import Mark
+from django_gmf_router.replicas import freshness
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.replicas.pool import ReplicaPool, Wanted
-from django_gmf_router.settings.values import ReplicaConfig
+from django_gmf_router.replicas.pool import ReplicaPool, Stable, Wanted, WeightedRandom
+from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 MARK = Mark(cluster="default", system_identifier="7", timeline=3, position=100)
 REPLICAS = ("replica_1", "replica_2")
@@ -27,7 +26,7 @@ class Server:
     def __init__(self) -> None:
         self.connection: Any = object()
         self.node: str | None = None
-        self.row: tuple[bool, str | None] = (True, "0/0")
+        self.row: tuple[bool, int | None] = (True, 0)
         self.asked = 0
 
     def cursor(self) -> Any:
@@ -51,14 +50,14 @@ class Site:
     """A cluster of which everything is known that a test says."""
 
     def __init__(self, balanced: set[str] | None = None) -> None:
-        self.monitor = Monitor(primary="default", replicas=REPLICAS)
+        replicas = tuple(ReplicaConfig(alias=alias, balanced=alias in (balanced or ())) for alias in REPLICAS)
+        self.config = ClusterConfig(primary="default", replicas=replicas)
+        self.monitor = Monitor(self.config)
         self.connected = set(REPLICAS)
         self.monitor.is_connected = lambda alias: alias in self.connected  # type: ignore[method-assign]
         self.monitor.ensure = lambda: None  # type: ignore[method-assign]
         self.servers = {alias: Server() for alias in REPLICAS}
-        self.freshness = Freshness(
-            primary="default", monitor=self.monitor, connection=self.servers.__getitem__, balanced=balanced or set()
-        )
+        self.freshness = Freshness(self.config, self.monitor)
         self.knows("default", timeline=3, system_identifier="7")
         for alias in REPLICAS:
             self.knows(alias, follows=3)
@@ -69,8 +68,10 @@ class Site:
 
 
 @pytest.fixture
-def site() -> Site:
-    return Site()
+def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+    site = Site()
+    monkeypatch.setattr(freshness, "connections", site.servers)
+    return site
 
 
 def test_a_position_that_the_monitor_saw_costs_no_question(site: Site) -> None:
@@ -82,14 +83,14 @@ def test_a_position_that_the_monitor_saw_costs_no_question(site: Site) -> None:
 
 
 def test_what_was_asked_once_is_remembered(site: Site) -> None:
-    site.servers["replica_1"].row = (True, positions.format_position(150))
+    site.servers["replica_1"].row = (True, 150)
     assert site.freshness.has("replica_1", MARK)
     assert site.freshness.is_known_to_have("replica_1", 150)
     assert not site.freshness.is_known_to_have("replica_1", 151)
 
 
 def test_what_was_asked_before_the_server_came_back_is_forgotten(site: Site) -> None:
-    site.servers["replica_1"].row = (True, positions.format_position(150))
+    site.servers["replica_1"].row = (True, 150)
     site.freshness.has("replica_1", MARK)
     site.knows("replica_1", generation=1)
     assert not site.freshness.is_known_to_have("replica_1", 100)
@@ -105,14 +106,14 @@ def test_a_connection_that_moved_is_asked(site: Site) -> None:
     site.knows("replica_1", position=100)
     site.servers["replica_1"].node = "replica_2"
     assert not site.freshness.is_known_to_have("replica_1", 100)
-    site.servers["replica_1"].row = (True, positions.format_position(150))
+    site.servers["replica_1"].row = (True, 150)
     assert site.freshness.has("replica_1", MARK)
     site.servers["replica_1"].node = None
     assert not site.freshness.is_known_to_have("replica_1", 150)
 
 
 def test_a_replica_that_is_not_known_to_follow_the_primary_serves_no_token(site: Site) -> None:
-    site.servers["replica_1"].row = (True, positions.format_position(150))
+    site.servers["replica_1"].row = (True, 150)
     site.knows("replica_1", position=150, follows=2)
     assert not site.freshness.has("replica_1", MARK)
     assert not site.freshness.sees("replica_1", site.servers["replica_1"], MARK)
@@ -161,15 +162,9 @@ def test_a_mark_of_another_history_is_served_by_the_primary(site: Site, changes:
 
 
 def pool(site: Site, now: float = 0.0) -> ReplicaPool:
-    replicas = [ReplicaConfig(alias=alias) for alias in REPLICAS]
+    # On SQLite WINDOW counts as it is.
     return ReplicaPool(
-        primary="default",
-        replicas=replicas,
-        balancer=WeightedRandom(lambda: 0.0),
-        monitor=site.monitor,
-        freshness=site.freshness,
-        window_seconds=5,
-        clock=lambda: now,
+        site.config, site.monitor, site.freshness, balancer=WeightedRandom(lambda: 0.0), clock=lambda: now
     )
 
 
@@ -177,7 +172,7 @@ def pool(site: Site, now: float = 0.0) -> ReplicaPool:
 def test_the_pool_prefers_who_is_known_to_have_it_then_asks_then_leaves_it_to_the_primary(site: Site) -> None:
     wanted = Wanted(mark=MARK, time=0.0)
     assert pool(site).pick(wanted) == (None, "consistency")
-    site.servers["replica_1"].row = (True, positions.format_position(100))
+    site.servers["replica_1"].row = (True, 100)
     assert pool(site).pick(wanted) == ("replica_1", "")
     fresh = Site()
     fresh.knows("replica_2", position=100)
@@ -222,8 +217,8 @@ def test_a_stable_balancer_moves_only_the_clients_of_the_replica_that_went() -> 
 def test_a_read_is_asked_of_nobody_in_an_event_loop(site: Site) -> None:
     from django.core.exceptions import SynchronousOnlyOperation
 
-    def refuse(alias: str) -> Any:
-        return SimpleNamespace(cursor=lambda: (_ for _ in ()).throw(SynchronousOnlyOperation()), connection=object())
+    def refuse() -> Any:
+        raise SynchronousOnlyOperation
 
-    freshness = Freshness(primary="default", monitor=site.monitor, connection=refuse, balanced=set())
-    assert not freshness.has("replica_1", MARK)
+    site.servers["replica_1"].cursor = refuse  # type: ignore[method-assign]
+    assert not site.freshness.has("replica_1", MARK)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
+from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from tests.unit.replicas.test_monitor import REFUSED, REPLICA, Fake, a_monitor, threads_of
+from tests.unit.replicas.test_monitor import REFUSED, REPLICA, Fake, FakeProbe, a_monitor, threads_of
 from tests.waiting import until
 
 PROMOTED = replace(REPLICA, role="primary")
@@ -28,8 +30,22 @@ class Named(Fake):
             self.asked[node] = self.open[node] = 0
             self.hanging[node] = SimpleQueue()
 
-    def look_up(self) -> tuple[str, ...]:
-        return self.nodes
+    def probe(self, alias: str, timeout_seconds: float, address: Any = None) -> FakeProbe:
+        return super().probe(address.get("node", alias), timeout_seconds)
+
+
+class Book(AddressBook):
+    """The addresses of replica_1, as the test says them now."""
+
+    def __init__(self, named: Named) -> None:
+        super().__init__({"replica_1": {}})
+        self.named = named
+
+    def look_up(self, alias: str) -> tuple[str, ...]:
+        return self.named.nodes
+
+    def params(self, node: str) -> Mapping[str, str]:  # type: ignore[override]
+        return {"node": node}
 
 
 @pytest.fixture
@@ -39,7 +55,7 @@ def named() -> Named:
 
 @pytest.fixture
 def monitor(named: Named) -> Iterator[Monitor]:
-    with a_monitor(named, look_up={"replica_1": named.look_up}) as monitor:
+    with a_monitor(named, addresses=Book(named)) as monitor:
         monitor.ensure()
         yield monitor
 
@@ -92,7 +108,7 @@ def test_what_is_told_of_an_address_that_is_not_watched_is_ignored(named: Named,
 
 def test_an_alias_whose_name_never_resolved_is_down_until_it_does(named: Named, monitor: Monitor) -> None:
     named.nodes = ()
-    with a_monitor(named, look_up={"replica_1": named.look_up}) as other:
+    with a_monitor(named, addresses=Book(named)) as other:
         other.ensure()
         until(lambda: other.is_down("replica_1"))
         assert other.health("replica_1").error == "Its host does not resolve."

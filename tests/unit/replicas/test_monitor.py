@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.settings.values import ClusterConfig, HealthConfig, ReplicaConfig
 from django_gmf_router.signals import node_down, node_up
 from tests.waiting import until
 
@@ -39,7 +41,7 @@ class Fake:
         self.freed = FAILED
         self.hanging: dict[str, SimpleQueue[None]] = {alias: SimpleQueue() for alias in self.readings}
 
-    def probe(self, alias: str, timeout_seconds: float) -> FakeProbe:
+    def probe(self, alias: str, timeout_seconds: float, address: Any = None) -> FakeProbe:
         self.timeouts.add(timeout_seconds)
         self.open[alias] += 1
         return FakeProbe(self, alias)
@@ -79,8 +81,17 @@ def fake() -> Fake:
 
 @contextmanager
 def a_monitor(fake: Fake, **options: Any) -> Iterator[Monitor]:
-    options = {"interval_seconds": 0.001, "timeout_seconds": LONG_SECONDS, **options}
-    monitor = Monitor(primary="default", replicas=["replica_1", "replica_2"], probe_factory=fake.probe, **options)
+    health = HealthConfig(
+        interval=options.pop("interval_seconds", 0.001),
+        timeout=options.pop("timeout_seconds", LONG_SECONDS),
+        max_lag=options.pop("max_lag_seconds", 10.0),
+    )
+    balanced = options.pop("balanced", ())
+    replicas = tuple(ReplicaConfig(alias=alias, balanced=alias in balanced) for alias in ("replica_1", "replica_2"))
+    if on_hang := options.pop("on_hang", None):
+        options["sockets"] = SimpleNamespace(shut=on_hang)
+    config = ClusterConfig(primary="default", replicas=replicas, health=health)
+    monitor = Monitor(config, probe=fake.probe, **options)  # type: ignore[arg-type]
     try:
         yield monitor
     finally:
@@ -92,8 +103,8 @@ def states(monitor: Monitor) -> list[str]:
 
 
 def threads_of(monitor: Monitor) -> list[threading.Thread]:
-    assert monitor._crew is not None
-    return [monitor._crew.thread, *(worker.thread for worker in monitor._crew._workers.values())]
+    assert monitor._threads is not None
+    return [monitor._threads.thread, *(probing.thread for probing in monitor._threads._threads.values())]
 
 
 # Start, read, end
@@ -145,7 +156,7 @@ def test_stop_ends_the_threads_closes_the_probes_and_is_for_good(fake: Fake) -> 
         assert not any(thread.is_alive() for thread in threads)
         assert fake.open == dict.fromkeys(fake.open, 0)
         monitor.ensure()
-        assert not monitor._runs
+        assert not any(thread.is_alive() for thread in threads_of(monitor))
 
 
 def test_stop_does_not_wait_for_a_probe_that_hangs(fake: Fake) -> None:
@@ -182,7 +193,7 @@ def test_a_request_goes_on_where_no_thread_can_be_had(
         assert [vars(record)["event"] for record in caplog.records] == ["monitor_error"]
         now[0] = 101.0
         monitor.ensure()
-        assert monitor._runs
+        assert all(thread.is_alive() for thread in threads_of(monitor))
 
 
 # What happens to nodes
@@ -236,8 +247,8 @@ def test_what_a_hung_probe_says_at_last_does_not_count(fake: Fake) -> None:
     with a_monitor(fake, interval_seconds=LONG_SECONDS, timeout_seconds=0.02) as monitor:
         monitor.ensure()
         until(lambda: monitor.is_down("replica_1"))
-        assert monitor._crew is not None
-        rounds = monitor._crew._rounds
+        assert monitor._threads is not None
+        rounds = monitor._threads._rounds
         until(lambda: not rounds.is_busy("replica_1"))
         assert monitor.health("replica_1").sampled_at is None
 
@@ -302,9 +313,7 @@ def told() -> Iterator[list[tuple[Any, ...]]]:
 def test_a_failure_that_a_request_reports_is_told_once_however_many_report_it(
     fake: Fake, told: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    changes: list[tuple[str, str]] = []
     with a_monitor(fake) as monitor:
-        monitor.on_change(lambda before, after: changes.append((before.state, after.state)))
         requests = [
             threading.Thread(target=monitor.report_failure, args=("replica_1", "connection refused")) for _ in range(8)
         ]
@@ -314,7 +323,6 @@ def test_a_failure_that_a_request_reports_is_told_once_however_many_report_it(
             request.join()
         assert monitor.is_down("replica_1")
     assert told == [("node_down", "replica_1", "default", "down")]
-    assert changes == [("up", "down")]
     (record,) = caplog.records
     assert record.getMessage() == "The replica replica_1 is down: connection refused"
     assert (record.levelname, vars(record)["event"], vars(record)["cluster"]) == ("WARNING", "node_down", "default")
@@ -341,26 +349,16 @@ def test_changes_are_logged_each_once_under_their_names(
     assert [name for name, *_ in told] == ["node_down", "node_up"]
 
 
-def test_a_restart_that_leaves_a_node_up_calls_back_and_is_not_told(
+def test_a_restart_that_leaves_a_node_up_raises_its_generation_and_is_not_told(
     fake: Fake, told: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    generations: list[int] = []
     with a_monitor(fake) as monitor:
-        monitor.on_change(lambda before, after: generations.append(after.generation))
         monitor.ensure()
         assert monitor.wait(1, LONG_SECONDS)
         fake.readings["replica_1"] = Reading(up=True, role="replica", position=100, started=2.0)
-        until(lambda: generations == [1])
+        until(lambda: monitor.health("replica_1").generation == 1)
     assert (told, caplog.records) == ([], [])
-
-
-def test_a_default_reason_is_given_where_a_request_knows_none(fake: Fake) -> None:
-    with a_monitor(fake) as monitor:
-        monitor.report_failure("replica_1", "")
-        assert monitor.health("replica_1").error == "It refused a connection."
-        monitor.report_failure("replica_2", "", timed_out=True)
-        assert monitor.health("replica_2").error == "It timed out."
 
 
 def test_one_that_does_not_announce_is_silent(fake: Fake, told: list[Any], caplog: pytest.LogCaptureFixture) -> None:
@@ -384,12 +382,11 @@ def test_an_exception_in_a_probe_is_logged_and_two_put_the_node_down(
     assert "monitor_error" in {vars(record)["event"] for record in caplog.records}
 
 
-def test_an_exception_in_a_callback_or_a_rescue_ends_nothing(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_in_a_rescue_ends_nothing(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
     def fail(*args: Any) -> None:
         raise ZeroDivisionError
 
     with a_monitor(fake, timeout_seconds=0.02, on_hang=fail) as monitor:
-        monitor.on_change(fail)
         fake.readings["replica_1"] = fake.readings["replica_2"] = "hang"
         monitor.ensure()
         until(lambda: monitor.is_down("replica_1") and monitor.is_down("replica_2"))
@@ -448,8 +445,8 @@ def test_a_probing_thread_that_died_is_started_again_and_its_node_stays_up(fake:
     with a_monitor(fake) as monitor:
         monitor.ensure()
         assert monitor.wait(2, LONG_SECONDS)
-        assert monitor._crew is not None
-        thread = monitor._crew._workers["replica_1"].thread
+        assert monitor._threads is not None
+        thread = monitor._threads._threads["replica_1"].thread
         fake.readings["replica_1"] = SystemExit()
         thread.join(LONG_SECONDS)
         assert not thread.is_alive()
@@ -470,8 +467,9 @@ from django_gmf_router.replicas.monitor import Monitor
 from tests.unit.replicas.test_monitor import Fake, REFUSED, REPLICA
 from tests.waiting import until
 fake = Fake()
-monitor = Monitor(primary="default", replicas=["replica_1", "replica_2"], probe_factory=fake.probe,
-                  interval_seconds=0.001)
+from django_gmf_router.settings.values import parse
+config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": {{"INTERVAL": 0.001}}}})
+monitor = Monitor(config, probe=fake.probe)
 monitor.report_failure("replica_2", "refused")
 if {running}:
     monitor.ensure()
@@ -527,7 +525,7 @@ def test_a_process_that_ends_closes_the_connections_of_its_monitor_and_says_noth
     begin = 'import atexit\natexit.register(lambda: print(sum(fake.open.values()), "left open"))\n'
     end = "monitor.ensure()\nassert monitor.wait(3, 10)\nassert sum(fake.open.values()) == 3\n"
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", begin + FORK.partition("if {running}")[0] + end],
+        [sys.executable, "-X", "dev", "-c", begin + FORK.partition("if {running}")[0].format() + end],
         cwd=ROOT,
         env={"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -18,7 +18,7 @@ from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 def nodes() -> Nodes:
     replicas = (ReplicaConfig(alias="replica_1"), ReplicaConfig(alias="replica_2", balanced=True))
     config = ClusterConfig(primary="default", replicas=replicas)
-    monitor = Monitor(primary="default", replicas=config.replica_aliases, balanced=config.balanced_aliases)
+    monitor = Monitor(config)
     return Nodes(config, monitor, NodeSockets(), AddressBook({}))
 
 
@@ -58,7 +58,7 @@ def test_a_new_connection_goes_to_the_address_to_which_the_fewest_are_held() -> 
     config = ClusterConfig(primary="default", replicas=(ReplicaConfig(alias="replica_1", balanced=True),))
     book = AddressBook({"replica_1": {"HOST": "h", "OPTIONS": {}}}, lambda *_: ["127.0.0.2", "127.0.0.3", "127.0.0.4"])
     first, second, third = book.nodes("replica_1")
-    monitor = Monitor(primary="default", replicas=["replica_1"], look_up={"replica_1": lambda: ()})
+    monitor = Monitor(config, book)
     sockets = NodeSockets()
     held = {first: 2, second: 0, third: 1}
     sockets.count = held.__getitem__  # type: ignore[method-assign,assignment]

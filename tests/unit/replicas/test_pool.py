@@ -7,32 +7,23 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from django.db import connections
 from django.test import utils as test_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_gmf_router.replicas.balancers import WeightedRandom
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.replicas.pool import ReplicaPool
-from django_gmf_router.settings.values import ReplicaConfig
+from django_gmf_router.replicas.pool import ReplicaPool, WeightedRandom
+from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 
 def pool(**weights: float) -> ReplicaPool:
     points = itertools.cycle(number / 100 for number in range(100))
     replicas = [ReplicaConfig(alias=alias, weight=weight) for alias, weight in weights.items()]
-    monitor = Monitor(primary="default", replicas=list(weights))
+    config = ClusterConfig(primary="default", replicas=tuple(replicas))
+    monitor = Monitor(config)
     monitor.stop()  # Before it began: nothing is to be watched.
-    freshness = Freshness(primary="default", monitor=monitor, connection=connections.__getitem__, balanced=set())
-    return ReplicaPool(
-        primary="default",
-        replicas=replicas,
-        balancer=WeightedRandom(points.__next__),
-        monitor=monitor,
-        freshness=freshness,
-        window_seconds=5,
-    )
+    return ReplicaPool(config, monitor, Freshness(config, monitor), balancer=WeightedRandom(points.__next__))
 
 
 @pytest.mark.usefixtures("unmirrored")

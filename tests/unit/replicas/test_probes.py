@@ -15,8 +15,8 @@ from django_gmf_router.replicas.probes import Probe, Reading, failed
 
 MakeProbe = Callable[..., Probe]
 STARTED = 1_700_000_000.5
-PRIMARY_ROW = (False, "1/2000340", None, "1/2000300", "000000070000000100000002", STARTED, None)
-REPLICA_ROW = (True, "1/2000300", "1/2000340", None, None, STARTED, 3.5)
+PRIMARY_ROW = (False, 0x1_0200_0340, None, 0x1_0200_0300, "000000070000000100000002", STARTED, None)
+REPLICA_ROW = (True, 0x1_0200_0300, 0x1_0200_0340, None, None, STARTED, 3.5)
 
 
 class DriverError(Exception):
@@ -283,5 +283,5 @@ def test_an_error_without_words_is_named() -> None:
 
 
 def test_a_primary_at_rest_is_where_replicas_come_to(server: Server, a_probe: MakeProbe) -> None:
-    server.answers = [(*PRIMARY_ROW[:1], "1/2000028", "1/2000000", *PRIMARY_ROW[3:])]
+    server.answers = [(*PRIMARY_ROW[:1], 0x1_0200_0028, 0x1_0200_0000, *PRIMARY_ROW[3:])]
     assert a_probe("default").read().position == 0x1_0200_0000

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from django_gmf_router.replicas.rounds import Rounds
+from django_gmf_router.replicas.probe_threads import Rounds
 
 NODES = ("default", "replica_1", "replica_2")
 
@@ -46,7 +46,7 @@ def test_a_node_that_hangs_is_late_once_and_holds_up_no_other() -> None:
     for now in (100.0, 101.0, 102.0, 103.0):
         rounds.answered("default")
         rounds.answered("replica_2")
-        assert rounds.late(now) == (["replica_1"] if now == 102.0 else [])
+        assert rounds.give_up_late(now) == (["replica_1"] if now == 102.0 else [])
         assert rounds.is_busy("replica_1")
         assert rounds.begin(now + 1.0) == ["default", "replica_2"]
 
@@ -63,7 +63,7 @@ def test_the_time_of_a_late_node_is_waited_for() -> None:
 def test_an_answer_that_comes_late_does_not_count_and_the_node_is_asked_again() -> None:
     rounds = the_rounds()
     rounds.begin(100.0)
-    rounds.late(102.0)
+    rounds.give_up_late(102.0)
     assert rounds.answered("replica_1") is False
     assert not rounds.is_busy("replica_1")
     assert "replica_1" in rounds.begin(102.1)
@@ -74,5 +74,5 @@ def test_nodes_are_not_blamed_for_the_time_in_which_this_process_stood_still() -
     rounds = the_rounds()
     rounds.begin(100.0)
     rounds.stood_still(30.0)
-    assert rounds.late(130.0) == []
-    assert rounds.late(132.0) == list(NODES)
+    assert rounds.give_up_late(130.0) == []
+    assert rounds.give_up_late(132.0) == list(NODES)

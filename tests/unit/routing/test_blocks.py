@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +18,8 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from django_gmf_router import current_decision, use_primary, use_replica
-from django_gmf_router.routing.unit_of_work import NOWHERE, current_place
+from django_gmf_router.routing.lazy_response import stream_within
+from django_gmf_router.routing.unit_of_work import NOWHERE, current_place, within
 from tests.books.models import Book
 from tests.conftest import OpenUnit
 
@@ -239,3 +240,148 @@ def test_nothing_is_left_when_the_last_block_ends() -> None:
     with use_primary(), use_replica():
         pass
     assert current_place.get() is NOWHERE
+
+
+# Bodies that are made step by step
+
+
+def test_a_block_that_a_body_opens_lasts_as_long_as_its_with(open_request: OpenUnit) -> None:
+    def body() -> Iterator[str]:
+        yield reason()
+        with use_primary():
+            for _ in range(3):
+                yield reason()
+        yield reason()
+
+    with open_request() as unit:
+        response = StreamingHttpResponse(body())
+        assert stream_within(response, within(unit), lambda: None)
+        steps = [(part, current_place.get().blocks) for part in response]
+    expected = [b"read_method", *[b"use_primary"] * 3, b"read_method"]
+    assert steps == [(part, ()) for part in expected]
+
+
+def test_a_block_that_an_async_body_opens_lasts_as_long_as_its_with(open_request: OpenUnit) -> None:
+    async def body() -> Any:
+        with use_primary():
+            for _ in range(3):
+                await asyncio.sleep(0)
+                yield reason()
+        yield reason()
+
+    async def read_all(unit: Any) -> list[bytes]:
+        response = StreamingHttpResponse(body())
+        assert stream_within(response, within(unit), lambda: None)
+        return [part async for part in response]
+
+    with open_request() as unit:
+        assert asyncio.run(read_all(unit)) == [*[b"use_primary"] * 3, b"read_method"]
+
+
+def test_a_decorated_body_may_open_blocks_of_its_own(open_request: OpenUnit, rf: Any) -> None:
+    def body() -> Iterator[str]:
+        with use_replica():
+            yield reason()
+            yield reason()
+        yield reason()
+
+    @use_primary()
+    def view(request: Any) -> StreamingHttpResponse:
+        return StreamingHttpResponse(body())
+
+    with open_request():
+        assert list(view(rf.get("/"))) == [b"use_replica", b"use_replica", b"use_primary"]
+
+
+def test_a_decorated_generator_function_reads_there_and_its_caller_does_not(open_request: OpenUnit) -> None:
+    @use_primary()
+    def rows(first: str) -> Generator[str, str, str]:
+        sent = yield f"{first} {reason()}"
+        try:
+            yield f"{sent} {reason()}"
+        except ZeroDivisionError:
+            yield f"caught {reason()}"
+        return reason()
+
+    def whole() -> Generator[str, str, None]:
+        ended = yield from rows("one")
+        yield f"ended {ended}"
+
+    with open_request():
+        generator = whole()
+        seen = [next(generator), reason(), generator.send("two"), generator.throw(ZeroDivisionError), next(generator)]
+    assert seen == ["one use_primary", "read_method", "two use_primary", "caught use_primary", "ended use_primary"]
+
+
+def test_a_decorated_generator_that_is_broken_off_is_closed_there(open_request: OpenUnit) -> None:
+    seen: list[str] = []
+
+    @use_primary()
+    def rows() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            seen.append(reason())
+
+    with open_request():
+        generator = rows()
+        next(generator)
+        generator.close()  # type: ignore[attr-defined]
+        assert (seen, reason()) == (["use_primary"], "read_method")
+
+
+def test_a_decorated_async_generator_function_reads_there_and_its_caller_does_not(open_request: OpenUnit) -> None:
+    @use_primary()
+    async def rows() -> AsyncGenerator[str, str]:
+        sent = yield reason()
+        await asyncio.sleep(0)
+        try:
+            yield f"{sent} {reason()}"
+        except ZeroDivisionError:
+            yield f"caught {reason()}"
+
+    async def main() -> list[str]:
+        generator = rows()
+        seen = [await generator.__anext__(), reason(), await generator.asend("two")]
+        seen.append(await generator.athrow(ZeroDivisionError))
+        await generator.aclose()
+        return [*seen, reason()]
+
+    with open_request():
+        found = asyncio.run(main())
+    assert found == ["use_primary", "read_method", "two use_primary", "caught use_primary", "read_method"]
+
+
+def test_an_async_generator_that_is_broken_off_inside_a_block_does_not_leave_it_open(open_request: OpenUnit) -> None:
+    async def rows() -> AsyncGenerator[int, None]:
+        with use_primary():
+            yield 1
+            yield 2
+
+    async def main() -> tuple[str, str]:
+        async for _ in rows():
+            inside = reason()
+            break
+        for _ in range(3):
+            # The event loop closes the generator, in a task of its own.
+            await asyncio.sleep(0)
+        return inside, reason()
+
+    with open_request():
+        assert asyncio.run(main()) == ("use_primary", "read_method")
+
+
+def test_a_function_that_returns_a_task_returns_that_task() -> None:
+    async def work() -> int:
+        return 1
+
+    @use_primary()
+    def begin() -> asyncio.Task[int]:
+        return asyncio.create_task(work())
+
+    async def main() -> int:
+        task = begin()
+        assert isinstance(task, asyncio.Task)
+        return await task
+
+    assert asyncio.run(main()) == 1

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from django_gmf_router.routing.db_chooser import DbChooser
+from django_gmf_router.settings.values import ClusterConfig, PatternsConfig
 
 CHOOSER = DbChooser(
-    read_methods=["GET", "HEAD", "OPTIONS"],
-    master=[r"GET /s/.*", r"\w+ /both"],
-    slave=[r"\w+ /printproxy/.*", r"\w+ /both"],
+    ClusterConfig(
+        primary="default",
+        db_chooser=PatternsConfig(
+            master=(r"GET /s/.*", r"\w+ /both"),
+            slave=(r"\w+ /printproxy/.*", r"\w+ /both"),
+        ),
+    )
 )
 
 
@@ -42,5 +49,22 @@ def test_the_rules_over_a_request(request_line: str, expected: tuple[str, str]) 
 
 
 def test_a_pattern_is_anchored_at_the_start_only() -> None:
-    chooser = DbChooser(read_methods=["GET"], master=["GET /s"], slave=[])
+    chooser = DbChooser(ClusterConfig(primary="default", db_chooser=PatternsConfig(master=("GET /s",))))
     assert chooser.verdict("GET", "/search").reason == "master_override"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "subject", "matches"),
+    [
+        ((r"GET /\(?P<x>a", r"GET /x"), "GET /x", True),
+        ((r"GET /(a)\1", "(?i)get /b"), "GET /B", True),
+        (("GET /s", "GET /search$"), "GET /searches", True),
+        ((), "GET /", False),
+    ],
+)
+def test_each_pattern_is_tried_as_re_match_tries_it(patterns: tuple[str, ...], subject: str, matches: bool) -> None:
+    chooser = DbChooser(ClusterConfig(primary="default", db_chooser=PatternsConfig(master=patterns)))
+    method, _, path = subject.partition(" ")
+    expected = next((pattern for pattern in patterns if re.match(pattern, subject)), None)
+    assert chooser.verdict(method, path).master == expected
+    assert (expected is not None) is matches

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from django.contrib.sessions.models import Session
+from django.db import router
+from django.test import override_settings
 
-from django_gmf_router.routing.db_chooser import DbChooser
-from django_gmf_router.routing.explain import rules_that_hold
+from django_gmf_router import clusters, current_decision
+from django_gmf_router.routing.explain import Explanation, explain
+from tests.books.models import Book
+from tests.conftest import OpenUnit
 
-CHOOSER = DbChooser(read_methods=["GET"], master=[r"GET /s/.*", r"\w+ /s"], slave=[r"\w+ /s", "POST /p"])
+CHOOSER = {"master": [r"GET /s/.*", r"\w+ /s"], "slave": [r"\w+ /s", "POST /p"]}
+
+
+@pytest.fixture(autouse=True)
+def _site() -> Iterator[None]:
+    entry = {"REPLICAS": ["replica_1"], "READ_METHODS": ["GET"], "DB_CHOOSER": CHOOSER}
+    with override_settings(GMF_ROUTER={"default": entry}):
+        yield
+
+
+def explained(method: str, path: str, model: Any = None) -> Explanation:
+    (cluster,) = clusters.registry().clusters
+    return explain(cluster.config, cluster.policy, method=method, path=path, model=model)
 
 
 @pytest.mark.parametrize(
@@ -18,17 +38,20 @@ CHOOSER = DbChooser(read_methods=["GET"], master=[r"GET /s/.*", r"\w+ /s"], slav
         ("POST", "/p", None, [(10, "slave_override")]),
         ("GET", "/s/x", None, [(5, "master_override"), (10, "read_method"), (10, "slave_override")]),
         ("POST", "/s", None, [(5, "master_override"), (10, "slave_override")]),
-        ("GET", "/", "a.B", [(2, "primary_model"), (10, "read_method")]),
+        ("GET", "/", Session, [(2, "primary_model"), (10, "read_method")]),
     ],
 )
-def test_the_rules_that_hold(method: str, path: str, model: str | None, expected: list[tuple[int, str]]) -> None:
-    rules = rules_that_hold(CHOOSER, method=method, path=path, primary_model=model)
-    assert [(rule.number, rule.reason) for rule in rules] == expected
-    if expected[0][1] != "primary_model":
-        verdict = CHOOSER.verdict(method, path)
-        assert (rules[0].role, rules[0].reason) == (verdict.role, verdict.reason)
+def test_the_rules_that_hold(
+    open_request: OpenUnit, method: str, path: str, model: Any, expected: list[tuple[int, str]]
+) -> None:
+    found = explained(method, path, model)
+    assert [(rule.number, rule.reason) for rule in found.rules] == expected
+    with open_request(method, path):
+        router.db_for_read(model or Book)
+        decision = current_decision()
+    assert decision is not None
+    assert (decision.role, decision.reason) == (found.rules[0].role, found.rules[0].reason)
 
 
 def test_a_rule_names_the_pattern_that_made_it() -> None:
-    (first, *_) = rules_that_hold(CHOOSER, method="GET", path="/s", primary_model=None)
-    assert r'holds r"\w+ /s"' in first.text
+    assert r'holds r"\w+ /s"' in explained("GET", "/s").rules[0].text

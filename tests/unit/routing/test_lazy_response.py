@@ -6,35 +6,33 @@ import asyncio
 import io
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 
 from django_gmf_router.routing.lazy_response import stream_within
+from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, within
 
 
 class Watched:
-    """A scope that knows whether it is entered, and how often the body ended."""
+    """A place that knows whether one stands there, and how often the body ended."""
 
     def __init__(self) -> None:
-        self.inside = False
+        self.unit = UnitOfWork()
         self.ends = 0
         self.end_thread = 0
 
-    @contextmanager
-    def scope(self) -> Iterator[None]:
-        self.inside = True
-        yield
-        self.inside = False
+    @property
+    def inside(self) -> bool:
+        return current_place.get().unit is self.unit
 
     def end(self) -> None:
         self.ends += 1
         self.end_thread = threading.get_ident()
 
     def wrap(self, response: Any) -> bool:
-        return stream_within(response, self.scope, self.end)
+        return stream_within(response, within(self.unit), self.end)
 
 
 def test_each_step_is_inside_and_nothing_between_the_steps() -> None:

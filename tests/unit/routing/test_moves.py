@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from django_gmf_router import clusters, use_primary
-from django_gmf_router.routing.moves import may_move, may_repeat
 from tests.conftest import OpenUnit
 
 pytestmark = pytest.mark.usefixtures("unmirrored")
@@ -20,7 +19,7 @@ def wrapper(alias: str, **changes: Any) -> Any:
 
 
 def moves(alias: str, sql: str | None = READ, **changes: Any) -> bool:
-    return may_move(clusters.registry().clusters[0].policy, wrapper(alias, **changes), sql)
+    return clusters.registry().clusters[0].writes.count_move(wrapper(alias, **changes), sql)
 
 
 def test_a_read_of_a_replica_moves_in_a_request_and_outside(open_request: OpenUnit) -> None:
@@ -60,8 +59,8 @@ def test_a_write_never_moves(open_request: OpenUnit) -> None:
 
 
 def test_what_was_not_even_begun_is_repeated_where_it_reads_outside_transactions() -> None:
-    policy = clusters.registry().clusters[0].policy
-    assert may_repeat(policy, wrapper("default"), READ)
-    assert may_repeat(policy, wrapper("replica_1"), WRITE)
-    assert not may_repeat(policy, wrapper("default"), WRITE)
-    assert not may_repeat(policy, wrapper("default", in_atomic_block=True), READ)
+    writes = clusters.registry().clusters[0].writes
+    assert writes.may_repeat(wrapper("default"), READ)
+    assert writes.may_repeat(wrapper("replica_1"), WRITE)
+    assert not writes.may_repeat(wrapper("default"), WRITE)
+    assert not writes.may_repeat(wrapper("default", in_atomic_block=True), READ)

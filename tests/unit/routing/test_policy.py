@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from django.db import connections, models, router
 from django.test import override_settings
 from django.test.utils import isolate_apps
 
-from django_gmf_router import Decision, clusters, current_decision, use_primary, use_replica
+from django_gmf_router import Decision, clusters, current_decision, routers, use_primary, use_replica
 from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place
 from django_gmf_router.signals import role_decided
@@ -106,13 +107,14 @@ def test_sessions_and_content_types_are_primary_models(open_request: OpenUnit, m
         assert read(Book)[0] in REPLICAS
 
 
+@pytest.mark.parametrize("label", ["sessions.*", "Sessions.*"])
 @isolate_apps("tests.books")
-def test_a_session_model_of_the_sites_own_is_a_primary_model(open_request: OpenUnit) -> None:
+def test_a_session_model_of_the_sites_own_is_a_primary_model(open_request: OpenUnit, label: str) -> None:
     class OwnSession(AbstractBaseSession):
         class Meta:
             app_label = "library"
 
-    with open_request("GET", "/"):
+    with routed(PRIMARY_MODELS=[label]), open_request("GET", "/"):
         assert read(OwnSession) == ("default", "primary_model")
 
 
@@ -120,7 +122,7 @@ def test_the_database_cache_whose_model_is_a_stand_in_is_on_the_primary(open_req
     stand_in = caches["database"].cache_model_class  # type: ignore[attr-defined]
     with open_request("GET", "/"):
         assert read(stand_in) == ("default", "primary_model")
-    assert stand_in not in clusters.READS
+    assert stand_in not in routers.READS
 
 
 def test_a_primary_model_may_be_named_by_app_or_model(open_request: OpenUnit) -> None:
@@ -152,6 +154,16 @@ def test_outside_requests_a_unit_of_work_is_opened_lazily_where_replicas_are_wan
         contextvars.copy_context().run(work)
 
 
+@pytest.mark.parametrize(("value", "aliases"), [("primary", {"default"}), ("replica", REPLICAS)])
+def test_where_to_read_outside_requests_may_come_from_the_environment(
+    value: str, aliases: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Equal to the constant of the code, but another object, as all that is read at run time.
+    monkeypatch.setenv("GMF_OUTSIDE", value)
+    with routed(OUTSIDE_REQUESTS=os.environ["GMF_OUTSIDE"]):
+        assert contextvars.copy_context().run(router.db_for_read, Book) in aliases
+
+
 @isolate_apps("tests.books")
 def test_a_historical_model_is_read_from_the_primary_whatever_is_wanted_outside() -> None:
     class Historical(models.Model):
@@ -161,7 +173,7 @@ def test_a_historical_model_is_read_from_the_primary_whatever_is_wanted_outside(
     with routed(OUTSIDE_REQUESTS="replica"):
         assert router.db_for_read(Historical) == "default"
         assert current_place.get() is NOWHERE
-    assert Historical not in clusters.READS
+    assert Historical not in routers.READS
 
 
 def test_what_this_unit_of_work_wrote_is_read_from_the_primary(open_request: OpenUnit) -> None:
@@ -348,9 +360,9 @@ def test_an_app_is_migrated_in_its_own_cluster_only() -> None:
 
 def test_the_cache_of_routes_is_emptied_with_the_settings() -> None:
     router.db_for_read(Book)
-    assert Book in clusters.READS
+    assert Book in routers.READS
     with routed():
-        assert Book not in clusters.READS
+        assert Book not in routers.READS
 
 
 def test_the_wrapper_of_a_dead_threads_id_is_never_asked(open_request: OpenUnit) -> None:

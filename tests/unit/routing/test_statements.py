@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from django_gmf_router.routing import statements
 from django_gmf_router.routing.statements import classify
 
 READS = [
@@ -24,6 +25,7 @@ READS = [
     "COMMIT",
     "SET search_path = a",
     'SELECT "app_update"."id" FROM "app_update"',
+    'SELECT "a"."delete", "a"."call" FROM "a"',
 ]
 WRITES = [
     ('INSERT INTO "a" ("b") VALUES (1)', "INSERT", "a"),
@@ -45,6 +47,13 @@ WRITES = [
     ("DO $$ $$", "DO", None),
     ("NOTIFY x", "NOTIFY", None),
     ("", "", None),
+    ("SET statement_timeout=5000; UPDATE a SET b = 1", "SET", "a"),
+    ("BEGIN; UPDATE a SET b = 1; COMMIT", "BEGIN", "a"),
+    ("ROLLBACK; UPDATE a SET b = 1", "ROLLBACK", "a"),
+    ("SELECT 1; CALL p()", "SELECT", None),
+    ("EXPLAIN ANALYZE CREATE TABLE a AS SELECT 1", "EXPLAIN", None),
+    ("""SELECT 'a"'; UPDATE b SET c = '"'""", "SELECT", "b"),
+    ("INSERT INTO a VALUES (1) ON CONFLICT (id) DO UPDATE SET b = 1", "INSERT", "a"),
 ]
 
 
@@ -58,9 +67,34 @@ def test_everything_else_is_a_write(sql: str, verb: str, table: str | None) -> N
     statement = classify(sql)
     assert (statement.writes, statement.verb) == (True, verb)
     if table:
-        assert statement.table == table
+        assert statement.tables == (table,)
 
 
 def test_what_only_the_driver_can_read_is_a_write() -> None:
     assert classify(b"SELECT 1").writes
     assert classify(object()).writes
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        ("WITH gone AS (DELETE FROM sessions RETURNING 1) UPDATE a SET b = 1", ("sessions", "a")),
+        ("DELETE FROM sessions; UPDATE a SET b = 1", ("sessions", "a")),
+        ("/* like UPDATE sessions */ UPDATE a SET b = 1", ("sessions", "a")),
+    ],
+)
+def test_every_table_that_is_a_target_is_named(sql: str, tables: tuple[str, ...]) -> None:
+    assert classify(sql).tables == tables
+
+
+def test_comments_before_the_verb_are_read_once() -> None:
+    # Tried in every way they could be cut, as many as these would take longer than anybody waits.
+    assert classify("/**/" * 10_000 + "1").writes
+
+
+def test_long_texts_are_not_kept() -> None:
+    statements._kept.cache_clear()
+    classify(f"INSERT INTO a VALUES ({'1,' * 10_000}1)")
+    assert statements._kept.cache_info().currsize == 0
+    classify("INSERT INTO a VALUES (1)")
+    assert statements._kept.cache_info().currsize == 1

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from django_gmf_router import checks
-from django_gmf_router.settings import problems, values
+from django_gmf_router.settings import configuration, problems
 
 DATABASES = ("default", "replica_1", "replica_2", "other")
 WRONG: list[tuple[Any, str, str]] = [
@@ -95,7 +95,7 @@ def test_the_system_check_reports_it_and_routing_refuses_to_start(raw: Any, chec
         assert (message.id, bool(message.hint)) == (f"gmf_router.{check}", True)
         assert checks.check_warnings() == []
         with pytest.raises(ImproperlyConfigured, match=f"gmf_router.{check}"):
-            values.clusters()
+            configuration.clusters()
 
 
 RIGHT: list[Any] = [

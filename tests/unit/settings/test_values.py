@@ -1,14 +1,17 @@
-"""Are the settings parsed once, frozen, and read anew when they change?"""
+"""Are the settings parsed into values that cannot change, with the defaults of the contract?"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from django.conf import settings
-from django.test import override_settings
 
 from django_gmf_router.settings import values
+from django_gmf_router.settings.values import Role
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
@@ -52,51 +55,48 @@ def test_schemas_are_parsed_with_defaults() -> None:
     assert values.parse("default", {"SCHEMAS": {}}).schemas is None
 
 
-def test_every_alias_of_a_cluster_has_its_schemas_with_and_without_replicas() -> None:
-    raw = {"default": {"REPLICAS": ["replica_1"], "SCHEMAS": {"MAIN": "a"}}, "other": {"SCHEMAS": {"MAIN": "b"}}}
-    with override_settings(GMF_ROUTER=raw):
-        assert values.names_schemas()
-        found = {alias: values.schemas_of(alias) for alias in ("default", "replica_1", "replica_2", "other")}
-        assert {alias: schemas and schemas.main for alias, schemas in found.items()} == {
-            "default": "a",
-            "replica_1": "a",
-            "replica_2": None,
-            "other": "b",
-        }
-    assert values.schemas_of("default") is None
-    assert not values.names_schemas()
-
-
 def test_a_cluster_cannot_be_changed() -> None:
     config = values.parse("default", {})
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.primary = "other"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("raw", [{}, {"default": {}}, {"default": {"REPLICAS": []}}, {"default": {"REPLICAS": {}}}])
-def test_without_replicas_there_is_no_cluster(raw: dict[str, object]) -> None:
-    with override_settings(GMF_ROUTER=raw):
-        assert values.clusters() == ()
+def test_capitals_in_the_labels_of_primary_models_do_not_matter() -> None:
+    config = values.parse("default", {"PRIMARY_MODELS": ["Sessions.*", "library.Book", "Django_Cache.*"]})
+    assert config.primary_models == ("sessions.*", "library.book", "django_cache.*")
 
 
-def test_an_absent_setting_is_no_cluster() -> None:
-    with override_settings():
-        del settings.GMF_ROUTER
-        values._reset(setting=values.SETTING)
-        assert values.clusters() == ()
-        assert not values.names_schemas()
-    values._reset(setting=values.SETTING)
+@pytest.mark.parametrize("role", Role)
+def test_a_role_is_equal_to_its_word_and_printed_as_it(role: Role) -> None:
+    word = role.value
+    assert role == word
+    assert {role: 1}[word] == 1
+    assert (str(role), f"{role}", f"{role:>9}", json.dumps([role])) == (word, word, f"{word:>9}", f'["{word}"]')
 
 
-def test_the_settings_are_parsed_once_and_anew_when_they_change() -> None:
-    first = values.clusters()
-    assert values.clusters() is first
-    with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_2"]}}):
-        assert values.clusters()[0].replica_aliases == ("replica_2",)
-    assert values.clusters() == first
+LOADED = """
+import sys
+from types import ModuleType
+package = ModuleType("django_gmf_router")
+package.__path__ = [sys.argv[1]]
+sys.modules["django_gmf_router"] = package
+import django_gmf_router.settings.configuration
+print(*sys.modules, sep="\\n")
+"""
 
 
-def test_a_change_of_another_setting_parses_nothing_anew() -> None:
-    first = values.clusters()
-    with override_settings(DEBUG=True):
-        assert values.clusters() is first
+def test_the_settings_load_no_other_room_above_and_no_http() -> None:
+    # Without the package's own __init__, which has its reasons to load more.
+    package = str(Path(values.__file__).parents[1])
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOADED, package], check=True, capture_output=True, text=True
+    ).stdout.split()
+    own = {name.split(".")[1] for name in loaded if name.startswith("django_gmf_router.")}
+    assert own == {"settings", "postgres"}
+    assert [name for name in loaded if name.startswith(("django.http", "django.db", "psycopg"))] == []
+
+
+def test_a_cache_that_keeps_the_tokens_is_a_primary_model_whatever_the_setting_says() -> None:
+    entry = {"PRIMARY_MODELS": ["sessions.*"], "CONSISTENCY": {"STORE": "cache"}}
+    assert values.parse("default", entry).primary_models == ("sessions.*", "django_cache.*")
+    assert values.parse("default", {"PRIMARY_MODELS": ["sessions.*"]}).primary_models == ("sessions.*",)

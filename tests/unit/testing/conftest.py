@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from django_gmf_router.testing.processes import Process
-from django_gmf_router.testing.state import TOKEN_FILE, ClusterState, NodeState
+from django_gmf_router.testing.state import TOKEN_FILE, ClusterState, Maker
 
 
 @pytest.fixture
@@ -25,6 +23,8 @@ def state(tmp_path: Path) -> ClusterState:
         database="gmf",
         user="gmf",
         made_directory=True,
-        owner=Process.find(os.getpid()),
-        nodes={"primary": NodeState(port=5432), "replica_1": NodeState(port=5433)},
+        maker=Maker.myself(),
+        detached=False,
+        starting=True,
+        ports={"primary": 5432, "replica_1": 5433},
     )

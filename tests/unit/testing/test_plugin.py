@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,14 +27,33 @@ def test_elsewhere_it_skips_with_the_reason(monkeypatch: pytest.MonkeyPatch, val
         refuse("psql is missing")
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
-def test_without_postgresql_a_sites_test_says_what_is_missing(tmp_path: Path, ci: str, outcome: str) -> None:
+@pytest.fixture
+def run_of_a_site(tmp_path: Path) -> Callable[..., str]:
+    """A test run of a site with one test that needs a cluster; returns what it printed."""
     (tmp_path / "test_site.py").write_text("def test_it(gmf_cluster):\n    pass\n")
     command = [sys.executable, "-m", "pytest", "-rsE", "-p", "no:django", "-p", "no:cacheprovider", "test_site.py"]
-    env = {**os.environ, "GMF_PG_BINDIR": str(tmp_path), "CI": ci}
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True, cwd=tmp_path, env=env)
-    assert f"{outcome} in " in done.stdout
-    assert f"initdb is missing in {tmp_path} (GMF_PG_BINDIR): pip install" in done.stdout
+
+    def run(**variables: str) -> str:
+        env = {**os.environ, **variables}
+        return subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True, cwd=tmp_path, env=env).stdout
+
+    return run
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
+def test_without_postgresql_a_sites_test_says_what_is_missing(
+    run_of_a_site: Callable[..., str], tmp_path: Path, ci: str, outcome: str
+) -> None:
+    output = run_of_a_site(GMF_PG_BINDIR=str(tmp_path), CI=ci)
+    assert f"{outcome} in " in output
+    assert f"GMF_PG_BINDIR is {tmp_path}, where initdb is missing: correct it or leave it out" in output
+
+
+def test_without_the_extra_a_sites_test_says_what_to_install(run_of_a_site: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("import sys\nsys.modules['psutil'] = None\n")
+    output = run_of_a_site(CI="")
+    assert "1 skipped in " in output
+    assert 'psutil is missing: pip install "django-gmf-router[test]"' in output
 
 
 def test_loading_the_plugin_loads_nothing_else_but_the_package_and_pytest() -> None:

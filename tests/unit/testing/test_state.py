@@ -11,18 +11,16 @@ from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from django_gmf_router.testing import watchdog
-from django_gmf_router.testing.cleanup import end_cluster
-from django_gmf_router.testing.errors import LocalClusterError
-from django_gmf_router.testing.plugin import refuse
-from django_gmf_router.testing.processes import PROC, Process
-from django_gmf_router.testing.state import FILE, TOKEN_FILE, ClusterState, load
+from django_gmf_router.testing.machine import LocalClusterError
+from django_gmf_router.testing.state import FILE, TOKEN_FILE, ClusterState, Maker, load
+from django_gmf_router.testing.watchdog import end_cluster
 
 
 def test_a_state_is_read_as_it_was_saved(state: ClusterState) -> None:
-    state = state.with_process("replica_1", Process(pid=7, started="then"))
     state.save()
     assert load(state.directory) == state
 
@@ -36,7 +34,7 @@ def test_an_empty_directory_has_no_state(tmp_path: Path) -> None:
     assert load(tmp_path) is None
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 1}', '{"version": 1, "nodes": []}'])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 2}', '{"version": 2, "ports": []}'])
 def test_a_file_that_makes_no_sense_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(LocalClusterError, match=r"cluster\.json is not a cluster's state .*: remove it"):
@@ -49,10 +47,24 @@ def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_only_living_servers_count(state: ClusterState) -> None:
-    myself = Process.find(os.getpid())
-    state = state.with_process("primary", myself).with_process("replica_1", Process(pid=1, started="never"))
-    assert state.processes() == [myself]
+def test_this_process_is_its_own_maker_and_lives() -> None:
+    assert Maker.myself().pid == os.getpid()
+    assert Maker.myself().lives()
+
+
+def test_a_maker_whose_pid_another_process_took_over_is_gone() -> None:
+    assert not replace(Maker.myself(), began=1.0).lives()
+    assert not Maker(pid=2**22 + 1, began=1.0).lives()
+
+
+def test_a_maker_that_is_a_zombie_is_gone() -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        maker = Maker(pid=child.pid, began=psutil.Process(child.pid).create_time())
+        assert maker.lives()
+        child.kill()
+        # Waits without reaping.
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert not maker.lives()
 
 
 def test_ending_a_stale_cluster_removes_all_its_files(state: ClusterState) -> None:
@@ -81,6 +93,13 @@ def test_files_of_others_stay_in_the_directory(state: ClusterState) -> None:
     assert [path.name for path in state.directory.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize(("text", "stays"), [("*\n", False), ("*.pyc\n", True)])
+def test_a_gitignore_of_the_users_own_stays(state: ClusterState, text: str, stays: bool) -> None:
+    (state.directory / ".gitignore").write_text(text)
+    end_cluster(state)
+    assert (state.directory / ".gitignore").exists() == stays
+
+
 def test_a_directory_that_the_user_made_stays(state: ClusterState) -> None:
     state = replace(state, made_directory=False)
     state.save()
@@ -101,8 +120,6 @@ def test_the_watchdog_has_nothing_to_do_after_a_regular_end(tmp_path: Path, monk
 
 
 def test_a_program_that_no_state_names_is_ended_with_the_cluster(state: ClusterState) -> None:
-    if not PROC.exists():
-        refuse("without /proc nobody knows the working directory of a process")
     sleep = shutil.which("sleep")
     assert sleep is not None
     bin_dir = state.directory / "bin"

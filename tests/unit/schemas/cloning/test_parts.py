@@ -12,29 +12,12 @@ from typing import Any
 import pytest
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas.cloning import backups, programs, progress, psql, refusals, verification
+from django_gmf_router.schemas.cloning import backups, progress, psql, refusals, verification
 from django_gmf_router.schemas.cloning.building import _leaves
 from django_gmf_router.schemas.cloning.progress import Lines
 from django_gmf_router.schemas.cloning.session import literal
 
 LEAVING = {"16401"}
-
-
-def fake_programs(directory: Path, version: str) -> Path:
-    directory.mkdir()
-    for name in programs.NAMES:
-        program = directory / name
-        program.write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {version}'\n")
-        program.chmod(0o755)
-    return directory
-
-
-@pytest.fixture(autouse=True)
-def _nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(programs.VARIABLE, raising=False)
-    monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(programs, "SYSTEM", tmp_path / "system")
-    monkeypatch.setattr(programs, "WHEEL", "no_such_wheel")
 
 
 def test_names_beside_a_target_never_exceed_63_bytes_and_differ_for_different_targets() -> None:
@@ -43,38 +26,6 @@ def test_names_beside_a_target_never_exceed_63_bytes_and_differ_for_different_ta
     names = [backups.beside(target, suffix) for target in targets for suffix in ("__new", "_20261123_063546")]
     assert all(len(name.encode()) <= 63 for name in names)
     assert len(set(names)) == len(names)
-
-
-def test_programs_of_another_major_version_are_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    old, new = fake_programs(tmp_path / "old", "15.14 (Debian)"), fake_programs(tmp_path / "new", "18.4")
-    monkeypatch.setenv("PATH", f"{old}{os.pathsep}{new}")
-    assert programs.find(18).path("psql") == str(new / "psql")
-    with pytest.raises(
-        CloneRefused, match=r"of PostgreSQL 17, the server's version \(.*old holds 15; .*new holds 18\)"
-    ):
-        programs.find(17)
-
-
-def test_a_directory_that_is_named_is_the_only_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(fake_programs(tmp_path / "path", "18.4")))
-    monkeypatch.setenv(programs.VARIABLE, str(fake_programs(tmp_path / "named", "16.1")))
-    assert programs.find(16).directory == tmp_path / "named"
-    with pytest.raises(CloneRefused, match="named holds 16"):
-        programs.find(18)
-
-
-def test_the_systems_directory_of_the_version_comes_last(tmp_path: Path) -> None:
-    (tmp_path / "system" / "17").mkdir(parents=True)
-    directory = fake_programs(tmp_path / "system" / "17" / "bin", "17.2")
-    assert programs.find(17).directory == directory
-
-
-def test_programs_of_mixed_versions_do_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    directory = fake_programs(tmp_path / "mixed", "18.4")
-    (directory / "psql").write_text("#!/bin/sh\necho 'psql (PostgreSQL) 16.1'\n")
-    monkeypatch.setenv("PATH", str(directory))
-    with pytest.raises(CloneRefused, match="install postgresql-client-18, or set GMF_PG_BINDIR"):
-        programs.find(18)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""How does a client, a script or a worker come to read what was written?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import Error, connections
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from django_gmf_router import clusters
+from django_gmf_router.clusters import Cluster
+from django_gmf_router.consistency.stores import Store
+from django_gmf_router.consistency.tokens import Mark, dumps
+from django_gmf_router.postgres.positions import at_rest, number_of
+from django_gmf_router.routing.blocks import Block
+from django_gmf_router.routing.client import token_of
+from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
+
+# The insert position, not the flush position, which lies behind with synchronous_commit=off. A segment's file name
+# begins with the timeline.
+WRITTEN = f"""
+SELECT {number_of("lsn")}, substr(pg_walfile_name(lsn), 1, 8)
+FROM (SELECT pg_current_wal_insert_lsn() AS lsn) AS now
+"""  # noqa: S608
+
+
+def consistency_token() -> str | None:
+    """Return a token of what this unit of work has committed and its client brought; None if that is nothing.
+
+    Outside requests: of all that the primary has committed by now. Ask after the commit, in `on_commit`: inside a
+    transaction only the time can be told. It counts for `MAX_AGE` seconds.
+    """
+    unit = open_unit()
+    # A unit of work outside requests lasts as long as its thread: what others committed counts as well.
+    marks = _marks(unit if unit is not None and unit.method is not None else None)
+    for cluster in clusters.registry().clusters:
+        store = cluster.store
+        brought = None if unit is None else token_of(unit, store)
+        if found := marks.get(store):
+            return dumps(store.token(found, brought))
+        if brought is not None:
+            return dumps(brought)
+    return None
+
+
+def note_write(using: str = "default") -> None:
+    """Note that this unit of work wrote to the primary `using`, by another process than its own.
+
+    Its reads follow to the primary, and its client gets a token. Outside of a unit of work there is nothing to note.
+    Raise LookupError where `using` belongs to no cluster with replicas.
+    """
+    cluster = clusters.of_alias(using)
+    if cluster is None:
+        raise LookupError(f"note_write(using={using!r}): this alias belongs to no cluster of GMF_ROUTER with replicas.")
+    unit = open_unit()
+    if unit is not None:
+        cluster.policy.record(unit).write()
+
+
+def read_after(token: str | None) -> Block:
+    """Read inside this block or function at least what was committed when `token` was made; None asks for nothing.
+
+    A token that has expired or is not ours sends the reads to the primary.
+    """
+    if token is None:
+        return Block(None, "read_after")
+    stores = {cluster.store for cluster in clusters.registry().clusters}
+    parsed = next(filter(None, (store.parse(token) for store in stores)), None)
+    return Block(None, "read_after", token=parsed, unmet=parsed is None)
+
+
+def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase) -> None:
+    """Give the client of `request` a token of what `unit` wrote: one query on each primary that it wrote to.
+
+    A request that the site makes to itself, through Django's handler within a view, wrote for the request around it.
+    """
+    if unit.outer is not None:
+        for cluster in clusters.registry().clusters:
+            if unit.has_written(cluster.config.primary):
+                cluster.policy.record(unit.outer).write()
+    for store, marks in _marks(unit).items():
+        store.give(request, response, store.token(marks, token_of(unit, store)))
+
+
+def remembers_late() -> bool:
+    """Return whether what is written while a body streams can still be remembered."""
+    return any(cluster.store.writes_late for cluster in clusters.registry().clusters)
+
+
+def _marks(unit: UnitOfWork | None) -> dict[Store, tuple[Mark, ...]]:
+    marks: dict[Store, tuple[Mark, ...]] = {}
+    for cluster in clusters.registry().clusters:
+        config = cluster.config
+        if config.consistency.level == "session" and (unit is None or unit.has_written(config.primary)):
+            marks[cluster.store] = (*marks.get(cluster.store, ()), _mark(cluster, is_script=unit is None))
+    return marks
+
+
+def _mark(cluster: Cluster, *, is_script: bool) -> Mark:
+    """Return the mark of what was committed until now: one query on the primary's open connection.
+
+    A mark of the time alone where there is no position to be had: another vendor, a connection that is closed or inside
+    a transaction, a server that fails.
+    """
+    primary = cluster.config.primary
+    wrapper: Any = connections[primary]
+    unknown = Mark(cluster=primary)
+    if cluster.pool.is_mirrored(cluster.config.replicas[0].alias):
+        return unknown
+    if is_script:
+        wrapper.ensure_connection()
+    if wrapper.vendor != "postgresql" or wrapper.connection is None or wrapper.in_atomic_block:
+        return unknown
+    try:
+        with wrapper.cursor() as cursor:
+            cursor.execute(WRITTEN)
+            position, timeline = cursor.fetchone()
+    except (Error, SynchronousOnlyOperation):
+        return unknown
+    return Mark(
+        cluster=primary,
+        system_identifier=cluster.monitor.health(primary).system_identifier,
+        timeline=int(timeline, 16),
+        position=at_rest(position),
+    )

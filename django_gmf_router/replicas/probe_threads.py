@@ -1,0 +1,246 @@
+"""Which threads measure the nodes of a cluster, when is a node asked, and when is its answer late?"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+from django_gmf_router.postgres.sockets import NodeSockets
+from django_gmf_router.replicas import events
+from django_gmf_router.replicas.addresses import Lookup
+from django_gmf_router.replicas.observer import Answer
+from django_gmf_router.replicas.probes import Probe, Reading
+from django_gmf_router.replicas.states import NodeStates
+
+JITTER = (0.8, 1.0)
+"""Of the interval, never above it: budgets are promised in intervals."""
+JOIN_SECONDS = 1.0
+PROBE_FAILED = Reading(up=False, error="The probe failed: see the log.")
+
+
+class Rounds:
+    """The times of the rounds; a node that has not answered yet is left out, and holds up no other.
+
+    Times are monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        aliases: Iterable[str],
+        *,
+        interval_seconds: float,
+        timeout_seconds: float,
+        jitter: Callable[[float, float], float],
+    ) -> None:
+        """Take the nodes; the first round is due at once."""
+        self._aliases = tuple(aliases)
+        self._interval = interval_seconds
+        self._timeout = timeout_seconds
+        self._jitter = jitter
+        self._next: float | None = None
+        self._busy: set[str] = set()
+        self._deadlines: dict[str, float] = {}
+
+    def watch(self, aliases: Iterable[str]) -> None:
+        """Ask these nodes from now on, and no others."""
+        self._aliases = tuple(aliases)
+
+    def begin(self, now: float) -> list[str]:
+        """Begin a round if one is due; return the nodes to be asked now."""
+        if self._next is not None and now < self._next:
+            return []
+        self._next = now + self._interval * self._jitter(*JITTER)
+        asked = [alias for alias in self._aliases if alias not in self._busy]
+        self._busy.update(asked)
+        self._deadlines.update(dict.fromkeys(asked, now + self._timeout))
+        return asked
+
+    def answered(self, alias: str) -> bool:
+        """Note that a node can be asked again; return whether it was in time."""
+        self._busy.discard(alias)
+        return self._deadlines.pop(alias, None) is not None
+
+    def is_busy(self, alias: str) -> bool:
+        """Return whether a node was asked and has not answered, late or not."""
+        return alias in self._busy
+
+    def give_up_late(self, now: float) -> list[str]:
+        """Give up the nodes whose time is over, each once; return them."""
+        late = [alias for alias, deadline in self._deadlines.items() if deadline <= now]
+        for alias in late:
+            del self._deadlines[alias]
+        return late
+
+    def wait_until(self) -> float:
+        """Return when there is something to do without an answer."""
+        return min([self._next or 0.0, *self._deadlines.values()])
+
+    def stood_still(self, seconds: float) -> None:
+        """Give the nodes the time in which this process did not run: what was late then was not theirs."""
+        for alias in self._deadlines:
+            self._deadlines[alias] += seconds
+
+
+class ProbeThread:
+    """The thread that measures one node, or looks up one name, whenever it is told to."""
+
+    def __init__(self, alias: str, probe: Probe | Lookup, outbox: Outbox, clock: Callable[[], float]) -> None:
+        """Start the thread."""
+        self.probe = probe
+        self.alias = alias
+        self._outbox = outbox
+        self._clock = clock
+        self._inbox: SimpleQueue[bool] = SimpleQueue()
+        self.thread = threading.Thread(target=self._run, name=f"gmf-probe-{alias}", daemon=True)
+        self.thread.start()
+
+    def ask(self) -> None:
+        """Measure once; the answer goes to the outbox."""
+        self._inbox.put(True)
+
+    def end(self) -> None:
+        """Close the probe and end the thread after what it is at."""
+        self._inbox.put(False)
+
+    def _run(self) -> None:
+        try:
+            while self._inbox.get():
+                self._outbox.put(self._measure())
+        finally:
+            try:
+                self.probe.close()
+            finally:
+                self._outbox.put(self)
+
+    def _measure(self) -> Answer:
+        started_at = self._clock()
+        reading = PROBE_FAILED
+        with events.Surviving(self.alias, "probing"):
+            reading = self.probe.read()
+        if reading is PROBE_FAILED:
+            self.probe.close()
+        return Answer(alias=self.alias, reading=reading, started_at=started_at, finished_at=self._clock())
+
+
+Outbox: TypeAlias = "SimpleQueue[Answer | ProbeThread | None]"
+"""Answers; a thread that has ended; None to wake the reader."""
+
+
+class ProbeThreads:
+    """One coordinating thread, and one for each node, from `start` to `end`."""
+
+    def __init__(
+        self,
+        states: NodeStates,
+        rounds: Rounds,
+        sockets: NodeSockets,
+        *,
+        cluster: str,
+        make_probe: Callable[[str], Probe | Lookup],
+        clock: Callable[[], float],
+        pause_seconds: float,
+    ) -> None:
+        """Take who judges what is read, and what hangs on a node; `cluster` names the threads."""
+        self._states = states
+        self._rounds = rounds
+        self._sockets = sockets
+        self._cluster = cluster
+        self._make_probe = make_probe
+        self._clock = clock
+        self._pause_seconds = pause_seconds
+        self._outbox: Outbox = SimpleQueue()
+        self._ended = threading.Event()
+        self._threads: dict[str, ProbeThread] = {}
+        self.thread = threading.Thread(target=self._run, name=f"gmf-monitor-{cluster}", daemon=True)
+        self.run = True
+        """Whether the coordinating thread is there, or about to begin."""
+
+    def start(self) -> None:
+        """Start the coordinating thread; raise RuntimeError where no thread can be had."""
+        self.thread.start()
+
+    def end(self) -> None:
+        """Let all threads close their probes and end."""
+        self._ended.set()
+        self._outbox.put(None)
+
+    def join(self) -> None:
+        """Wait for the threads, not for those that hang in a connection."""
+        deadline = self._clock() + JOIN_SECONDS
+        for thread in (self.thread, *(probing.thread for probing in list(self._threads.values()))):
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - self._clock()))
+
+    def is_connected(self, alias: str) -> bool:
+        """Return whether the connection of a node's probe is open."""
+        thread = self._threads.get(alias)
+        return thread is not None and thread.probe.is_connected()
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                with events.Surviving(self._cluster, "watching") as failure:
+                    self._step()
+                # What fails at once, time after time, must not keep a processor busy.
+                if failure.happened:
+                    self._ended.wait(self._pause_seconds)
+        finally:
+            self.run = False
+            for thread in self._threads.values():
+                self._send_away(thread)
+
+    def _step(self) -> None:
+        # What came in while this thread did not run is in time.
+        while not self._outbox.empty():
+            self._take(self._outbox.get())
+        now = self._clock()
+        if late := self._rounds.give_up_late(now):
+            self._give_up(late)
+        for alias in self._rounds.begin(now):
+            self._asked(alias).ask()
+        until = self._rounds.wait_until()
+        with suppress(Empty):
+            self._take(self._outbox.get(timeout=max(0.0, until - self._clock())))
+        self._rounds.stood_still(max(0.0, self._clock() - until))
+
+    def _take(self, answer: Answer | ProbeThread | None) -> None:
+        if isinstance(answer, ProbeThread):
+            # Its thread may still be seen alive: it must not be asked again.
+            if self._threads.get(answer.alias) is answer:
+                del self._threads[answer.alias]
+            self._rounds.answered(answer.alias)
+        elif answer is not None and self._rounds.answered(answer.alias):
+            # What may fail is caught: the other nodes must have their turn all the same.
+            with events.Surviving(self._cluster, "telling of a change"):
+                if self._states.answered(answer):
+                    self._watch(self._states.watched())
+
+    def _watch(self, aliases: Iterable[str]) -> None:
+        self._rounds.watch(aliases)
+        for alias in self._threads.keys() - set(aliases):
+            self._send_away(self._threads.pop(alias))
+
+    def _give_up(self, late: list[str]) -> None:
+        # First all states, then the rescues: a read that is freed must not go on to another node that hangs.
+        with events.Surviving(self._cluster, "telling of a change"):
+            self._states.late(late)
+        for alias in late:
+            with events.Surviving(self._cluster, "freeing what hangs"):
+                self._sockets.shut(alias)
+            if thread := self._threads.get(alias):
+                thread.probe.abort()
+
+    def _asked(self, alias: str) -> ProbeThread:
+        thread = self._threads.get(alias)
+        if thread is None:
+            thread = ProbeThread(alias, self._make_probe(alias), self._outbox, self._clock)
+            self._threads[alias] = thread
+        return thread
+
+    def _send_away(self, thread: ProbeThread) -> None:
+        thread.end()
+        if self._rounds.is_busy(thread.alias):
+            thread.probe.abort()

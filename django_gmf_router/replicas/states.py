@@ -1,0 +1,164 @@
+"""What is known of each node of a cluster, as of its last probe or of the last connection that failed?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from django_gmf_router.replicas import events
+from django_gmf_router.replicas.addresses import AddressBook, Membership
+from django_gmf_router.replicas.health import Moment, NodeHealth, State, summary
+from django_gmf_router.replicas.observer import Answer, Observer
+from django_gmf_router.settings.values import ClusterConfig, Role
+
+UNRESOLVED = "Its host does not resolve."
+
+
+class NodeStates:
+    """The health of the nodes of one cluster, judged from what probes and requests tell; thread-safe."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        addresses: AddressBook,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        announces: bool = True,
+    ) -> None:
+        """Begin with nodes that all count as up; `announces`: whether to log and signal changes."""
+        self._config = config
+        self._primary = config.primary
+        self._clock = clock
+        self._wall = wall
+        self._announces = announces
+        self._membership = Membership(addresses, config.replica_aliases)
+        balanced = config.balanced_aliases
+        self._roles = {config.primary: Role.PRIMARY, **dict.fromkeys(config.replica_aliases, Role.REPLICA)}
+        self.snapshot: Mapping[str, NodeHealth] = MappingProxyType(
+            {
+                alias: NodeHealth(alias=alias, role=role, since=wall(), balanced=alias in balanced)
+                for alias, role in self._roles.items()
+            }
+        )
+        """What is known of each node, by alias: never changed, replaced by another."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        self._judged = threading.Condition(self._lock)
+        # How often each node was judged.
+        self._counts = dict.fromkeys(self.snapshot, 0)
+        known = {alias: health for alias, health in self.snapshot.items() if alias not in self._membership}
+        health = self._config.health
+        self._observer = Observer(known, max_lag_seconds=health.max_lag, settle_seconds=health.interval / 2)
+
+    # Read
+
+    def health(self, alias: str) -> NodeHealth:
+        """Return what is known of a node.
+
+        Of an alias that is several servers: whether one is up. Of an address that is not watched, not yet or no more:
+        nothing, and what is connected to it is stale.
+        """
+        return self.snapshot.get(alias) or self._new(alias, generation=-1)
+
+    def is_down(self, alias: str) -> bool:
+        """Return whether a node is known to be down."""
+        return self.health(alias).state == State.DOWN
+
+    def members(self, alias: str) -> tuple[str, ...]:
+        """Return the nodes of an alias, as far as they are watched; itself where it is one server."""
+        return self._membership.nodes(alias)
+
+    def wait(self, rounds: int, timeout_seconds: float) -> bool:
+        """Wait until each node was seen to be down, or was judged so often; return whether it came to that."""
+        with self._judged:
+            return self._judged.wait_for(lambda: self._is_settled(rounds), timeout_seconds)
+
+    def _is_settled(self, rounds: int) -> bool:
+        return all(self._counts[alias] >= (1 if node.is_down else rounds) for alias, node in self.snapshot.items())
+
+    # Told
+
+    def report_failure(self, alias: str, error: str) -> None:
+        """Take it that a connection of a request was refused or timed out: the node is down at once.
+
+        `error` is one line without a password.
+        """
+        self._fail(alias, error)
+
+    def answered(self, answer: Answer) -> bool:
+        """Take what a probe read, or the nodes that a name has now; return whether other nodes are to be watched."""
+        alias, changed = answer.alias, False
+        with self._lock:
+            before = self.snapshot.get(alias)
+            if before is None:
+                return False  # Its name has lost this address meanwhile.
+            after = before
+            if alias not in self._membership:
+                after = self._observer.observe(answer, self._wall())
+                if after.generation != before.generation:
+                    self._membership.note_return(alias)
+            elif self._membership.replace(alias, answer.reading.members or ()):
+                changed = True
+                self._follow_members()
+            self._publish(alias)
+        self._announce(before, after)
+        return changed
+
+    def late(self, aliases: Iterable[str]) -> None:
+        """Take it that probes were not answered in time."""
+        for alias in aliases:
+            self._fail(alias, f"It did not answer within {self._config.health.timeout:g} s.")
+
+    def watched(self) -> Iterable[str]:
+        """Return the nodes to be probed, and the aliases whose names are to be looked up."""
+        return tuple(self._counts)
+
+    def looks_up(self, alias: str) -> bool:
+        """Return whether `alias` is several servers, whose name is looked up."""
+        return alias in self._membership
+
+    # Inside
+
+    def _fail(self, alias: str, reason: str) -> None:
+        now = Moment(monotonic=self._clock(), wall=self._wall())
+        with self._lock:
+            before = self.snapshot.get(alias)
+            if before is None or alias in self._membership:
+                return  # What resolved last holds.
+            after = self._observer.fail(alias, reason, now)
+            self._publish(alias)
+        self._announce(before, after)
+
+    def _follow_members(self) -> None:
+        nodes = [node for alias in self._roles for node in self._membership.nodes(alias)]
+        known = (self.snapshot.get(node) or self._new(node) for node in nodes)
+        self._observer.watch({health.alias: self._membership.placed(health) for health in known})
+        self._counts = {name: self._counts.get(name, 0) for name in (*self._roles, *nodes)}
+
+    def _new(self, node: str, generation: int = 0) -> NodeHealth:
+        return NodeHealth(alias=node, role=Role.REPLICA, since=self._wall(), generation=generation)
+
+    def _publish(self, alias: str) -> None:
+        self._counts[alias] += 1
+        # All of them: a position of the primary may tell of a replica that it follows.
+        self.snapshot = MappingProxyType({name: self._known(name) for name in self._counts})
+        self._judged.notify_all()
+
+    def _known(self, name: str) -> NodeHealth:
+        if name not in self._membership:
+            return self._observer.health(name)
+        before, members = self.snapshot[name], list(map(self._observer.health, self._membership.nodes(name)))
+        if not members and self._counts[name]:
+            return replace(before, state=State.DOWN, error=UNRESOLVED)
+        return summary(before, members, generation=self._membership.changes(name))
+
+    def _announce(self, before: NodeHealth, after: NodeHealth) -> None:
+        # Without the lock: a log handler or receiver may take its time, or ask us.
+        if self._announces and before.state != after.state:
+            events.announce(self._primary, before, after, max_lag_seconds=self._config.health.max_lag)

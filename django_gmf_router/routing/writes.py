@@ -1,0 +1,128 @@
+"""What do the statements of a connection write, as seen on the wire, and which may be executed again?
+
+Not seen, and documented: threads without the context,
+other aliases of the same server, `callproc`, COPY, functions that write called from a plain SELECT.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_gmf_router.exceptions import UnexpectedWrite
+from django_gmf_router.routing import advice
+from django_gmf_router.routing.policy import Policy
+from django_gmf_router.routing.primary_models import ModelTable, model_tables
+from django_gmf_router.routing.statements import DML, Statement, classify
+from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, innermost_role, open_unit
+from django_gmf_router.settings.values import ClusterConfig, Role
+
+logger = logging.getLogger("django_gmf_router")
+
+MOVES = 2
+"""Of a unit of work, and of a statement outside of any: from one replica to the next, and to the primary."""
+
+
+class WriteWatch:
+    """What one cluster does about writes: pin what wrote, warn of the unexpected, explain the refused."""
+
+    def __init__(self, config: ClusterConfig, policy: Policy) -> None:
+        """Take the cluster's settings and its rules."""
+        self.primary = config.primary
+        self._config = config
+        self._policy = policy
+        self._warned: set[tuple[str | None, str | None]] = set()
+
+    # Not at the start: models may still be loading.
+    @cached_property
+    def _tables(self) -> dict[str, ModelTable]:
+        return model_tables(self._config.primary_models)
+
+    def note(self, sql: object) -> None:
+        """Note a statement that is about to run on the primary; raise UnexpectedWrite where that is refused."""
+        unit, statement = open_unit(), classify(sql)
+        if not statement.writes and not (statement.by_hand and self._is_for_the_primary(unit)):
+            return
+        unit = unit or self._policy.open_outside()
+        if unit is None:
+            return
+        known = [self._tables.get(table) for table in statement.tables]
+        is_alone = statement.alone and known != []
+        if is_alone and all(table is not None and table.is_unread for table in known):
+            return
+        record = self._policy.record(unit)
+        is_expected = is_alone and all(table is not None and table.is_primary for table in known)
+        is_sent_away = record.verdict.role == Role.REPLICA and unit.method is not None
+        if is_sent_away and not is_expected and statement.verb in {*DML, "WITH"}:
+            self._warn(unit, statement)
+        record.write()
+
+    def _is_for_the_primary(self, unit: UnitOfWork | None) -> bool:
+        """Return whether the rules or a block sent reads to the primary: what is selected by hand may well write."""
+        if unit is None:
+            return False
+        role = innermost_role(current_place.get().blocks) or self._policy.record(unit).verdict.role
+        return role == Role.PRIMARY
+
+    def _warn(self, unit: UnitOfWork, statement: Statement) -> None:
+        unexpected = self._config.unexpected_writes
+        if unexpected == "allow" or innermost_role(current_place.get().blocks) == Role.PRIMARY:
+            return
+        line = advice.master_line(self.primary, unit)
+        wrote = self._what(statement)
+        what = f"{unit.method} {unit.path} writes to the primary ({wrote}), but the rules sent it to replicas"
+        if unexpected == "refuse":
+            raise UnexpectedWrite(f"{what}. Add {line}")
+        key = (unit.method, advice.view_of(unit))
+        if key not in self._warned:
+            self._warned.add(key)
+            logger.warning("%s. Add %s", what, line, extra={"event": "unexpected_write"})
+
+    def explain(self, error: BaseException, sql: object, alias: str) -> None:
+        """Add to the refusal of a write what was asked of which node, and the line that mends it."""
+        statement = classify(sql)
+        note = f"The alias {alias!r} is a replica, and {self._what(statement)} writes."
+        unit = open_unit()
+        if unit is None or unit.method is None:
+            note = f"{note} Use the alias {self.primary!r}, or use_primary()."
+        elif self._policy.record(unit).alias == alias:
+            note = f"{unit.method} {unit.path}: {note} Add {advice.master_line(self.primary, unit)}"
+        else:
+            note = f"{unit.method} {unit.path}: {note} The query names this alias: use {self.primary!r} there."
+        _add_note(error, note)
+
+    def _what(self, statement: Statement) -> str:
+        table = next(iter(statement.tables), "")
+        known = self._tables.get(table)
+        return " ".join(filter(None, (statement.verb or "SQL", known.label if known else table)))
+
+    def may_repeat(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
+        """Return whether a statement can be executed again as if it were the first time: a read, in no transaction.
+
+        On a replica's alias any statement, since its session is read-only. `sql` is None where a cursor is wanted.
+        """
+        if wrapper.in_atomic_block or not wrapper.autocommit:
+            return False
+        return wrapper.alias != self.primary or sql is None or not classify(sql).writes
+
+    def count_move(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
+        """Count the move of a statement that failed with its node; return whether it may be made.
+
+        On the primary's alias only a read of a request that only reads moves. A unit of work moves MOVES times at most;
+        outside of any the statement counts its own.
+        """
+        if not self.may_repeat(wrapper, sql) or (wrapper.alias == self.primary and not self._policy.only_reads()):
+            return False
+        unit = open_unit()
+        if unit is not None:
+            unit.moves += 1
+        return unit is None or unit.moves <= MOVES
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    if hasattr(error, "add_note"):
+        error.add_note(note)
+    else:  # Python 3.10
+        error.args = (f"{error}\n{note}", *error.args[1:])

@@ -1,0 +1,34 @@
+"""What does a settings.py load that imports from this package?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import django_gmf_router
+
+SETTINGS = """
+import sys
+import {module}
+late = ("django_gmf_router.routing", "django_gmf_router.replicas", "django.http", "django.db", "django.apps")
+print([name for name in late if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("module", ["django_gmf_router.env", "django_gmf_router.settings.values"])
+def test_settings_load_neither_routing_nor_djangos_requests_and_models(module: str) -> None:
+    command = [sys.executable, "-c", SETTINGS.format(module=module)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", django_gmf_router.__all__)
+def test_every_public_name_is_there_when_it_is_asked_for(name: str) -> None:
+    assert getattr(django_gmf_router, name).__name__ == name
+
+
+def test_what_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'use_secondary'"):
+        django_gmf_router.use_secondary  # noqa: B018

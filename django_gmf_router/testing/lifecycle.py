@@ -154,10 +154,9 @@ def _stands(state: ClusterState) -> bool:
         raise LocalClusterError(
             f"process {state.maker.pid} is bringing up the cluster in {state.directory}: wait for it"
         )
-    if not state.detached or state.starting or not state.owns_home():
-        return False
-    # After a reboot, say, it is no use to anybody.
-    return any(server.process() is not None for server in Running(state).servers.values())
+    # One whose servers are all gone, as after a reboot, is of no use to anybody.
+    whole = state.detached and not state.starting and state.owns_home()
+    return whole and any(server.process() is not None for server in Running(state).servers.values())
 
 
 def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:

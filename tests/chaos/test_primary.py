@@ -51,7 +51,7 @@ def readers(run: Run, path: str, headers: dict[str, str]) -> Iterator[None]:
 @contextmanager
 def demoted(cluster: LocalCluster) -> Iterator[None]:
     """Restart the primary as a standby, which it stays during the block."""
-    signal = cluster._node("primary").data / "standby.signal"
+    signal = cluster._server("primary").data / "standby.signal"
     signal.touch()
     try:
         cluster.restart("primary")

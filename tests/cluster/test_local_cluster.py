@@ -331,7 +331,7 @@ def test_a_primary_that_waits_for_a_frozen_replica_is_stopped_all_the_same(
 
 def test_a_server_that_does_not_get_ready_is_told_with_its_log(gmf_cluster: LocalCluster) -> None:
     server = gmf_cluster._server("replica_1")
-    server.kill()
+    gmf_cluster.kill("replica_1")
     with pytest.raises(LocalClusterError, match=f"replica_1 took no queries within 0 s: see {server.log}"):
         server.start(timeout_seconds=0)
     until(lambda: server.state() == "running", what="it is ready later")

@@ -106,17 +106,18 @@ def test_a_primary_that_takes_no_connection_yet_is_none(
 @contextmanager
 def starting_up(cluster: LocalCluster) -> Iterator[None]:
     """Run a primary that stays as it is while it starts: "the database system is not accepting connections"."""
-    node = cluster._node("primary")
+    node = cluster._server("primary")
     signal, conf = node.data / "standby.signal", node.data / "postgresql.auto.conf"
     before = conf.read_text()
     signal.touch()
     conf.write_text(f"{before}hot_standby = off\n")
     try:
-        node.launch()
+        # Which pg_ctl takes for started: a standby that never takes queries.
+        node.start(timeout_seconds=30)
         until(lambda: "the database system is not accepting" in refusal(cluster))
         yield
     finally:
-        node.kill()
+        cluster.kill("primary")
         signal.unlink()
         conf.write_text(before)
 

@@ -65,7 +65,7 @@ class Database:
     @property
     def bin_dir(self) -> Path:
         """The programs of the cluster's servers."""
-        directory: Path = self.cluster._node("primary").programs.bin_dir
+        directory: Path = self.cluster._server("primary").home.bin_dir
         return directory
 
     def start(self, *args: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
@@ -109,8 +109,8 @@ class Database:
 
     def dump(self, schema: str) -> list[str]:
         """Return the lines of a schema's dump but for those that differ each time."""
-        access = self.cluster._node("primary")
-        env = {**os.environ, "PGPASSWORD": access.programs.passwords()["postgres"]}
+        access = self.cluster._server("primary")
+        env = {**os.environ, "PGPASSWORD": access.home.passwords()["postgres"]}
         target = ("-h", "127.0.0.1", "-p", str(access.port), "-U", "postgres", "-d", self.name, "-n", f'"{schema}"')
         command = [str(self.bin_dir / "pg_dump"), *target]
         text = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, text=True).stdout

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,16 @@ def state(tmp_path: Path) -> ClusterState:
         starting=True,
         ports={"primary": 5432, "replica_1": 5433},
     )
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    """The data directory of a process that stands for its server."""
+    data = tmp_path / "nodes" / "replica_1"
+    data.mkdir(parents=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()", data], stdin=subprocess.PIPE
+    ) as process:
+        (data / "postmaster.pid").write_text(f"{process.pid}\n{data}\n")
+        yield data
+        process.communicate(b"")

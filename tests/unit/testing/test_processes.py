@@ -39,19 +39,6 @@ def family(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
         parent.communicate(b"")
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
-    """The data directory of a process that stands for its server."""
-    data = tmp_path / "data"
-    data.mkdir()
-    with subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()", data], stdin=subprocess.PIPE
-    ) as process:
-        (data / "postmaster.pid").write_text(f"{process.pid}\n{data}\n")
-        yield data
-        process.communicate(b"")
-
-
 def test_a_server_is_found_by_its_lock_file(data: Path) -> None:
     server = processes.server_of(data)
     assert server is not None

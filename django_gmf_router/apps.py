@@ -27,6 +27,7 @@ class GmfRouterConfig(AppConfig):
 
         register(checks.check_errors)
         register(checks.check_warnings)
+        register(checks.check_servers, Tags.database)
         register(advisories.check_settings)
         register(advisories.check_server, Tags.database)
         connection_created.connect(cursors.guard_connection, dispatch_uid="gmf_router.guard")

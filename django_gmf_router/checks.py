@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 
+from django_gmf_router.replicas.health import stranger
+from django_gmf_router.replicas.probes import Probe, Reading
 from django_gmf_router.routing.db_chooser import shadows
 from django_gmf_router.settings import configuration, values
 from django_gmf_router.settings.values import ClusterConfig
@@ -43,6 +45,37 @@ def check_warnings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     except ImproperlyConfigured:
         return []
     return [message for cluster in clusters for rule in RULES for message in rule(cluster)]
+
+
+def check_servers(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Report replicas that hold something else than their primary, as the servers say: `check --database ALIAS`."""
+    try:
+        clusters = configuration.clusters()
+    except ImproperlyConfigured:
+        return []
+    return [message for cluster in clusters for message in _strangers(cluster, databases or ())]
+
+
+def _strangers(cluster: ClusterConfig, databases: Sequence[str]) -> Iterator[CheckMessage]:
+    replicas = [alias for alias in cluster.replica_aliases if alias in databases]
+    primary = _reading(cluster.primary, cluster) if replicas else None
+    for alias in replicas:
+        if primary and (strange := stranger(_reading(alias, cluster), primary)):
+            yield _no_replica(alias, cluster.primary, strange)
+
+
+def _no_replica(alias: str, primary: str, strange: str) -> CheckMessage:
+    message = f"DATABASES[{alias!r}] is no replica of {primary!r}. {strange}"
+    return _error("E022", message, "Correct its HOST, PORT or NAME: it gets no reads.")
+
+
+def _reading(alias: str, cluster: ClusterConfig) -> Reading:
+    """Return what a server says of itself; of one that does not answer, which is no mistake of settings, nothing."""
+    probe = Probe(alias, cluster.health.timeout)
+    try:
+        return probe.read()
+    finally:
+        probe.close()
 
 
 Rule = Callable[[ClusterConfig], Iterator[CheckMessage]]
@@ -191,6 +224,18 @@ def _replica_is_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W013", message, "Name the replica's HOST and PORT, or take the alias out of REPLICAS.")
 
 
+@_rule
+def _hosts_not_balanced(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    for alias in sorted({*cluster.replica_aliases} - cluster.balanced_aliases):
+        if "," in str(_database(alias).get("HOST")):
+            message = (
+                f"DATABASES[{alias!r}] has a list of hosts and is not BALANCED: "
+                "what one of its servers has replayed would be taken for what another has."
+            )
+            hint = f"Set GMF_ROUTER[{cluster.primary!r}]['REPLICAS'] = {{{alias!r}: {{'BALANCED': True}}}}."
+            yield _warning("W015", message, hint)
+
+
 def _target(alias: str) -> list[str]:
     database = _database(alias)
     options = database.get("OPTIONS") or {}
@@ -210,6 +255,10 @@ def _everything_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
 def _database(alias: str) -> Mapping[str, Any]:
     database: Any = settings.DATABASES[alias]
     return database  # type: ignore[no-any-return]
+
+
+def _error(check: str, message: str, hint: str) -> CheckMessage:
+    return Error(message, hint=hint, id=f"gmf_router.{check}")
 
 
 def _warning(check: str, message: str, hint: str) -> CheckMessage:

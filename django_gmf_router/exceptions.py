@@ -16,9 +16,18 @@ class PrimaryUnavailable(OperationalError):
     A read needs one where no replica answers either.
     """
 
-    def __init__(self, alias: str) -> None:
-        """Name the primary's alias."""
-        super().__init__(f"The primary {alias!r} does not answer: nothing can be written now. Try again in a moment.")
+    NOTHING_SAVED = "Nothing can be saved right now. Try again in a moment."
+    MAY_BE_SAVED = "It may have been saved. Look before you try again."
+
+    def __init__(self, alias: str, cause: str = "", *, may_be_saved: bool = False) -> None:
+        """Name the primary's alias, and the driver's words; may_be_saved: a write was under way that may have ended."""
+        if may_be_saved:
+            text = f"The primary {alias!r} was lost in the middle of a write, which may have been saved."
+        else:
+            text = f"The primary {alias!r} does not answer: nothing can be written now. Try again in a moment."
+        super().__init__(f"{text} ({cause})" if cause else text)
+        self.outcome = self.MAY_BE_SAVED if may_be_saved else self.NOTHING_SAVED
+        """What its user is told: two short sentences that name no server."""
 
 
 class ReplicaMigrationRefused(CommandError):

@@ -12,8 +12,7 @@ from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from django_gmf_router import clusters, own_writes, unavailable
-from django_gmf_router.exceptions import PrimaryUnavailable
+from django_gmf_router import clusters, own_writes, unavailable, unsaved_sessions
 from django_gmf_router.routing.lazy_response import stream_within
 from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, open_unit, place, within
 
@@ -35,10 +34,10 @@ class RoutingMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
-        if unavailable.sessions_in_database():
-            self.process_view = self._process_view_async if self._is_async else self._process_view
         if any(database["ATOMIC_REQUESTS"] for database in connections.settings.values()):
             self.process_template_response = self._after_view_async if self._is_async else self._after_view
+        unavailable.install()
+        unsaved_sessions.install()
 
     def __call__(self, request: HttpRequest) -> Any:
         """Serve `request` inside its unit of work."""
@@ -47,8 +46,13 @@ class RoutingMiddleware:
         unit, token = _begin(request)
         response = None
         try:
-            response = _respond(unit, self._get_response(request))
-            if unit.records and unit.wrote:
+            try:
+                response = self._get_response(request)
+            except Exception as error:  # noqa: BLE001 - it is raised again
+                unavailable.note_failed_page(unit, error)
+            if unit.failure is not None and _is_error(response):
+                response = unavailable.respond(request, unit.failure)
+            if response is not None and unit.records and unit.wrote:
                 own_writes.remember(unit, request, response)
         finally:
             current_place.reset(token)
@@ -59,8 +63,14 @@ class RoutingMiddleware:
         unit, token = _begin(request)
         response = None
         try:
-            response = _respond(unit, await self._get_response(request))
-            if unit.records and unit.wrote:
+            try:
+                response = await self._get_response(request)
+            except Exception as error:  # noqa: BLE001 - it is raised again
+                unavailable.note_failed_page(unit, error)
+            if unit.failure is not None and _is_error(response):
+                # Not in the event loop's thread: the site's page may ask a database.
+                response = await sync_to_async(unavailable.respond)(request, unit.failure)
+            if response is not None and unit.records and unit.wrote:
                 # In the thread that wrote, or as far as anybody can tell: its connection is open and knows.
                 await sync_to_async(own_writes.remember)(unit, request, response)
         finally:
@@ -70,12 +80,8 @@ class RoutingMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
         """Return 503 for a view that needed the primary while none answers."""
-        if isinstance(exception, PrimaryUnavailable):
-            return unavailable.respond(request)
-        return None
-
-    def _process_view(self, request: HttpRequest, *args: Any) -> None:  # noqa: ARG002
-        unavailable.tolerate_unsaved_session(request)
+        failure = unavailable.failure_behind(exception)
+        return None if failure is None else unavailable.respond(request, failure)
 
     def _after_view(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # noqa: ARG002
         # The transaction around the view has ended, the response is rendered from here on.
@@ -87,20 +93,15 @@ class RoutingMiddleware:
     async def _after_view_async(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         return self._after_view(request, response)
 
-    async def _process_view_async(self, request: HttpRequest, *args: Any) -> None:  # noqa: ARG002
-        unavailable.tolerate_unsaved_session(request)
-
 
 def _begin(request: HttpRequest) -> tuple[UnitOfWork, Token[Place]]:
     unit = UnitOfWork(request, open_unit())
     return unit, current_place.set(place(unit, current_place.get().blocks))
 
 
-def _respond(unit: UnitOfWork, response: Any) -> Any:
-    """Return `response`, or 503 where it became an error in a middleware since no primary answered."""
-    if unit.failure is None or unit.request is None or response.status_code < SERVER_ERROR:
-        return response
-    return unavailable.respond(unit.request)
+def _is_error(response: HttpResponseBase | None) -> bool:
+    """Return whether what failed in a middleware, or in making the page of an error, is all there is to answer."""
+    return response is None or response.status_code >= SERVER_ERROR
 
 
 def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.db import connections
 from django.db.models import Model
 from django.dispatch import receiver
 
 from django_gmf_router import clusters
+from django_gmf_router.routing import aliases
 from django_gmf_router.routing.policy import Answer
 from django_gmf_router.routing.primary_models import is_primary_model
 
@@ -24,6 +26,10 @@ class PrimaryReplicaRouter:
 
     Each answers None for what belongs to no cluster with replicas: Django and the routers after this one decide.
     """
+
+    def __init__(self) -> None:
+        """Teach Django what the aliases mean that it gets from here."""
+        aliases.install()
 
     def db_for_read(self, model: type[Model], instance: Model | None = None, **hints: Any) -> str | None:  # noqa: ARG002
         """Return the alias for a read: the primary's or that of the replica this unit of work has."""
@@ -43,11 +49,14 @@ class PrimaryReplicaRouter:
 
     def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool | None:  # noqa: ARG002
         """Return True within one cluster: its aliases are one database."""
-        cluster = clusters.of_alias(first._state.db)
-        return True if cluster is not None and second._state.db in cluster.policy.aliases else None
+        cluster = _cluster_of(first)
+        return True if cluster is not None and _cluster_of(second) is cluster else None
 
-    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:  # noqa: ARG002
-        """Return False for replicas, which receive migrations from their primary, and for another cluster's apps."""
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        """Return False for another cluster's apps; a replica has all that its primary has.
+
+        Commands that look at a replica ask too, `dumpdata` and `sqlflush`. To migrate one is refused by `migrate`.
+        """
         try:
             cluster = clusters.of_alias(db)
         except ImproperlyConfigured:
@@ -55,11 +64,24 @@ class PrimaryReplicaRouter:
             return None
         if cluster is None:
             return None
-        is_elsewhere = db != cluster.config.primary or clusters.of_app(app_label) not in {None, cluster}
-        return False if is_elsewhere else None
+        if clusters.of_app(app_label) not in {None, cluster}:
+            return False
+        # makemigrations alone names a model without giving it, to know whose history to look at: the primary's will do.
+        is_of_history = "model_name" in hints and "model" not in hints
+        return False if db != cluster.config.primary and is_of_history else None
 
 
-def _reads_of(model: type[Model]) -> Answer:
+def _cluster_of(instance: Model) -> clusters.Cluster | None:
+    """Return the cluster that `instance` came from; that of its model where its alias is configured no more."""
+    alias = instance._state.db
+    is_known = alias is not None and alias in connections.settings
+    return clusters.of_alias(alias) if is_known else clusters.of_app(instance._meta.app_label)
+
+
+def _reads_of(model: type[Model] | None) -> Answer:
+    # A raw query may have none: Django asks for its alias where it is printed.
+    if model is None:
+        return _unrouted
     cluster = clusters.of_app(model._meta.app_label)
     if cluster is None:
         return _kept(READS, model, _unrouted)

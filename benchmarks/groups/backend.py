@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -46,11 +47,15 @@ def measure(take: Callable[[list[Contestant]], Any]) -> None:
 def _contestants() -> Iterator[Contestant]:
     from django.db import connections  # noqa: PLC0415  settings first
 
-    from django_gmf_router import clusters  # noqa: PLC0415
+    from django_gmf_router.backends.cursors import guard_connection  # noqa: PLC0415
+    from django_gmf_router.postgres.sockets import NodeSockets  # noqa: PLC0415
+
+    sockets, ends = NodeSockets(), socket.socketpair()
 
     for name, alias in (("stock", "stock"), ("a replica's", "replica_1"), ("the primary's", "default")):
         wrapper: Any = connections[alias]
         if alias != "stock":
-            clusters.guard_connection(wrapper)
+            guard_connection(wrapper)
+            wrapper.held = sockets.hold(alias, ends[0])
         names = {"make": wrapper.make_cursor, "inner": NoCursor(), "sql": READ, "params": (1,)}
         yield calling(name, "make(inner).execute(sql, params)", **names)

@@ -11,7 +11,15 @@ from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.postgres.sockets import is_gone
-from django_gmf_router.postgres.sqlstates import is_of_pool, is_standby, server_answered, words_of_the_server
+from django_gmf_router.postgres.sqlstates import (
+    answer_of_the_server,
+    cause_of,
+    is_mistake,
+    is_of_pool,
+    is_refusal,
+    is_standby,
+    is_time_out,
+)
 
 RETRY_SECONDS = 0.1
 POOL_SECONDS = 0.2
@@ -23,11 +31,12 @@ def connect(wrapper: Any, cluster: Cluster, params: dict[str, Any], own: Connect
     """Return the node that `wrapper`, a Django connection wrapper, is connected to now, and the driver's connection.
 
     `own` connects to the alias' own node. Nothing was sent yet: to try the next node is always safe. Raises
-    PrimaryUnavailable where a primary is needed and none answers within PRIMARY_WAIT, or no node at all answers a read;
-    the driver's last error where a server answers that it takes no connection.
+    PrimaryUnavailable where a primary is needed and none can be had within PRIMARY_WAIT, or no node at all for a read;
+    the driver's last error where a server answers that the settings are wrong.
     """
     attempt = Attempt(wrapper, cluster, params, own)
     if wrapper.alias != cluster.config.primary:
+        cluster.monitor.get_to_know(wrapper.alias)
         return attempt.any_node()
     return attempt.any_node() if cluster.policy.only_reads() else attempt.primary()
 
@@ -51,7 +60,9 @@ class Attempt:
     def any_node(self) -> tuple[str, Any]:
         """Connect to the first node that answers; after one time-out only the last resort is tried."""
         failure: Exception | None = None
-        nodes = list(self._cluster.nodes.to_try(self._alias, self._wrapper.avoided, by_name=bool(self._pool)))
+        wrapper = self._wrapper
+        known = self._cluster.nodes
+        nodes = list(known.to_try(self._alias, wrapper.avoided, by_name=bool(self._pool), last=wrapper.needs_primary))
         for node in nodes:
             if (self._timed_out and node != nodes[-1]) or self._is_left_out(node):
                 continue
@@ -65,9 +76,9 @@ class Attempt:
             self._answered = True
             connection.close()
         primary = self._cluster.config.primary
-        if failure is not None and self._alias != primary and server_answered(failure):
+        if failure is not None and is_mistake(failure, self._params):
             raise failure
-        raise PrimaryUnavailable(primary) from failure
+        raise PrimaryUnavailable(primary, self._cause(failure)) from failure
 
     def _sees_what_is_wanted(self, node: str, connection: Any) -> bool:
         """Return whether the client may read on `node`: its own was chosen with care, any other has to be asked."""
@@ -89,11 +100,11 @@ class Attempt:
             try:
                 return self._alias, self._connect(self._alias)
             except self._wrapper.Database.OperationalError as error:
-                if server_answered(error):
+                if is_mistake(error, self._params):
                     raise
                 pause_seconds = random.uniform(RETRY_SECONDS / 2, RETRY_SECONDS)
                 if time.monotonic() + pause_seconds > deadline:
-                    raise PrimaryUnavailable(self._alias) from error
+                    raise PrimaryUnavailable(self._alias, self._cause(error)) from error
             time.sleep(pause_seconds)
 
     def _is_left_out(self, node: str) -> bool:
@@ -108,7 +119,7 @@ class Attempt:
         try:
             connection = self._driver_connection(node)
         except self._wrapper.Database.OperationalError as error:
-            self._note(node, error, time.monotonic() - began)
+            self._note(node, error, began)
             raise
         self._cluster.nodes.connected(node)
         return connection
@@ -147,11 +158,13 @@ class Attempt:
                 self._wrapper.Database.connect(**self._params).close()
                 runs = True
 
-    def _note(self, node: str, error: Exception, seconds: float) -> None:
-        timed_out = seconds >= self._limit_seconds * 0.9
-        self._timed_out |= timed_out
-        if server_answered(error):
-            self._cluster.nodes.refused(node, words_of_the_server(error))
+    def _note(self, node: str, error: Exception, began: float) -> None:
+        timed_out = is_time_out(error)
+        self._timed_out |= timed_out or is_of_pool(error)
+        if is_refusal(error):
+            self._cluster.nodes.refused(node, answer_of_the_server(error))
         elif not is_of_pool(error):
-            what = "the connection timed out" if timed_out else "the connection was refused"
-            self._cluster.nodes.failed(node, what, timed_out=timed_out)
+            self._cluster.nodes.failed(node, self._cause(error), timed_out=timed_out, began=began)
+
+    def _cause(self, error: Exception | None) -> str:
+        return "" if error is None else cause_of(error, (self._params.get("password"),))

@@ -11,6 +11,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_gmf_router import clusters
 from django_gmf_router.postgres.session_options import ensure_read_only
+from django_gmf_router.postgres.sockets import HeldSocket
 from django_gmf_router.postgres.sqlstates import is_refused_write
 from django_gmf_router.routing.writes import MOVES
 
@@ -26,15 +27,26 @@ class MovingCursorMixin:
 
     gmf_name: str | None = None
     """The name of a server-side cursor."""
+    _streams_on: HeldSocket | None = None
+    """The socket over which a server-side cursor delivers rows, until it is closed."""
 
     def _execute(self, sql: Any, params: Any, *ignored: Any) -> Any:
+        failed_on: list[str] = []
         # The node that it moved to may die too, while it is executed again there.
         for _ in range(MOVES):
+            held = self.db.begin_statement(sql)
             try:
-                return super()._execute(sql, params, *ignored)  # type: ignore[misc]
+                result = super()._execute(sql, params, *ignored)  # type: ignore[misc]
             except Error as error:
-                if not self.db.reconnect_after(error, sql):
+                if not self.db.reconnect_after(error, sql, failed_on):
                     raise
+            else:
+                if self.gmf_name is not None:
+                    self._begin_stream()
+                return result
+            finally:
+                if held is not None:
+                    held.end()
             self.cursor = self.db.create_cursor(self.gmf_name)
         return super()._execute(sql, params, *ignored)  # type: ignore[misc]
 
@@ -42,8 +54,20 @@ class MovingCursorMixin:
         try:
             return super()._executemany(sql, param_list, *ignored)  # type: ignore[misc]
         except Error as error:
-            self.db.explain_failure(error)
+            self.db.explain_failure(error, sql)
             raise
+
+    def _begin_stream(self) -> None:
+        if self._streams_on is None and self.db.held is not None:
+            self._streams_on = self.db.held
+            self._streams_on.streams += 1
+
+    def close(self) -> None:
+        """Close the driver's cursor."""
+        if self._streams_on is not None:
+            self._streams_on.streams -= 1
+            self._streams_on = None
+        self.cursor.close()
 
 
 @lru_cache(maxsize=8)
@@ -83,8 +107,10 @@ class Guard:
 def guard_connection(connection: Any, **kwargs: Any) -> None:  # noqa: ARG001
     """Guard a connection that was just opened, once however often it reconnects; receives `connection_created`.
 
+    A wrapper is made under the string that first asks for it in a thread: its own alias has to be a plain one.
     First in the list: Django's `execute_wrapper()` blocks take the last entry away when they end, whichever it is.
     """
+    connection.alias = str(connection.alias)
     if clusters.of_replica(connection.alias) is not None:
         ensure_read_only(connection)
     if not any(isinstance(wrapper, Guard) for wrapper in connection.execute_wrappers):

@@ -9,19 +9,32 @@ For the backend of another package, three lines:
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error
+from django.db import DEFAULT_DB_ALIAS, Error
 
 from django_gmf_router import clusters
 from django_gmf_router.backends.connecting import connect
 from django_gmf_router.backends.cursors import MovingCursor, moving
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
-from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS, read_only_options, with_search_path
-from django_gmf_router.postgres.sockets import is_gone
+from django_gmf_router.postgres.libpq import is_keyword
+from django_gmf_router.postgres.session_options import (
+    CONNECT_TIMEOUT_SECONDS,
+    KEEPALIVES,
+    TCP_USER_TIMEOUT_MILLISECONDS,
+    add_to_options,
+    complete_session,
+    read_only_options,
+    with_search_path,
+)
+from django_gmf_router.postgres.sockets import HeldSocket, is_gone
 from django_gmf_router.postgres.sqlstates import (
+    cause_of,
     is_changed_plan,
+    is_conflict,
     is_idle,
     is_lost,
     is_movable,
@@ -51,10 +64,18 @@ class ReplicaConnectionMixin(Base):
     """The node this connection is on: an alias, its own or where it moved to."""
     generation: tuple[int, int] | None = None
     """The node's generation when it connected; None where the connection shall not outlive the request."""
-    avoided: str | None = None
-    """The node that a read has just failed on."""
+    avoided: Collection[str] = ()
+    """The nodes that a statement failed on, while it moves."""
+    needs_primary = False
+    """Whether only the primary is left for the statement that moves."""
+    held: HeldSocket | None = None
+    """The socket of the connection, by which it is freed where it hangs."""
     past_pool = False
     """Whether it connects without the pool of its alias."""
+
+    def __init__(self, settings_dict: dict[str, Any], alias: str = DEFAULT_DB_ALIAS) -> None:
+        """Take the alias as a plain string: what the router answers says more than a name."""
+        super().__init__(settings_dict, str(alias))
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return the driver's parameters as Django builds them, with a time-out and the cluster's search_path.
@@ -63,11 +84,13 @@ class ReplicaConnectionMixin(Base):
         """
         params: dict[str, Any] = super().get_connection_params()
         if clusters.of_alias(self.alias) is not None:
-            params.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
+            params = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **KEEPALIVES, **params}
+            if is_keyword("tcp_user_timeout", self.Database):
+                params.setdefault("tcp_user_timeout", TCP_USER_TIMEOUT_MILLISECONDS)
         if (schemas := configuration.schemas_of(self.alias)) is not None:
-            params["options"] = with_search_path(params.get("options"), schemas.path)
+            add_to_options(params, partial(with_search_path, path=schemas.path))
         if clusters.of_replica(self.alias) is not None:
-            params["options"] = read_only_options(params.get("options"))
+            add_to_options(params, read_only_options)
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
@@ -80,13 +103,29 @@ class ReplicaConnectionMixin(Base):
         if self.node == cluster.config.primary and is_standby(connection, unsure=False):
             # It follows another primary: the client of the next request may have written to that.
             self.generation = None
-        self.avoided = None
-        cluster.nodes.sockets.hold(self.node, connection)
+        self.held = cluster.nodes.sockets.hold(self.node, connection)
+        # Nothing but settings, which are made again elsewhere, until the session has begun.
+        self.held.begin()
         if getattr(self, "pool", None) and not _is_pooled(connection):
             # What a pool does with each of its own: time zone and role.
             self._configure_connection(connection)  # type: ignore[attr-defined]
             connection.commit()
         return connection
+
+    def connect(self) -> None:
+        """Connect, and begin a session."""
+        super().connect()
+        cluster = clusters.of_alias(self.alias)
+        if cluster is None:
+            return
+        schemas = configuration.schemas_of(self.alias)
+        is_own_primary = self.alias == self.node == cluster.config.primary
+        if schemas is not None or not is_own_primary:
+            path = None if schemas is None else schemas.path
+            with self.wrap_database_errors:
+                complete_session(self.connection, read_only=not is_own_primary, path=path)
+        if self.held is not None:
+            self.held.end()
 
     @property
     def pool(self) -> Any:
@@ -105,12 +144,20 @@ class ReplicaConnectionMixin(Base):
             self.past_pool = False
 
     def _close(self) -> None:
-        # A connection that moved does not belong to the pool of its alias.
-        if self.connection is not None and not _is_pooled(self.connection):
-            with self.wrap_database_errors:
-                self.connection.close()
-        else:
+        connection, held, self.held = self.connection, self.held, None
+        if connection is None or _is_pooled(connection):
+            if held is not None:
+                # In its pool nothing is under way on it. What is in doubt must not be lent again.
+                held.begin()
+                if held.doubted:
+                    held.shut()
             super()._close()  # type: ignore[misc]
+            return
+        # One that moved does not belong to the pool of its alias.
+        with self.wrap_database_errors:
+            connection.close()
+        if held is not None and (cluster := clusters.of_alias(self.alias)) is not None:
+            cluster.nodes.sockets.release(held)
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Close the connection, outside transactions, if its server left, came back since, or is not its own node.
@@ -128,8 +175,11 @@ class ReplicaConnectionMixin(Base):
             return False
         if self.generation != cluster.nodes.generation(self.node):
             return True
+        if self.held is not None and self.held.doubted and cluster.nodes.is_down(self.node):
+            # It may hang: a write that has not begun is better told that there is no primary.
+            return True
         # A primary that is back must take the next write, whether the monitor has seen it or not.
-        may_return = self.alias == cluster.config.primary or not cluster.nodes.is_down(self.alias)
+        may_return = self.alias == cluster.config.primary or not cluster.nodes.is_out(self.alias)
         is_away = cluster.nodes.alias_of(self.node) != self.alias
         return (is_away and may_return) or is_gone(self.connection)
 
@@ -150,11 +200,12 @@ class ReplicaConnectionMixin(Base):
         return cursor
 
     def _cursor_somewhere(self, name: str | None) -> Any:
+        failed_on: list[str] = []
         for _ in range(MOVES):
             try:
                 return super()._cursor(name)  # type: ignore[misc]
             except Error as error:  # noqa: PERF203 - it costs only where a node fails
-                if not self.reconnect_after(error, None):
+                if not self.reconnect_after(error, None, failed_on):
                     raise
         return super()._cursor(name)  # type: ignore[misc]
 
@@ -162,13 +213,34 @@ class ReplicaConnectionMixin(Base):
         try:
             super()._commit()  # type: ignore[misc]
         except Error as error:
-            self.explain_failure(error)
+            self.explain_failure(error, may_be_saved=True)
             raise
 
-    def reconnect_after(self, error: Error, sql: Any) -> bool:
+    def begin_statement(self, sql: Any) -> HeldSocket | None:
+        """Return the socket that may be shut under a statement, which then moves; None where it must not be.
+
+        The caller ends what began. This is on the path of each statement.
+        """
+        held = self.held
+        # What has delivered rows is read on over the same socket.
+        if held is None or held.streams or self.in_atomic_block:
+            return None
+        cluster = clusters.of_alias(self.alias)
+        if cluster is None or not cluster.writes.may_move(self, sql):
+            return None
+        held.begin()
+        # In this order: the monitor doubts it first, then looks what is under way.
+        if held.doubted:
+            held.doubted = cluster.nodes.is_down(held.node)
+            if held.doubted:
+                held.shut()
+        return held
+
+    def reconnect_after(self, error: Error, sql: Any, failed_on: list[str]) -> bool:
         """Connect anew, where the statement that failed with `error` may be executed again; return whether it may.
 
-        `sql` is None where only a cursor was wanted. Raises PrimaryUnavailable where a primary was needed.
+        `sql` is None where only a cursor was wanted; failed_on: where it has failed before, to which this node is
+        added. Raises PrimaryUnavailable where a primary was needed.
         """
         cluster = clusters.of_alias(self.alias)
         if cluster is None:
@@ -176,12 +248,19 @@ class ReplicaConnectionMixin(Base):
         if is_changed_plan(error):
             return self._forget_plans(cluster, sql)
         if not is_movable(error, self.connection) or not cluster.writes.count_move(self, sql):
-            self.explain_failure(error)
+            self.explain_failure(error, sql)
             return False
-        self.avoided = self.node
-        cluster.nodes.moved(self.alias, self.node, error)
+        node = str(self.node)
+        failed_on.append(node)
+        # Each replica replays the same: after a conflict the primary is the one node that is sure to have none.
+        self.needs_primary = is_conflict(error) and cluster.writes.is_last_move(len(failed_on))
+        self.avoided = failed_on
         self.close()
-        self.ensure_connection()
+        try:
+            self.ensure_connection()
+        finally:
+            self.avoided, self.needs_primary = (), False
+        cluster.nodes.moved(self.alias, node, error)
         return True
 
     def _forget_plans(self, cluster: Cluster, sql: Any) -> bool:
@@ -196,15 +275,20 @@ class ReplicaConnectionMixin(Base):
         self.ensure_connection()
         return True
 
-    def explain_failure(self, error: Error) -> None:
-        """Raise PrimaryUnavailable if `error` of the primary's alias means that there is no primary behind it."""
-        if clusters.of_alias(self.alias) is None or clusters.of_replica(self.alias) is not None:
+    def explain_failure(self, error: Error, sql: Any = None, *, may_be_saved: bool = False) -> None:
+        """Raise PrimaryUnavailable if `error` of the primary's alias means that there is no primary behind it.
+
+        `sql` is the statement that was under way; may_be_saved: whether a transaction may have been committed.
+        """
+        cluster = clusters.of_alias(self.alias)
+        if cluster is None or self.alias != cluster.config.primary or isinstance(error, PrimaryUnavailable):
             return
         if is_refused_write(error) and is_standby(self.connection, unsure=True):
             self.close()
             raise PrimaryUnavailable(self.alias) from error
         if is_lost(error, self.connection):
-            raise PrimaryUnavailable(self.alias) from error
+            saved = may_be_saved or (sql is not None and cluster.writes.may_be_saved(self, sql))
+            raise PrimaryUnavailable(self.alias, cause_of(error), may_be_saved=saved) from error
 
 
 def _is_pooled(connection: Any) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 from django_gmf_router.postgres.names import quote
 
 READ_ONLY = "-c default_transaction_read_only=on"
 CONNECT_TIMEOUT_SECONDS = 2
+# By default TCP notices after two hours that a machine is gone, and after a quarter of one if data are on their way.
+KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+TCP_USER_TIMEOUT_MILLISECONDS = 25_000
 _READ_ONLY = "default_transaction_read_only"
 _SEARCH_PATH = "search_path"
 # As the server splits `options`: at white space, unless a backslash stands before it (PostgreSQL's manual, 32.1.2).
@@ -32,6 +37,33 @@ def read_only_options(options: str | None) -> str:
         return str(options)
     # PostgreSQL takes the last of several: ours stands at the end.
     return f"{options} {READ_ONLY}" if options else READ_ONLY
+
+
+def add_to_options(params: dict[str, Any], add: Callable[[str | None], str]) -> None:
+    """Add to the `options` among the driver's `params` what `add` adds to a text, unless a service may have them.
+
+    libpq takes PGOPTIONS, and the `options` of a service file, only where none are given (manual, 34.1.2 and 34.17).
+    """
+    given = params.pop("options", None)
+    # What `env.replica_of` adds is ours: it says nothing of what the site wants.
+    if given and given != READ_ONLY:
+        params["options"] = add(given)
+    elif not (params.get("service") or os.environ.get("PGSERVICE")):
+        params["options"] = add(os.environ.get("PGOPTIONS"))
+
+
+def complete_session(connection: Any, *, read_only: bool, path: tuple[str, ...] | None) -> None:
+    """Set in the new session of a driver's `connection` what its `options` did not, since a service file has them."""
+    info = connection.info
+    found = info.dsn_parameters if hasattr(info, "dsn_parameters") else info.get_parameters()
+    options = found.get("options")
+    with connection.cursor() as cursor:
+        if read_only and not _is_read_only(options):
+            cursor.execute(f"SET {_READ_ONLY} = on")
+        if path is not None and search_path_in(options) is None:
+            cursor.execute(f"SET {_SEARCH_PATH} = {', '.join(map(quote, path))}")
+    if not connection.autocommit:
+        connection.commit()
 
 
 def ensure_read_only(connection: Any) -> None:

@@ -1,7 +1,12 @@
-"""What kind of failure is a database error? By SQLSTATE, as the PostgreSQL manual's appendix A lists them."""
+"""What kind of failure is a database error?
+
+By SQLSTATE, as the PostgreSQL manual's appendix A lists them; by its words where libpq gives none: while connecting.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError
@@ -12,6 +17,26 @@ SERVER_GOES = {"57P01", "57P02", "57P03"}
 # Serialization failure: on a hot standby, a statement in the way of replay.
 RECOVERY_CONFLICT = "40001"
 
+# libpq puts the severity, in the language of the server, a colon and two spaces before what a server answered. Nothing
+# that it says itself looks so (fe-protocol3.c, pqBuildErrorMessage3).
+_ANSWER = re.compile(r"(?:^|: )([^\s:]+):  (.+)", re.MULTILINE)
+# The server is well and the settings are wrong. In any language such an answer names the role or the database.
+_MISTAKEN = re.compile(r"authentication|parameter|does not exist|no such |not permitted|permission|pg_hba|protocol")
+# PostgreSQL's and PgBouncer's words for "not now", which may name the role or the database as well.
+_NOT_NOW = re.compile(
+    r"the database system is|too many (?:clients|connections)|connection slots|no more connections|server login"
+    r"|cannot connect to server|query_wait_timeout|shutting down"
+)
+_AWAY = re.compile(r"the database system is|server login|cannot connect to server|query_wait_timeout")
+_DEAD = re.compile(
+    r"connection refused|no such file or directory|closed the connection|connection (?:is closed|is lost|reset)"
+    r"|connection already closed|server login|cannot connect to server|query_wait_timeout",
+    re.IGNORECASE,
+)
+_TIMED_OUT = re.compile(r"timeout expired|timed out", re.IGNORECASE)
+_HINT = re.compile(r"\s*Is the server running .*?\?", re.DOTALL)
+LONGEST_CAUSE = 300
+
 
 def sqlstate(error: BaseException) -> str | None:
     """Return the SQLSTATE of a Django database error, from psycopg 3 or psycopg2; None where there is none."""
@@ -20,18 +45,21 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def is_lost(error: Error, connection: Any) -> bool:
-    """Return whether `error` means that `connection`, the driver's, is no more."""
-    if not isinstance(error, OperationalError | InterfaceError):
+    """Return whether `error` means that `connection`, the driver's, is no more; None: there was none yet."""
+    if connection is None or not isinstance(error, OperationalError | InterfaceError):
         return False
-    state = sqlstate(error)
-    if state is not None:
-        return state.startswith("08") or state in SERVER_GOES
-    return connection is None or bool(connection.closed)
+    state = sqlstate(error) or ""
+    return state.startswith("08") or state in SERVER_GOES or bool(connection.closed)
 
 
 def is_movable(error: Error, connection: Any) -> bool:
     """Return whether a read that failed so may succeed on another node."""
-    return is_lost(error, connection) or sqlstate(error) == RECOVERY_CONFLICT
+    return is_lost(error, connection) or is_conflict(error)
+
+
+def is_conflict(error: Error) -> bool:
+    """Return whether a standby cancelled a read that was in the way of replay."""
+    return sqlstate(error) == RECOVERY_CONFLICT
 
 
 def is_changed_plan(error: Error) -> bool:
@@ -66,18 +94,49 @@ def is_refused_write(error: BaseException) -> bool:
     return sqlstate(error) == READ_ONLY_SQL_TRANSACTION
 
 
-def server_answered(error: BaseException) -> bool:
+def answer_of_the_server(error: BaseException) -> str:
+    """Return what a server answered to an attempt to connect; empty where none did."""
+    found = _ANSWER.findall(str(error))
+    return found[-1][1].strip() if found else ""
+
+
+def is_refusal(error: BaseException) -> bool:
     """Return whether a failed attempt to connect was refused by a server that runs: too many clients, no such role.
 
-    One that is starting up or shutting down says "the database system is ...": it cannot be had, as if it were dead.
+    One that is starting up or shutting down, or a pooler without a server, cannot be had, as if it were dead.
     """
-    text = str(error)
-    return "FATAL" in text and "the database system is" not in text
+    answer = answer_of_the_server(error)
+    return bool(answer) and not _AWAY.search(answer)
 
 
-def words_of_the_server(error: BaseException) -> str:
-    """Return why a server that answered refused the connection, without the address that drivers put before it."""
-    return str(error).rpartition("FATAL:")[2].strip().partition("\n")[0]
+def is_mistake(error: BaseException, params: Mapping[str, Any]) -> bool:
+    """Return whether a server refused a connection since the settings are wrong, the driver's `params`: no outage.
+
+    A language that nobody here knows is told by what it names. "The database system is starting up" names nothing.
+    """
+    answer = answer_of_the_server(error)
+    if not answer or _NOT_NOW.search(answer):
+        return False
+    names = {str(params[key]) for key in ("user", "dbname") if params.get(key)}
+    return any(re.search(rf"\W{re.escape(name)}\W", f" {answer} ") for name in names) or bool(_MISTAKEN.search(answer))
+
+
+def is_time_out(error: BaseException) -> bool:
+    """Return whether an attempt to connect took longer than `connect_timeout`, as the driver says."""
+    return bool(_TIMED_OUT.search(str(error)))
+
+
+def is_dead(cause: str) -> bool:
+    """Return whether a probe's failure means that sessions there are no more: closed, refused; not late, not full."""
+    return bool(_DEAD.search(cause))
+
+
+def cause_of(error: BaseException, secrets: Iterable[object] = ()) -> str:
+    """Return a driver's words in one line, without libpq's hint and without `secrets`."""
+    text = " ".join(_HINT.sub("", str(error)).split()) or type(error).__name__
+    for secret in filter(None, secrets):
+        text = text.replace(str(secret), "***")
+    return text[:LONGEST_CAUSE]
 
 
 def is_of_pool(error: BaseException) -> bool:

@@ -176,6 +176,9 @@ class Membership:
 class Lookup:
     """For the health monitor's threads: what a probe is to a node, this is to the name of an alias."""
 
+    connecting_seconds = 0.0
+    """As of a probe that connects: whatever becomes of a name, it says nothing of the sessions that there are."""
+
     def __init__(self, addresses: AddressBook, alias: str) -> None:
         """Take whose name is looked up, and where."""
         self._addresses = addresses

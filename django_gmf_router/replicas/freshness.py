@@ -28,12 +28,12 @@ class Freshness:
         self._replayed: dict[str, tuple[int, int]] = {}
 
     def is_of_this_history(self, mark: Mark) -> bool:
-        """Return whether the primary of now goes on where the one that `mark` names stood.
+        """Return whether the primary of now, or the last one that was seen, goes on where the one of `mark` stood.
 
-        After a promotion the same position may hold other data: then, and while no primary is known, nobody can tell.
+        After a promotion the same position may hold other data: then, and before a primary was seen, nobody can tell.
         """
         primary = self._monitor.health(self._primary)
-        if primary.state != State.UP or primary.timeline is None or mark.timeline != primary.timeline:
+        if primary.timeline is None or mark.timeline != primary.timeline:
             return False
         return None in {mark.system_identifier, primary.system_identifier} or (
             mark.system_identifier == primary.system_identifier
@@ -43,9 +43,17 @@ class Freshness:
         """Return whether `node` is known to replay what the primary that `mark` names writes.
 
         By position alone a replica that a promotion left behind has what the new primary wrote up to there. Of an alias
-        that is several servers nobody can tell.
+        that is several servers nobody can tell. While the primary is away the replica must have been at the position of
+        `mark` when it was first seen since: what it replays later may be another's.
         """
-        return node in self._balanced or self._monitor.health(node).follows == mark.timeline
+        is_away = self._monitor.health(self._primary).state != State.UP
+        if node in self._balanced:
+            members = {*self._monitor.members(node)} - {node}
+            return not is_away or any(self.follows(member, mark) for member in members)
+        health = self._monitor.health(node)
+        if is_away and (health.balanced or (health.proven is not None and health.proven < (mark.position or 0))):
+            return False
+        return health.follows == mark.timeline
 
     def is_known_to_have(self, alias: str, position: int) -> bool:
         """Return whether the connection of `alias` is known to see `position`, at no cost: positions only grow.

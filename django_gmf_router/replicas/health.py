@@ -60,7 +60,11 @@ class NodeHealth:
     timeline: int | None = None
     follows: int | None = None
     """The timeline of the primary whose writes a replica is known to replay."""
+    proven: int | None = None
+    """Up to which position that is known, where the primary is away; None: as far as it has come."""
     system_identifier: str | None = None
+    database: str | None = None
+    """As the server calls it."""
     started: float | None = None
     sampled_at: float | None = None
     """When its last reading came that was an answer, in monotonic seconds."""
@@ -69,6 +73,20 @@ class NodeHealth:
     def is_down(self) -> bool:
         """Whether it does not answer, or not in its role."""
         return self.state == State.DOWN
+
+
+def stranger(node: NodeHealth | Reading, primary: NodeHealth | Reading) -> str | None:
+    """Return why what `node` holds is not what `primary` wrote; None where nothing is known that says so."""
+    if _differ(node.system_identifier, primary.system_identifier):
+        found, wanted = node.system_identifier, primary.system_identifier
+        return f"It belongs to another cluster than its primary: system identifier {found}, not {wanted}."
+    if _differ(node.database, primary.database):
+        return f"It serves the database {node.database!r}, its primary {primary.database!r}."
+    return None
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return None not in {one, other} and one != other
 
 
 def summary(before: NodeHealth, members: Sequence[NodeHealth], *, generation: int) -> NodeHealth:
@@ -97,14 +115,19 @@ class Tracker:
         self._diverged = False
         self._seen: Reading | None = None
 
-    def observe(self, reading: Reading, lag: float | None, now: Moment, *, diverged: bool = False) -> NodeHealth:
-        """Take a reading; `diverged`: an earlier one lies beyond the primary's position of later."""
+    def observe(
+        self, reading: Reading, lag: float | None, now: Moment, *, diverged: bool = False, strange: str | None = None
+    ) -> NodeHealth:
+        """Take a reading.
+
+        `diverged`: an earlier one lies beyond the primary's position of later; `strange`: why it is no replica of it.
+        """
         before = self.health
         restarted = self._restarted(reading)
         went_back = self._went_back(reading)
         if reading.up:
             self._diverged = (diverged or self._diverged) and not (restarted or went_back)
-        error, at_once = self._fault(reading)
+        error, at_once = (strange, True) if strange else self._fault(reading)
         self._good, self._bad = (self._good + 1, 0) if error is None else (0, self._bad + 1)
         state = self._next(lag) if error is None else self._failed(at_once)
         is_down = state == State.DOWN
@@ -120,6 +143,7 @@ class Tracker:
             position=reading.position if reading.up else None if is_down else before.position,
             timeline=reading.timeline or before.timeline,
             system_identifier=reading.system_identifier or before.system_identifier,
+            database=reading.database or before.database,
             started=reading.started or before.started,
             sampled_at=now.monotonic if reading.up else before.sampled_at,
         )
@@ -127,13 +151,16 @@ class Tracker:
             self._seen = reading
         return self.health
 
-    def follow(self, timeline: int | None) -> NodeHealth:
-        """Take it that the node is known to replay what the primary writes on `timeline`; None: that is not known."""
-        self.health = replace(self.health, follows=timeline)
+    def follow(self, timeline: int | None, proven: int | None) -> NodeHealth:
+        """Take it that the node is known to replay what the primary writes on `timeline`; None: that is not known.
+
+        proven: up to which position, where the primary is away.
+        """
+        self.health = replace(self.health, follows=timeline, proven=proven)
         return self.health
 
     def fail(self, reason: str, now: Moment) -> NodeHealth:
-        """Take it that the node refused a connection, or answered not in time: it is down at once."""
+        """Take it that the node refused, answered not in time, or is a stranger: it is down at once."""
         self._good = 0
         since = self.health.since if self.health.is_down else now.wall
         self.health = replace(self.health, state=State.DOWN, since=since, error=reason, lag=None, position=None)

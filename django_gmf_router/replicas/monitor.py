@@ -7,12 +7,12 @@ since threads die where a server forks.
 from __future__ import annotations
 
 import atexit
-import os
 import random
 import time
 from collections.abc import Callable, Mapping
 from weakref import WeakSet
 
+from django_gmf_router.postgres import forks
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import AddressBook, Lookup
@@ -23,6 +23,9 @@ from django_gmf_router.settings.values import ClusterConfig
 
 # A site that seeds the module's numbers, as tests do, must not find them used by a thread.
 OWN_RANDOM = random.SystemRandom()
+
+PRIMARY_SECONDS = 0.5
+"""How long a process that begins waits for a primary that hangs, before it reads from a replica."""
 
 MakeProbe = Callable[[str, float, Mapping[str, str]], Probe]
 """Makes the probe of an alias, with the time-out in seconds and the driver's parameters of one of its servers."""
@@ -55,6 +58,7 @@ class Monitor(NodeStates):
         self._stopped = False
         super().__init__(config, self._addresses, clock=clock, wall=wall, announces=announces)
         _MONITORS.add(self)
+        forks.on_fork(self.begin_in_child)
 
     def is_connected(self, alias: str) -> bool:
         """Return whether the server that was asked last still runs: its connection is open, by one system call."""
@@ -63,11 +67,35 @@ class Monitor(NodeStates):
 
     def ensure(self) -> None:
         """Start the threads unless they run: first of all, after a fork, after a thread died."""
+        forks.look()
         if self._threads is None or not self._threads.run:
             self._start()
 
+    def get_to_know(self, alias: str) -> None:
+        """Wait until a node that nobody has asked yet was judged: it may be a stranger, and nobody must read there.
+
+        For a thread that is about to connect to a replica: the probe connects at the same time. A node that does not
+        answer costs TIMEOUT at most, its primary PRIMARY_SECONDS. Not for an alias that is several servers, of which
+        others answer.
+        """
+        if self._threads is None or self._is_settled(alias) or alias in self._membership:
+            return
+        with self._judged:
+            self._judged.wait_for(lambda: self._is_settled(alias, self._primary), PRIMARY_SECONDS)
+            self._judged.wait_for(lambda: self._is_settled(alias), self._config.health.timeout)
+
+    def report_failure(self, alias: str, error: str) -> None:
+        """Take it that a connection of a request was refused or timed out: the node is down, and watched from now on.
+
+        `error` is one line without a password.
+        """
+        super().report_failure(alias, error)
+        # A process that routes no read, as a worker with `.using()`, has not begun: who would see the node come back?
+        self.ensure()
+
     def stop(self) -> None:
         """End the threads and close their connections, for good."""
+        forks.look()
         with self._lock:
             self._stopped, threads = True, self._threads
         if threads is not None:
@@ -125,15 +153,9 @@ _MONITORS: WeakSet[Monitor] = WeakSet()
 _INHERITED: list[ProbeThreads | None] = []
 
 
-def _after_fork() -> None:
-    for monitor in list(_MONITORS):
-        monitor.begin_in_child()
-
-
 def _stop_all() -> None:
     for monitor in list(_MONITORS):
         monitor.stop()
 
 
-os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_stop_all)

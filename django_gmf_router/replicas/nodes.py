@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from django.db import connections
 
-from django_gmf_router.postgres.session_options import read_only_options
+from django_gmf_router.postgres.session_options import add_to_options, read_only_options
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import State
@@ -35,7 +36,9 @@ class Nodes:
         # Only these are asked for in the address book.
         self._several = frozenset(alias for alias in config.balanced_aliases if alias in addresses)
         self._overdue_seconds = INTERVALS_TO_BE_OVERDUE * config.health.interval
-        self._refusing: set[str] = set()
+        self._interval = config.health.interval
+        # Until when a node that refused is not asked again, in monotonic seconds.
+        self._refusing: dict[str, float] = {}
         self.sockets = sockets
         self._addresses = addresses
 
@@ -43,11 +46,17 @@ class Nodes:
         """Return whether `node` is known to be down."""
         return self._states.is_down(node)
 
+    def is_out(self, node: str) -> bool:
+        """Return whether it is no use to connect to `node`: it is down, or has refused within the last INTERVAL."""
+        return self.is_down(node) or self._refusing.get(node, 0.0) > time.monotonic()
+
     def serves(self, node: str) -> bool:
         """Return whether `node` may take a read that failed elsewhere: up, within the lag limit, and heard of lately.
 
         What froze one node may have frozen the next, and its probe be about to time out too.
         """
+        if self.is_out(node):
+            return False
         health = self._states.health(node)
         if health.state != State.UP:
             return False
@@ -66,51 +75,55 @@ class Nodes:
         """Return the driver's parameters that make a connection one to `node` and to no other server of its alias."""
         return self._addresses.params(node) if self._several else {}
 
-    def failed(self, node: str, error: str, *, timed_out: bool) -> None:
-        """Note that an attempt to connect to `node` was refused or timed out: it is down at once.
+    def failed(self, node: str, error: str, *, timed_out: bool, began: float = math.inf) -> None:
+        """Note that an attempt to connect to `node` that `began` then failed or timed out: it is down at once.
 
-        Not for one refusal where several servers stand behind its name: the next connection may lead to another.
+        Not for one refusal where several servers stand behind its name: the next connection may lead to another. Nor
+        for a time-out during which the node answered its probe: this process gets too little of its processor.
         """
-        if timed_out or not self._states.health(node).balanced:
+        health = self._states.health(node)
+        heard_meanwhile = health.sampled_at is not None and health.sampled_at > began
+        if not heard_meanwhile if timed_out else not health.balanced:
             self._states.report_failure(node, error)
 
     def refused(self, node: str, error: str) -> None:
-        """Log that the server of `node`, which runs, refuses connections: once, until one was taken."""
-        if node in self._refusing:
-            return
-        self._refusing.add(node)
-        logger.warning(
-            "%s takes no connection: %s",
-            node,
-            error,
-            extra={"event": "retry", "alias": node, "node": node},
-        )
+        """Note that the server of `node`, which runs, refuses connections; log it once, until one was taken."""
+        is_known = node in self._refusing
+        self._refusing[node] = time.monotonic() + self._interval
+        if not is_known:
+            text = "%s takes no connection: %s"
+            logger.warning(text, node, error, extra={"event": "retry", "alias": node, "node": node})
 
     def connected(self, node: str) -> None:
         """Note that `node` has taken a connection."""
-        self._refusing.discard(node)
+        self._refusing.pop(node, None)
 
-    def to_try(self, alias: str, avoid: str | None, *, by_name: bool = False) -> Iterator[str]:
+    def to_try(
+        self, alias: str, avoid: Collection[str] = (), *, by_name: bool = False, last: bool = False
+    ) -> Iterator[str]:
         """Yield the nodes that `alias` may connect to, the best first.
 
-        avoid: the one that a read just failed on; by_name: whether `alias` connects in a way that chooses no address.
+        avoid: those that a read failed on; by_name: whether `alias` connects in a way that chooses no address; last:
+        whether there is no further attempt, and the primary is the surest.
         """
         primary = self._primary
+        if last and not self.is_down(primary):
+            return iter((primary,))
         nodes = {replica: self._nodes_of(replica) for replica in self._replicas}
         if by_name:
             nodes[alias] = (alias,)
         replicas = [node for own in nodes.values() for node in own]
         if alias == primary:
-            return nodes_for_reads_of_the_primary(primary, replicas=replicas, is_down=self.is_down, avoid=avoid)
+            return nodes_for_reads_of_the_primary(primary, replicas=replicas, is_out=self.is_out, avoid=avoid)
         own = self._least_held(nodes[alias])
         if self._states.health(own[0]).balanced:
             # Each new connection may lead to another server, also after a read has just failed on one.
-            own, avoid = [*own, *own], None
+            own, avoid = [*own, *own], ()
         return nodes_to_try(
             own,
             primary=primary,
             replicas=replicas,
-            is_down=self.is_down,
+            is_out=self.is_out,
             serves=self.serves,
             avoid=avoid,
         )
@@ -127,7 +140,7 @@ class Nodes:
         alias = self.alias_of(node)
         params: dict[str, Any] = connections.create_connection(alias).get_connection_params()
         params.update(self.address(node))
-        params["options"] = read_only_options(params.get("options"))
+        add_to_options(params, read_only_options)
         if params.get("target_session_attrs") == "read-write":
             # libpq would refuse every session that is read-only; the server is what is wanted.
             params["target_session_attrs"] = "primary"
@@ -145,28 +158,34 @@ class Nodes:
 
 
 def nodes_to_try(
-    own: Sequence[str], *, primary: str, replicas: Sequence[str], is_down: Is, serves: Is, avoid: str | None = None
+    own: Sequence[str],
+    *,
+    primary: str,
+    replicas: Sequence[str],
+    is_out: Is,
+    serves: Is,
+    avoid: Collection[str] = (),
 ) -> Iterator[str]:
-    """Yield the nodes for a replica's alias: its own unless down, then other healthy ones, at last the primary.
+    """Yield the nodes for a replica's alias: its own unless out, then other healthy ones, at last the primary.
 
     `own`: one, or several, the best first, of which those that serve are preferred; `replicas`: all of the cluster;
-    `serves`: up, and within the lag limit; `avoid`: the node that a read has just failed on.
+    `serves`: up, and within the lag limit; `avoid`: the nodes that a read failed on.
     """
-    alive = [node for node in own if node != avoid and not is_down(node)]
+    alive = [node for node in own if node not in avoid and not is_out(node)]
     yield from [node for node in alive if len(own) > 1 and serves(node)] or alive
-    others = [node for node in shuffled(replicas) if node not in {*own, avoid}]
+    others = [node for node in shuffled(replicas) if node not in {*own, *avoid}]
     yield from (node for node in others if serves(node))
     yield primary
 
 
 def nodes_for_reads_of_the_primary(
-    primary: str, *, replicas: Sequence[str], is_down: Is, avoid: str | None = None
+    primary: str, *, replicas: Sequence[str], is_out: Is, avoid: Collection[str] = ()
 ) -> Iterator[str]:
     """Yield the nodes for reads of the primary's alias that a replica may serve while the primary is away."""
-    is_first = primary != avoid and not is_down(primary)
+    is_first = primary not in avoid and not is_out(primary)
     if is_first:
         yield primary
-    yield from (node for node in shuffled(replicas) if not is_down(node))
+    yield from (node for node in shuffled(replicas) if node not in avoid and not is_out(node))
     if not is_first:
         # It may be back, and nobody has noticed yet.
         yield primary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker
+from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker, stranger
 from django_gmf_router.replicas.lag import PrimaryTrail, has_diverged, is_another, reachable
 from django_gmf_router.replicas.probes import Reading
 from django_gmf_router.settings.values import Role
@@ -32,6 +32,8 @@ class Way:
     """The first position of the primary that lay beyond it."""
     follows: bool = False
     """Whether it has come there."""
+    proven: int | None = None
+    """Where it stood at its first answer since the primary is away: what it replays later may be another's."""
 
 
 class Lineage:
@@ -41,31 +43,45 @@ class Lineage:
     # alone the replica then has what was written there since. Its timeline would tell, but not every role may see it.
     # So a replica counts once it was seen to reach a later position of this primary, or to stand exactly where it does.
 
+    # While the primary is away another may be promoted, and a replica follow that without a restart: the same numbers
+    # then mean other data. So of each replica one more answer counts, which has what the primary wrote last.
+
     def __init__(self) -> None:
         """Begin with nothing seen."""
         self._primary: Reading | None = None
+        self._is_away = False
         self._ways: dict[str, Way] = {}
 
     def primary(self, reading: Reading) -> None:
         """Take a reading of the primary."""
         if self._primary is not None and is_another(self._primary, reading):
             self._ways.clear()
-        self._primary = reading
+        self._primary, self._is_away = reading, False
 
-    def replica(self, health: NodeHealth) -> int | None:
-        """Take what is known of a replica now; return the timeline that it is known to follow."""
+    def lose(self) -> None:
+        """Take it that the primary is away."""
+        self._is_away = True
+
+    def replica(self, health: NodeHealth) -> tuple[int | None, int | None]:
+        """Take what is known of a replica now; return the timeline that it is known to follow, and up to where."""
         goal = None if self._primary is None else reachable(self._primary)
         if health.position is None or goal is None or self._primary is None:
-            return None
+            return None, None
         way = self._ways.get(health.alias)
         if way is None or way.generation != health.generation:
+            if self._is_away:
+                return None, None
             way = Way(generation=health.generation, first=health.position)
+        if not self._is_away or way.proven is None:
+            way = self._gone_on(way, health.position, goal)
+        self._ways[health.alias] = way
+        return (self._primary.timeline, way.proven) if way.follows else (None, None)
+
+    def _gone_on(self, way: Way, position: int, goal: int) -> Way:
         if way.goal is None and goal > way.first:
             way = replace(way, goal=goal)
-        if health.position == goal or (way.goal is not None and health.position >= way.goal):
-            way = replace(way, follows=True)
-        self._ways[health.alias] = way
-        return self._primary.timeline if way.follows else None
+        follows = way.follows or position == goal or (way.goal is not None and position >= way.goal)
+        return replace(way, follows=follows, proven=position if self._is_away else None)
 
 
 class Observer:
@@ -106,8 +122,9 @@ class Observer:
         diverged = self._has_diverged(answer)
         if reading.up:
             self._earlier[answer.alias] = answer
-        health = tracker.observe(reading, lag, now, diverged=diverged)
-        return tracker.follow(self._lineage.replica(health))
+        strange = None if self._primary is None else stranger(reading, self._primary.reading)
+        health = tracker.observe(reading, lag, now, diverged=diverged, strange=strange)
+        return tracker.follow(*self._lineage.replica(health))
 
     def fail(self, alias: str, reason: str, now: Moment) -> NodeHealth:
         """Take it that a node refused a connection, or answered not in time."""
@@ -122,7 +139,10 @@ class Observer:
             self._lineage.primary(answer.reading)
             for replica in self._trackers.values():
                 if replica.health.role == Role.REPLICA:
-                    replica.follow(self._lineage.replica(replica.health))
+                    replica.follow(*self._lineage.replica(replica.health))
+                    # At once: it may have answered before its primary did, and nobody must read there.
+                    if strange := stranger(replica.health, answer.reading):
+                        replica.fail(strange, now)
             self._trail.sample(answer.reading, answer.finished_at)
         self._note_primary_away(health)
         return health
@@ -130,6 +150,7 @@ class Observer:
     def _note_primary_away(self, health: NodeHealth) -> None:
         if health.role == Role.PRIMARY and health.is_down:
             self._trail.lose()
+            self._lineage.lose()
 
     def _has_diverged(self, answer: Answer) -> bool:
         """Compare the replica's reading before this one with what the primary said after it."""

@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from django_gmf_router.postgres.sockets import NodeSockets
+from django_gmf_router.postgres.sqlstates import is_dead
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import Lookup
 from django_gmf_router.replicas.observer import Answer
@@ -43,6 +44,7 @@ class Rounds:
         self._next: float | None = None
         self._busy: set[str] = set()
         self._deadlines: dict[str, float] = {}
+        self._extended: set[str] = set()
 
     def watch(self, aliases: Iterable[str]) -> None:
         """Ask these nodes from now on, and no others."""
@@ -55,6 +57,7 @@ class Rounds:
         self._next = now + self._interval * self._jitter(*JITTER)
         asked = [alias for alias in self._aliases if alias not in self._busy]
         self._busy.update(asked)
+        self._extended.difference_update(asked)
         self._deadlines.update(dict.fromkeys(asked, now + self._timeout))
         return asked
 
@@ -67,8 +70,14 @@ class Rounds:
         """Return whether a node was asked and has not answered, late or not."""
         return alias in self._busy
 
-    def give_up_late(self, now: float) -> list[str]:
-        """Give up the nodes whose time is over, each once; return them."""
+    def give_up_late(self, now: float, more_seconds: Callable[[str], float]) -> list[str]:
+        """Give up the nodes whose time is over, each once; return them.
+
+        `more_seconds`: how much more a node has a right to, asked when its time is over.
+        """
+        for alias in {alias for alias, deadline in self._deadlines.items() if deadline <= now} - self._extended:
+            self._extended.add(alias)
+            self._deadlines[alias] += more_seconds(alias)
         late = [alias for alias, deadline in self._deadlines.items() if deadline <= now]
         for alias in late:
             del self._deadlines[alias]
@@ -197,7 +206,7 @@ class ProbeThreads:
         while not self._outbox.empty():
             self._take(self._outbox.get())
         now = self._clock()
-        if late := self._rounds.give_up_late(now):
+        if late := self._rounds.give_up_late(now, lambda alias: self._connecting_seconds(alias) or 0.0):
             self._give_up(late)
         for alias in self._rounds.begin(now):
             self._asked(alias).ask()
@@ -217,6 +226,12 @@ class ProbeThreads:
             with events.Surviving(self._cluster, "telling of a change"):
                 if self._states.answered(answer):
                     self._watch(self._states.watched())
+                self._free_if_dead(answer)
+
+    def _free_if_dead(self, answer: Answer) -> None:
+        """Free all that hangs on a node that is dead; what connected after the question is not meant."""
+        if not answer.reading.up and is_dead(answer.reading.error or "") and self._states.is_down(answer.alias):
+            self._sockets.shut(answer.alias, answer.started_at)
 
     def _watch(self, aliases: Iterable[str]) -> None:
         self._rounds.watch(aliases)
@@ -224,14 +239,21 @@ class ProbeThreads:
             self._send_away(self._threads.pop(alias))
 
     def _give_up(self, late: list[str]) -> None:
+        # A probe that is late while it connects says nothing of the sessions that there are.
+        hanging = [alias for alias in late if self._connecting_seconds(alias) is None]
         # First all states, then the rescues: a read that is freed must not go on to another node that hangs.
         with events.Surviving(self._cluster, "telling of a change"):
             self._states.late(late)
         for alias in late:
-            with events.Surviving(self._cluster, "freeing what hangs"):
-                self._sockets.shut(alias)
+            if alias in hanging:
+                with events.Surviving(self._cluster, "freeing what hangs"):
+                    self._sockets.free(alias)
             if thread := self._threads.get(alias):
                 thread.probe.abort()
+
+    def _connecting_seconds(self, alias: str) -> float | None:
+        thread = self._threads.get(alias)
+        return None if thread is None else thread.probe.connecting_seconds
 
     def _asked(self, alias: str) -> ProbeThread:
         thread = self._threads.get(alias)

@@ -37,7 +37,8 @@ SELECT r,
        CASE WHEN r THEN NULL ELSE pg_walfile_name(pg_current_wal_insert_lsn()) END,
        extract(epoch FROM pg_postmaster_start_time())::float8,
        CASE WHEN r THEN extract(epoch FROM clock_timestamp() - coalesce(
-           pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END::float8
+           pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END::float8,
+       current_database()::text
 FROM (SELECT pg_is_in_recovery() AS r OFFSET 0) AS node
 """  # noqa: S608
 
@@ -57,6 +58,8 @@ class Reading:
     """A primary's."""
     timeline: int | None = None
     system_identifier: str | None = None
+    database: str | None = None
+    """As the server calls it: a pooler may offer it under another name."""
     started: float | None = None
     """When the server started, in wall-clock seconds."""
     replay_age: float | None = None
@@ -86,6 +89,8 @@ class Probe:
         self._identifier: str | None = None
         self._role: Role | None = None
         self._socket: socket.socket | None = None
+        self.connecting_seconds: float | None = None
+        """While it connects: how many seconds the addresses of its host may take, after the first of them."""
         self._aborted = False
         # Between `abort` and `close`: a descriptor that was closed may be another's by then.
         self._lock = threading.Lock()
@@ -147,8 +152,13 @@ class Probe:
             return failed(error, self._wrapper.settings_dict)
 
     def _connect(self) -> None:
-        driver = self._wrapper.Database
-        connection = driver.connect(**self._parameters())
+        driver, parameters = self._wrapper.Database, self._parameters()
+        self.connecting_seconds = 0.0
+        try:
+            self.connecting_seconds = parameters["connect_timeout"] * (_count_addresses(parameters) - 1)
+            connection = driver.connect(**parameters)
+        finally:
+            self.connecting_seconds = None
         with self._lock:
             self._connection = connection
             self._socket = socket.socket(fileno=os.dup(connection.fileno()))
@@ -184,6 +194,22 @@ class Probe:
             return failed(error, self._wrapper.settings_dict)
 
 
+def _count_addresses(parameters: Mapping[str, Any]) -> int:
+    """Return how many addresses libpq tries, each for connect_timeout (manual, "Specifying Multiple Hosts")."""
+    if parameters.get("hostaddr"):
+        return len(str(parameters["hostaddr"]).split(","))
+    return sum(map(_count_addresses_of, str(parameters.get("host") or "").split(",")))
+
+
+def _count_addresses_of(host: str) -> int:
+    if not host or host[0] in "/@":
+        return 1
+    try:
+        return len({found[4][0] for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
+    except OSError:
+        return 1
+
+
 def failed(error: Exception, settings: dict[str, Any]) -> Reading:
     """Return the reading of a node that gave this error; `settings` is its entry of DATABASES."""
     text = " ".join(LIBPQ_HINT.sub("", str(error)).split()) or type(error).__name__
@@ -199,7 +225,7 @@ def failed(error: Exception, settings: dict[str, Any]) -> Reading:
 
 
 def _reading(row: tuple[Any, ...], identifier: str | None) -> Reading:
-    in_recovery, position, received, flushed, walfile, started, replay_age = row
+    in_recovery, position, received, flushed, walfile, started, replay_age, database = row
     return Reading(
         up=True,
         role=Role.REPLICA if in_recovery else Role.PRIMARY,
@@ -208,6 +234,7 @@ def _reading(row: tuple[Any, ...], identifier: str | None) -> Reading:
         flushed=flushed,
         timeline=int(walfile[:8], 16) if walfile else None,
         system_identifier=identifier,
+        database=database,
         started=started,
         replay_age=replay_age,
     )

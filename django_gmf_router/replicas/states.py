@@ -77,10 +77,10 @@ class NodeStates:
     def wait(self, rounds: int, timeout_seconds: float) -> bool:
         """Wait until each node was seen to be down, or was judged so often; return whether it came to that."""
         with self._judged:
-            return self._judged.wait_for(lambda: self._is_settled(rounds), timeout_seconds)
+            return self._judged.wait_for(lambda: self._is_settled(*self.snapshot, rounds=rounds), timeout_seconds)
 
-    def _is_settled(self, rounds: int) -> bool:
-        return all(self._counts[alias] >= (1 if node.is_down else rounds) for alias, node in self.snapshot.items())
+    def _is_settled(self, *aliases: str, rounds: int = 1) -> bool:
+        return all(self._counts[alias] >= (1 if self.is_down(alias) else rounds) for alias in aliases)
 
     # Told
 
@@ -95,10 +95,10 @@ class NodeStates:
         """Take what a probe read, or the nodes that a name has now; return whether other nodes are to be watched."""
         alias, changed = answer.alias, False
         with self._lock:
-            before = self.snapshot.get(alias)
+            known = self.snapshot
+            before = known.get(alias)
             if before is None:
                 return False  # Its name has lost this address meanwhile.
-            after = before
             if alias not in self._membership:
                 after = self._observer.observe(answer, self._wall())
                 if after.generation != before.generation:
@@ -107,7 +107,11 @@ class NodeStates:
                 changed = True
                 self._follow_members()
             self._publish(alias)
-        self._announce(before, after)
+            # What a primary answers may tell of its replicas, too.
+            nodes = [node for node in self.snapshot if node in known and node not in self._membership]
+            told = [(known[node], self.snapshot[node]) for node in nodes]
+        for before, after in told:
+            self._announce(before, after)
         return changed
 
     def late(self, aliases: Iterable[str]) -> None:

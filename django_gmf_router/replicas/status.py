@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
+from django.db import connections
+
 from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.addresses import address_book
 from django_gmf_router.replicas.health import NodeHealth, State
@@ -40,14 +42,17 @@ class NodeStatus:
 
 
 def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list[NodeStatus]:
-    """Watch the nodes of the clusters at the same time, for TIMEOUT and a second at most; return how they are."""
+    """Watch the nodes of the clusters at the same time; return how they are.
+
+    It takes TIMEOUT and a second at most, where an alias has a list of hosts TIMEOUT for each of them.
+    """
     with ExitStack() as stack:
         watched = [(config, _watch(config, probe)) for config in configs]
         for _, monitor in watched:
             stack.callback(monitor.stop)
             monitor.ensure()
         for config, monitor in watched:
-            monitor.wait(ROUNDS, config.health.timeout + GRACE_SECONDS)
+            monitor.wait(ROUNDS, config.health.timeout * _most_hosts(config) + GRACE_SECONDS)
         return [status for config, monitor in watched for status in _statuses(config, monitor)]
 
 
@@ -57,6 +62,10 @@ def exit_code(nodes: list[NodeStatus]) -> int:
     if any(node.role == Role.PRIMARY for node in not_up):
         return NO_PRIMARY
     return DEGRADED if not_up else ALL_UP
+
+
+def _most_hosts(config: ClusterConfig) -> int:
+    return max(1 + str(connections.settings[alias].get("HOST")).count(",") for alias in config.aliases)
 
 
 def _watch(config: ClusterConfig, probe: MakeProbe) -> Monitor:

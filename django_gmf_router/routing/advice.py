@@ -1,20 +1,37 @@
-"""Which DB_CHOOSER line sends this request to the primary?"""
+"""What sends this request to the primary: which line of the settings, or where no line is narrow enough, what else?"""
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 
 from django.http import HttpRequest
-from django.urls import converters, get_script_prefix
+from django.urls import NoReverseMatch, converters, get_script_prefix, reverse
+from django.utils.translation import get_language_from_path
 
 from django_gmf_router.routing.unit_of_work import UnitOfWork
+from django_gmf_router.settings.values import ClusterConfig
 
 _CONVERTER = re.compile(r"<(?:(\w+):)?\w+>")
 
 
-def master_line(primary: str, unit: UnitOfWork) -> str:
-    """Return the line to add to the settings, a pattern for the view's route where one can be had."""
-    return f'GMF_ROUTER[{primary!r}]["DB_CHOOSER"]["master"]: {quoted(pattern_for(unit))}'
+def remedy(config: ClusterConfig, unit: UnitOfWork) -> str:
+    """Return how all reads of the request of `unit` come to the primary: a line of settings.py, below GMF_ROUTER.
+
+    No line is told for a route that other pages have too, such as a CMS' for all of its pages: it would send the whole
+    site to the primary.
+    """
+    pattern = pattern_for(unit)
+    entry = f"GMF_ROUTER[{quoted(config.primary).removeprefix('r')}]"
+    if _catches_others(pattern, unit):
+        instead = "say use_primary() in the view: a pattern of its route would match other pages too"
+        return f"To send all its reads there, {instead}. To allow it, add {entry}{_allowing(config, quoted(pattern))}"
+    line = f'{entry}.setdefault("DB_CHOOSER", {{}}).setdefault("master", []).append({quoted(pattern)})'
+    text = f"To send all its reads there, add {line}"
+    if "DATABASE_REPLICA_URLS" in os.environ:
+        return f"{text} or, as one more line of GMF_DB_CHOOSER_MASTER, {pattern}"
+    return text
 
 
 def pattern_for(unit: UnitOfWork) -> str:
@@ -60,6 +77,27 @@ def _route(request: HttpRequest | None) -> str | None:
         ]
         position = found.end()
     return "".join((*parts, re.escape(match.route[position:])))
+
+
+def _allowing(config: ClusterConfig, pattern: str) -> str:
+    """Return what allows writes by a `pattern` and leaves all else that UNEXPECTED_WRITES says as it is."""
+    writes = config.unexpected_writes
+    if writes.allow or writes.warn or writes.refuse:
+        return f'["UNEXPECTED_WRITES"].setdefault("allow", []).append({pattern})'
+    others = '"refuse": [""], ' if writes.otherwise == "refuse" else ""
+    return f'["UNEXPECTED_WRITES"] = {{{others}"allow": [{pattern}]}}'
+
+
+def _catches_others(pattern: str, unit: UnitOfWork) -> bool:
+    """Return whether `pattern` matches pages at the site's root, or of its admin, besides that of `unit`."""
+    root = get_script_prefix()
+    language = get_language_from_path(unit.path or "")
+    pages = [root, *(f"{root}{language}/" for _ in [language] if language)]
+    # However deep: some catch one name, some any.
+    pages += [f"{page}{below}" for page in pages for below in ("x", "x/", "x/y", "x/y/")]
+    with suppress(NoReverseMatch):
+        pages.append(reverse("admin:index"))
+    return any(page != unit.path and _matches(pattern, f"{unit.method} {page}") for page in pages)
 
 
 def _matches(pattern: str, subject: str) -> bool:

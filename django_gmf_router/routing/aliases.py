@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Model, QuerySet
+from django.db.models.manager import BaseManager
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-class ClusterAlias(str):
+class RoutedAlias(str):
+    """An alias as the router answers a read from a replica: it names the connection, and binds nobody to it.
+
+    Django keeps it in the `_state.db` of what it loads, and names it where it asks no router: a generic foreign key,
+    `get_next_by_FOO()`, and a generic relation, whose `delete()` and `update()` go there too (Django's ticket 36389).
+    `install()` makes them ask the router all the same. It is a replica's alias, or the primary's in a test run where a
+    replica would have served.
+
+    It pickles as the primary's alias: a worker may have no replicas, and a replica may be gone when a cache is read.
+    """
+
+    __slots__ = ("primary",)
+    primary: str
+
+    def __new__(cls, alias: str, primary: str) -> Self:
+        """Make the answer `alias` of the cluster whose primary is `primary`."""
+        routed = super().__new__(cls, alias)
+        routed.primary = primary
+        return routed
+
+    def __copy__(self) -> RoutedAlias:
+        return self
+
+    def __deepcopy__(self, memo: object) -> RoutedAlias:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[type[str], tuple[str]]:
+        return str, (self.primary,)
+
+
+class ClusterAlias(RoutedAlias):
     """The primary's alias, as the answer to a write about an instance: it equals every alias of its cluster.
 
     Django's `RelatedManager.add()` refuses objects whose `_state.db` differs from the alias of the write ("instance
     isn't saved"). An object read from a replica is as saved as one read from the primary: it belongs to the cluster.
     Python asks the subclass on the right of `!=` first, so that `obj._state.db != db` sees this rule. It hashes as the
-    primary's alias, and pickles and copies as a plain string.
+    primary's alias.
     """
 
     __slots__ = ("_aliases",)
     _aliases: frozenset[str]
 
-    def __new__(cls, primary: str, aliases: frozenset[str]) -> ClusterAlias:
+    @classmethod
+    def of(cls, primary: str, aliases: frozenset[str]) -> ClusterAlias:
         """Make the alias `primary` that stands for all of `aliases`."""
-        alias = super().__new__(cls, primary)
+        alias = cls(primary, primary)
         alias._aliases = aliases
         return alias
 
@@ -32,14 +70,27 @@ class ClusterAlias(str):
     def __hash__(self) -> int:
         return str.__hash__(self)
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[type[str], tuple[str]]:
-        return str, (str.__str__(self),)
+
+def install() -> None:
+    """Wrap, once, what takes an alias and asks the router where it gets None: it gets None for a RoutedAlias.
+
+    An alias that was written by hand is a plain string, and is obeyed. So is a ClusterAlias: what was saved is read
+    where it was saved. `save_base()` stands for `save()`, whose warnings name the line that called it.
+    """
+    if hasattr(QuerySet.using, "__wrapped__"):
+        return
+    for owner, name in ((QuerySet, "using"), (BaseManager, "db_manager"), (Model, "save_base"), (Model, "delete")):
+        setattr(owner, name, _asking(getattr(owner, name)))
 
 
-class MirroredAlias(str):
-    """The primary's alias in a test run, where a replica would have served: what was read so is not the primary's."""
+def _asking(original: Any) -> Any:
+    @wraps(original)
+    def method(this: Any, *args: Any, **kwargs: Any) -> Any:
+        by_name = {name: _unbound(value) for name, value in kwargs.items()}
+        return original(this, *map(_unbound, args), **by_name)
 
-    __slots__ = ()
+    return method
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[type[str], tuple[str]]:
-        return str, (str.__str__(self),)
+
+def _unbound(value: Any) -> Any:
+    return None if type(value) is RoutedAlias else value

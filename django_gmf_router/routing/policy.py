@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from django.db import connections
+
 from django_gmf_router.routing import transactions
-from django_gmf_router.routing.aliases import ClusterAlias, MirroredAlias
+from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias
 from django_gmf_router.routing.client import Client, client_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
 from django_gmf_router.routing.migrations import is_historical, is_migrating
+from django_gmf_router.routing.primary_models import is_user
 from django_gmf_router.routing.unit_of_work import (
     NO_RECORD,
     Blocks,
@@ -25,6 +28,7 @@ from django_gmf_router.routing.unit_of_work import (
     open_unit,
     place,
 )
+from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import ClusterConfig, Role
 from django_gmf_router.signals import role_decided
 
@@ -113,6 +117,15 @@ RULES = (
 """The first that holds wins. Rules 5, 6 and 10 look at the request alone."""
 
 
+def is_of_another_cluster(instance: Model, primary: str) -> bool:
+    """Return whether `instance` is where its own model belongs, and that is another cluster than that of `primary`.
+
+    Where it was loaded from then says nothing of the models here, which may refer to it all the same.
+    """
+    home = configuration.cluster_of_app(instance._meta.app_label)
+    return home is not None and home.primary != primary and instance._state.db in home.aliases
+
+
 class Policy:
     """The rules of one cluster; `read` is the hot path."""
 
@@ -127,8 +140,10 @@ class Policy:
         self._strong = config.consistency.level == "strong"
         self._outside = Verdict(role=config.outside_requests, reason="outside_request")
         self.connection = transactions.PrimaryConnection(config.primary)
-        self._for_instances = ClusterAlias(config.primary, config.aliases)
-        self._mirrored = MirroredAlias(config.primary)
+        self._for_instances = ClusterAlias.of(config.primary, config.aliases)
+        # One object for each: the hot path compares by identity.
+        self._routed = {alias: RoutedAlias(alias, config.primary) for alias in config.replica_aliases}
+        self._mirrored = RoutedAlias(config.primary, config.primary)
         # Few and always the same: making one costs more than all the rest of a read.
         self._decisions: dict[tuple[str, str], Decision] = {}
         self.read = self._make_read()
@@ -164,19 +179,22 @@ class Policy:
         self.connection.wrapper  # noqa: B018  it is made under the plain alias before a ClusterAlias asks for it
         if instance is None:
             return self.primary
-        return self._for_instances if self.owns(instance) else None
+        return self._for_instances if self.owns(instance) or is_of_another_cluster(instance, self.primary) else None
 
     def owns(self, instance: Model) -> bool:
-        """Return whether `instance` belongs to this cluster: new, or loaded from or saved to one of its aliases."""
+        """Return whether `instance` belongs to this cluster: new, or loaded from or saved to one of its aliases.
+
+        So does what comes out of a cache with an alias that is configured no more.
+        """
         alias = instance._state.db
-        return alias is None or alias in self.aliases
+        return alias is None or alias in self.aliases or alias not in connections.settings
 
     def is_on_primary(self, instance: Model | None) -> bool:
         """Return whether `instance` was loaded from or saved to the primary."""
         if instance is None:
             return False
         alias = instance._state.db
-        return alias == self.primary and not isinstance(alias, MirroredAlias)
+        return alias == self.primary and type(alias) is not RoutedAlias
 
     def only_reads(self) -> bool:
         """Return whether this is a request that the rules sent to replicas and that has written nothing so far.
@@ -227,7 +245,9 @@ class Policy:
 
     def _decide(self, model: type[Model], instance: Model | None, *, model_is_primary: bool) -> str | None:
         if instance is not None and not self.owns(instance):
-            return None
+            if not is_of_another_cluster(instance, self.primary):
+                return None
+            instance = None
         unit, blocks = open_unit(), current_place.get().blocks
         if unit is None and not (model_is_primary or innermost_role(blocks) or is_historical(model)):
             unit = self.open_outside()
@@ -236,11 +256,16 @@ class Policy:
         unit = unit or (blocks[-1].unit if blocks else None)
         if rule.role == REPLICA:
             return self._on_replica(unit or UnitOfWork(), blocks, rule.reason, model)
+        if unit is not None and rule.reason == "wrote":
+            unit.reads_after_write += 1
         self._note(unit, self._decision(self.primary, rule.reason), model)
         return self.primary
 
     def _on_replica(self, unit: UnitOfWork, blocks: Blocks, reason: str, model: type[Model]) -> str:
         record = self.record(unit)
+        if is_eventual(blocks) and is_user(model):
+            # Django ends a session whose password differs from the user's: an old one would log its owner out.
+            blocks = tuple(block for block in blocks if not block.eventual)
         # A block that asks for other data than the rest of the unit of work has a replica of its own.
         if is_eventual(blocks) or any(block.token is not None for block in blocks):
             picks = blocks[-1].picks
@@ -280,7 +305,8 @@ class Policy:
         alias, why_not = self.pool.pick(client.wanted, client.key)
         if alias is None:
             return self._decision(self.primary, why_not), self.primary
-        return self._decision(alias, reason), self._mirrored if self.pool.is_mirrored(alias) else alias
+        routed = self._mirrored if self.pool.is_mirrored(alias) else self._routed[alias]
+        return self._decision(alias, reason), routed
 
     def _note(self, unit: UnitOfWork | None, decision: Decision, model: type[Model]) -> None:
         changed = unit is None or unit.decision != decision

@@ -8,10 +8,13 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.core.cache.backends.db import DatabaseCache
+from django.utils.module_loading import import_string
 
 from django_gmf_router.settings.values import DATABASE_CACHE
 
 ALL_SESSIONS = "sessions.*"
+CACHE_ENTRY = "django_cache.CacheEntry"
 
 
 def is_primary_model(labels: Collection[str], model: Any) -> bool:
@@ -43,10 +46,11 @@ def model_tables(labels: Collection[str]) -> dict[str, ModelTable]:
     for model in apps.get_models(include_auto_created=True):
         models.setdefault(model._meta.db_table.strip('"'), []).append(model)
     tables = {table: _model_table(labels, found) for table, found in models.items()}
-    kept = DATABASE_CACHE in labels
+    kept = not {DATABASE_CACHE, CACHE_ENTRY.lower()}.isdisjoint(labels)
     for cache in settings.CACHES.values():
-        if cache["BACKEND"].endswith(".DatabaseCache"):
-            tables[cache["LOCATION"]] = ModelTable(label="django_cache.CacheEntry", is_primary=kept, is_unread=kept)
+        # A site may have a class of its own; its stand-in for a model has a label of Django's.
+        if issubclass(import_string(cache["BACKEND"]), DatabaseCache):
+            tables[cache["LOCATION"]] = ModelTable(label=CACHE_ENTRY, is_primary=kept, is_unread=kept)
     return tables
 
 
@@ -61,3 +65,9 @@ def _is_session(model: Any) -> bool:
     from django.contrib.sessions.base_session import AbstractBaseSession  # noqa: PLC0415
 
     return isinstance(model, type) and issubclass(model, AbstractBaseSession)
+
+
+def is_user(model: Any) -> bool:
+    """Return whether `model`, or the concrete model of it, is the site's AUTH_USER_MODEL."""
+    meta = (getattr(model._meta, "concrete_model", None) or model)._meta
+    return f"{meta.app_label}.{meta.object_name}".lower() == settings.AUTH_USER_MODEL.lower()

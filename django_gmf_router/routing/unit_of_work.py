@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from django_gmf_router.consistency.stores import Store
     from django_gmf_router.consistency.tokens import Token
+    from django_gmf_router.exceptions import PrimaryUnavailable
     from django_gmf_router.replicas.pool import Wanted
 
 
@@ -100,8 +101,8 @@ class UnitOfWork:
     """
 
     __slots__ = (
-        "closed", "decision", "failure", "latest", "method", "moves", "outer", "path", "records", "request", "tokens",
-        "view_is_over",
+        "at_end", "closed", "decision", "failure", "latest", "method", "moves", "outer", "path", "reads_after_write",
+        "records", "request", "tokens", "view_is_over",
     )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
 
@@ -119,7 +120,10 @@ class UnitOfWork:
         self.records: dict[str, ClusterRecord] = {}
         # How often reads moved to another node, and the failure that made the response a 503.
         self.moves = 0
-        self.failure: BaseException | None = None
+        self.failure: PrimaryUnavailable | None = None
+        # How many reads went to the primary since it had written, and what is told of it at the end.
+        self.reads_after_write = 0
+        self.at_end: list[Callable[[], None]] = []
         # What the client brought, by where it is kept; filled when a replica is picked.
         self.tokens: dict[Store, Token | None] | None = None
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
@@ -145,6 +149,8 @@ class UnitOfWork:
         self.closed = True
         self.request = self.outer = None
         self.latest = NO_RECORD
+        while self.at_end:
+            self.at_end.pop()()
 
 
 class OpenBlock:

@@ -7,7 +7,7 @@ other aliases of the same server, `callproc`, COPY, functions that write called 
 from __future__ import annotations
 
 import logging
-from functools import cached_property
+from functools import cached_property, partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -67,18 +67,18 @@ class WriteWatch:
         return role == Role.PRIMARY
 
     def _warn(self, unit: UnitOfWork, statement: Statement) -> None:
-        unexpected = self._config.unexpected_writes
+        unexpected = self._config.unexpected_writes.answer(str(unit.method), str(unit.path))
         if unexpected == "allow" or innermost_role(current_place.get().blocks) == Role.PRIMARY:
             return
-        line = advice.master_line(self.primary, unit)
         wrote = self._what(statement)
-        what = f"{unit.method} {unit.path} writes to the primary ({wrote}), but the rules sent it to replicas"
+        what = f"{unit.method} {unit.path} writes to the primary ({wrote}), though the rules sent it to replicas."
         if unexpected == "refuse":
-            raise UnexpectedWrite(f"{what}. Add {line}")
+            raise UnexpectedWrite(f"{what} {advice.remedy(self._config, unit)}")
         key = (unit.method, advice.view_of(unit))
         if key not in self._warned:
             self._warned.add(key)
-            logger.warning("%s. Add %s", what, line, extra={"event": "unexpected_write"})
+            # What it costs is known at the end.
+            unit.at_end.append(partial(_tell, unit, what, advice.remedy(self._config, unit)))
 
     def explain(self, error: BaseException, sql: object, alias: str) -> None:
         """Add to the refusal of a write what was asked of which node, and the line that mends it."""
@@ -87,8 +87,10 @@ class WriteWatch:
         unit = open_unit()
         if unit is None or unit.method is None:
             note = f"{note} Use the alias {self.primary!r}, or use_primary()."
+            # A command may put words of its own in the place of the error, as `flush` does: "isn't running".
+            logger.warning("%s", note, extra={"event": "refused_write"})
         elif self._policy.record(unit).alias == alias:
-            note = f"{unit.method} {unit.path}: {note} Add {advice.master_line(self.primary, unit)}"
+            note = f"{unit.method} {unit.path}: {note} {advice.remedy(self._config, unit)}"
         else:
             note = f"{unit.method} {unit.path}: {note} The query names this alias: use {self.primary!r} there."
         _add_note(error, note)
@@ -107,18 +109,40 @@ class WriteWatch:
             return False
         return wrapper.alias != self.primary or sql is None or not classify(sql).writes
 
+    def may_move(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
+        """Return whether a statement may be executed again on another node.
+
+        On the primary's alias only a read of a request that only reads.
+        """
+        return self.may_repeat(wrapper, sql) and (wrapper.alias != self.primary or self._policy.only_reads())
+
     def count_move(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
         """Count the move of a statement that failed with its node; return whether it may be made.
 
-        On the primary's alias only a read of a request that only reads moves. A unit of work moves MOVES times at most;
-        outside of any the statement counts its own.
+        A unit of work moves MOVES times at most; outside of any the statement counts its own.
         """
-        if not self.may_repeat(wrapper, sql) or (wrapper.alias == self.primary and not self._policy.only_reads()):
+        if not self.may_move(wrapper, sql):
             return False
         unit = open_unit()
         if unit is not None:
             unit.moves += 1
         return unit is None or unit.moves <= MOVES
+
+    def is_last_move(self, moves: int) -> bool:
+        """Return whether no further move may follow that of a statement which moves for the `moves`th time."""
+        unit = open_unit()
+        return max(moves, 0 if unit is None else unit.moves) >= MOVES
+
+    def may_be_saved(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
+        """Return whether a statement, whose connection was lost under way, may have written all the same."""
+        statement = classify(sql)
+        return not wrapper.in_atomic_block and wrapper.autocommit and (statement.writes or statement.by_hand)
+
+
+def _tell(unit: UnitOfWork, what: str, remedy: str) -> None:
+    reads = unit.reads_after_write
+    works = f"It works; {reads} read{' goes' if reads == 1 else 's go'} to the primary after it."
+    logger.warning("%s %s %s", what, works, remedy, extra={"event": "unexpected_write", "reads": reads})
 
 
 def _add_note(error: BaseException, note: str) -> None:

@@ -40,6 +40,12 @@ def clusters() -> tuple[ClusterConfig, ...]:
     return tuple(cluster for cluster in entries() if cluster.replicas)
 
 
+def cluster_of_app(app_label: str) -> ClusterConfig | None:
+    """Return the cluster that holds the models of an app: that which names it, or else that which holds all others."""
+    named = (cluster for cluster in clusters() if app_label in (cluster.apps or ()))
+    return next(named, next((cluster for cluster in clusters() if cluster.apps is None), None))
+
+
 @lru_cache(maxsize=32)
 def schemas_of(alias: str) -> SchemasConfig | None:
     """Return the schemas of the cluster that `alias` belongs to, None where it has none. Raise what `entries` does."""

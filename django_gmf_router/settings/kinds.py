@@ -128,6 +128,22 @@ def section(config: Any) -> Kind:
     )
 
 
+def word_or_section(word: Kind, config: Any, name: str) -> Kind:
+    """Return the kind of a `word`, which is then the value of the field `name` of `config`, or a dict of its keys."""
+    inner = section(config)
+
+    def rule(where: str, value: Any) -> Iterator[Problem]:
+        return word.rule(where, value) if isinstance(value, str) else iter(())
+
+    return Kind(
+        text=f"{word.text}, or dict",
+        types=(str, dict),
+        rule=rule,
+        inner=inner.inner,
+        parse=lambda value: config(**{name: word.parse(value)}) if isinstance(value, str) else inner.parse(value),
+    )
+
+
 def optional(kind: Kind) -> Kind:
     """Return the kind of the same values and None."""
     return replace(

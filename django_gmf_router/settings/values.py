@@ -5,6 +5,7 @@ From these dataclasses follow the parsing, the problems that `check` reports, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -71,6 +72,28 @@ class PatternsConfig:
     )
     primary: tuple[str, ...] = key("primary", kinds.PATTERNS, (), "The same as `master`.")
     replica: tuple[str, ...] = key("replica", kinds.PATTERNS, (), "The same as `slave`.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnexpectedWritesConfig:
+    """What happens with a write in a request that the rules sent to replicas, by patterns over "METHOD /path"."""
+
+    allow: tuple[str, ...] = key("allow", kinds.PATTERNS, (), "Their requests may write.")
+    warn: tuple[str, ...] = key("warn", kinds.PATTERNS, (), "Their requests may write, and it is logged.")
+    refuse: tuple[str, ...] = key("refuse", kinds.PATTERNS, (), "Their requests may not write.")
+    otherwise: str = "warn"
+    """Where no pattern matches, or only a word was given."""
+
+    def answer(self, method: str, path: str) -> str:
+        """Return "allow", "warn" or "refuse"; the mildest whose pattern matches."""
+        lists = {"allow": self.allow, "warn": self.warn, "refuse": self.refuse}
+        matching = (
+            word for word, patterns in lists.items() if any(re.match(one, f"{method} {path}") for one in patterns)
+        )
+        return next(matching, self.otherwise)
+
+
+UNEXPECTED_WRITES = kinds.word_or_section(choice("warn", "allow", "refuse"), UnexpectedWritesConfig, "otherwise")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,10 +188,10 @@ class ClusterConfig:
     outside_requests: Role = key(
         "OUTSIDE_REQUESTS", choice(*Role, parse=Role), Role.PRIMARY, "Where commands, the shell and workers read."
     )
-    unexpected_writes: str = key(
+    unexpected_writes: UnexpectedWritesConfig = key(
         "UNEXPECTED_WRITES",
-        choice("warn", "allow", "refuse"),
-        "warn",
+        UNEXPECTED_WRITES,
+        UnexpectedWritesConfig(),
         "What happens when a request that the rules sent to replicas writes.",
     )
     balancer: str = key("BALANCER", choice("random", "stable"), "random", "How one replica is picked among several.")

@@ -97,6 +97,10 @@ class ChaosSite:
 
         until(is_known, 10 * INTERVAL, f"every worker knows that {alias} is down")
 
+    def wait_until_each_worker_logs(self, text: str, since: int) -> None:
+        """Wait until every worker has logged this in what the log holds beyond its first `since` characters."""
+        until(lambda: self.log()[since:].count(text) >= WORKERS[self.server], 20 * INTERVAL, f"each worker logs {text}")
+
 
 @contextmanager
 def chaos_site(

@@ -37,6 +37,10 @@ class AtGate:
     def finish(self) -> Answer:
         """Let the page go on, and answer what it became."""
         self.gate.open()
+        return self.result()
+
+    def result(self) -> Answer:
+        """Answer what the page became whose gate was opened."""
         return self._answer.result(timeout=30)
 
 
@@ -80,6 +84,18 @@ def test_a_read_in_a_transaction_and_one_that_delivered_rows_fail_with_their_rep
     assert not site.ask("/page").is_failed
 
 
+def test_an_export_whose_replica_stands_still_for_seconds_is_complete(site: ChaosSite, cluster: LocalCluster) -> None:
+    expected = undisturbed(site, "/dies/half-fetched")
+    with at_gates(site, ["/dies/half-fetched"]) as (request,):
+        alias, since = request.told["alias"], len(site.log())
+        cluster.freeze(alias)
+        request.gate.open()
+        site.wait_until_each_worker_logs(f"The replica {alias} is down", since)
+        cluster.thaw(alias)
+        answer = request.result()
+    assert answer.body.get("found") == expected, answer
+
+
 def test_a_unit_of_work_moves_twice_and_fails_at_the_third_death(site: ChaosSite, cluster: LocalCluster) -> None:
     names = {cluster.port(node): node for node in cluster.nodes}
     with at_gates(site, ["/dies/three-deaths"]) as (request,):
@@ -105,28 +121,55 @@ def test_a_write_is_never_repeated(site: ChaosSite, cluster: LocalCluster) -> No
     assert cluster.execute("primary", f"SELECT count(*) FROM library_author WHERE name = '{name}'") == [("1",)]
 
 
-def test_a_read_in_the_way_of_replay_is_repeated_on_another_node(site: ChaosSite, cluster: LocalCluster) -> None:
-    replicas = {node: cluster.port(node) for node in cluster.nodes if node != "primary"}
-    for node in replicas:
+@contextmanager
+def impatient_replay(cluster: LocalCluster, nodes: Sequence[str]) -> Iterator[None]:
+    """Let replay cancel at once what is in its way."""
+    for node in nodes:
         cluster.execute(node, "ALTER SYSTEM SET max_standby_streaming_delay = 0; SELECT pg_reload_conf()")
     try:
-        with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(site.ask, f"/sleep?seconds={SLEEP_SECONDS}")
-            reading = is_reading(cluster, list(replicas))
-            begun = site.log().count("event=retry")
-            cluster.execute(
-                "primary",
-                "CREATE TABLE vacuumed AS SELECT generate_series(1, 100) AS n; DELETE FROM vacuumed;"
-                "VACUUM vacuumed; DROP TABLE vacuumed;",
-            )
-            found = answer.result(timeout=30)
+        yield
     finally:
-        for node in replicas:
+        for node in nodes:
             cluster.execute(node, "ALTER SYSTEM RESET max_standby_streaming_delay; SELECT pg_reload_conf()")
+
+
+def stand_in_the_way(cluster: LocalCluster) -> None:
+    """Remove rows that every read on a replica still needs."""
+    cluster.execute(
+        "primary",
+        "CREATE TABLE vacuumed AS SELECT generate_series(1, 100) AS n; DELETE FROM vacuumed;"
+        "VACUUM vacuumed; DROP TABLE vacuumed;",
+    )
+
+
+def test_a_read_in_the_way_of_replay_is_repeated_on_another_node(site: ChaosSite, cluster: LocalCluster) -> None:
+    replicas = {node: cluster.port(node) for node in cluster.nodes if node != "primary"}
+    with impatient_replay(cluster, list(replicas)), ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(site.ask, f"/sleep?seconds={SLEEP_SECONDS}")
+        reading = is_reading(cluster, list(replicas))
+        begun = site.log().count("event=retry")
+        stand_in_the_way(cluster)
+        found = answer.result(timeout=30)
     assert not found.is_failed, site.log()[-3000:]
     assert found.body["port"] != replicas[reading]
     assert found.seconds >= SLEEP_SECONDS
     assert site.log().count("event=retry") == begun + 1
+
+
+def test_a_read_in_the_way_of_each_replicas_replay_is_served_by_the_primary(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    replicas = [node for node in cluster.nodes if node != "primary"]
+    with impatient_replay(cluster, replicas), ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(site.ask, f"/sleep?seconds={SLEEP_SECONDS}")
+        first = is_reading(cluster, replicas)
+        stand_in_the_way(cluster)
+        is_reading(cluster, [node for node in replicas if node != first])
+        stand_in_the_way(cluster)
+        is_reading(cluster, ["primary"])
+        found = answer.result(timeout=30)
+    assert not found.is_failed, site.errors()
+    assert found.body["port"] == cluster.port("primary")
 
 
 def test_a_read_whose_replicas_die_one_after_the_other_is_served_by_the_primary(

@@ -17,6 +17,7 @@ urlpatterns = [
     path("dies/async-iterator", views.async_iterator),
     path("dies/<kind>", views.dies),
     path("write-twice", views.write_twice),
+    path("slow-write", views.slow_write),
     path("sleep", views.sleep),
     path("monitor", views.monitor),
     path("kill-monitor", views.kill_monitor),

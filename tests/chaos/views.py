@@ -12,7 +12,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model, login
 from django.contrib.contenttypes.models import ContentType
-from django.db import Error, connections, transaction
+from django.db import Error, connection, connections, transaction
 from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -193,6 +193,15 @@ def write_twice(request: HttpRequest) -> JsonResponse:
     Author.objects.create(name=name)
     pause_at_gate(request, **look())
     Author.objects.create(name=name)
+    return signed()
+
+
+@csrf_exempt
+def slow_write(request: HttpRequest) -> JsonResponse:
+    """Write a row in one statement that takes so many seconds."""
+    sql = "INSERT INTO library_author (name) SELECT %s FROM (SELECT pg_sleep(%s)) AS slept"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [request.GET["name"], float(request.GET["seconds"])])
     return signed()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from django_gmf_router.settings.values import parse
 changes, hung = [], []
 health = {{"INTERVAL": {INTERVAL}, "TIMEOUT": {TIMEOUT}, "MAX_LAG": {MAX_LAG}}}
 config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": health}})
-monitor = Monitor(config, sockets=SimpleNamespace(shut=hung.append))
+monitor = Monitor(config, sockets=SimpleNamespace(free=hung.append, shut=lambda *_: None))
 def note(before, after, announce=monitor._announce):
     if (before.state, before.generation) != (after.state, after.generation):
         changes.append([after.alias, before.state, after.state, after.since])
@@ -87,8 +88,16 @@ class Watcher:
 
 
 @contextmanager
-def watching(cluster: LocalCluster, driver: str = "psycopg", begin: bool = True) -> Iterator[Watcher]:
-    with script(SCRIPT, environment(cluster, driver)) as ask:
+def watching(
+    cluster: LocalCluster, driver: str = "psycopg", begin: bool = True, first: dict[str, int] | None = None
+) -> Iterator[Watcher]:
+    """Run a monitor; `first`: by alias the port that its list of hosts names before its own."""
+    env = environment(cluster, driver)
+    databases = json.loads(env["GMF_TEST_DATABASES"])
+    for alias, port in (first or {}).items():
+        database = databases[alias]
+        database.update(HOST=f"127.0.0.1,{database['HOST']}", PORT=f"{port},{database['PORT']}")
+    with script(SCRIPT, {**env, "GMF_TEST_DATABASES": json.dumps(databases)}) as ask:
         watcher = Watcher(ask)
         if begin:
             watcher.say("ensure")
@@ -166,6 +175,28 @@ def test_a_server_that_freezes_is_down_after_interval_and_time_out_and_holds_up_
         assert watcher.until("replica_2", "down") - before < INTERVAL + SLACK
         gmf_cluster.thaw("replica_1")
         watcher.until("replica_1", "up")
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_silent_host_before_the_one_that_answers_puts_no_node_down(gmf_cluster: LocalCluster, driver: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with watching(gmf_cluster, driver, first={"default": port, "replica_1": port}) as watcher:
+            watcher.samples(2, *NODES)
+            found = watcher.say("look")
+            assert (found["changes"], found["hung"]) == ([], [])
+            gmf_cluster.freeze("replica_1")
+            watcher.until("replica_1", "down")
+            assert until(lambda: watcher.say("look")["hung"]) == ["replica_1"]
+
+
+def test_a_probe_that_is_late_while_it_connects_cuts_nothing(gmf_cluster: LocalCluster) -> None:
+    gmf_cluster.freeze("replica_1")
+    with watching(gmf_cluster, begin=False) as watcher:
+        watcher.say("ensure")
+        watcher.until("replica_1", "down")
+        watcher.samples(ROUNDS, "default", "replica_2")
+        assert watcher.say("look")["hung"] == []
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

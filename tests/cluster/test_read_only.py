@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from django_gmf_router.postgres.session_options import READ_ONLY
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import DRIVERS, Site, environment, manage, served
 
@@ -52,13 +56,63 @@ def test_options_that_say_otherwise_do_not_make_a_replicas_session_writable(
     assert (done.stdout.split(), done.stderr) == (["on", "off"], "")
 
 
+SETTINGS = """
+from django.db import connections
+for alias in ("default", "replica_1"):
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT current_setting('search_path'), current_setting('statement_timeout')")
+        print(*cursor.fetchone(), sep="|", end="|")
+        cursor.execute("SHOW default_transaction_read_only")
+        print(*cursor.fetchone())
+"""
+OPTIONS = r"-c search_path=geo,\ public -c statement_timeout=7s"
+
+
+@pytest.mark.parametrize("by_env", [False, True], ids=["by hand", "replica_of"])
+@pytest.mark.parametrize("schemas", [False, True], ids=["", "SCHEMAS"])
+@pytest.mark.parametrize("how", ["PGOPTIONS", "service"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_options_of_the_environment_and_of_a_service_file_hold_on_replicas_too(
+    migrated: LocalCluster, tmp_path: Path, driver: str, how: str, schemas: bool, by_env: bool
+) -> None:
+    router = {"SCHEMAS": {"MAIN": "main", "STATIC": "static"}} if schemas else {}
+    options = "-c statement_timeout=7s" if schemas else OPTIONS
+    env = environment(migrated, driver, router, OPTIONS={"options": READ_ONLY} if by_env else {})
+    databases = json.loads(env["GMF_TEST_DATABASES"])
+    if by_env:
+        del databases["default"]["OPTIONS"]
+    if how == "PGOPTIONS":
+        env["PGOPTIONS"] = options
+    else:
+        services = tmp_path / "pg_service.conf"
+        services.write_text("\n".join(f"{section(entry)}options={options}\n" for entry in databases.items()))
+        for alias, entry in databases.items():
+            kept = {key: entry[key] for key in ("ENGINE", "OPTIONS") if key in entry}
+            databases[alias] = {**kept, "OPTIONS": {**kept.get("OPTIONS", {}), "service": alias}}
+        env["PGSERVICEFILE"] = str(services)
+    env["GMF_TEST_DATABASES"] = json.dumps(databases)
+    done = manage(env, "shell", "--no-imports", "-c", SETTINGS)
+    path = "main,static,public" if schemas else "geo,public"
+    assert done.stdout.replace('"', "").replace(", ", ",").splitlines() == [f"{path}|7s|off", f"{path}|7s|on"], (
+        done.stderr
+    )
+
+
+def section(entry: tuple[str, dict[str, Any]]) -> str:
+    """Return the section of an alias in a service file."""
+    alias, settings = entry
+    names = {"HOST": "host", "PORT": "port", "NAME": "dbname", "USER": "user", "PASSWORD": "password"}
+    lines = (f"{names[key]}={settings[key]}" for key in names)
+    return "\n".join([f"[{alias}]", *lines, ""])
+
+
 def test_a_refused_write_names_the_request_and_the_line_to_add(bare: tuple[Site, str]) -> None:
     refused = get(bare[0], "/refused")
     assert (refused["class"], refused["sqlstate"]) == ("InternalError", "25006")
     (note,) = refused["notes"]
     assert note.startswith("GET /refused: The alias 'replica_")
     assert "is a replica, and INSERT library.Author writes." in note
-    assert note.endswith("""Add GMF_ROUTER['default']["DB_CHOOSER"]["master"]: r"(GET|HEAD) /refused$\"""")
+    assert note.endswith(""".setdefault("master", []).append(r"(GET|HEAD) /refused$")""")
 
 
 def test_a_write_to_a_replica_by_its_name_is_refused(bare: tuple[Site, str]) -> None:
@@ -82,6 +136,43 @@ def test_migrating_a_replica_is_refused_and_says_what_to_run(migrated: LocalClus
     line = done.stderr.strip().splitlines()[-1]
     assert "run migrate --database=default" in line
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_commands_that_only_read_say_of_a_replica_what_they_say_of_its_primary(
+    engine: str, migrated: LocalCluster
+) -> None:
+    migrated.execute("primary", "INSERT INTO library_tag (name) VALUES ('dumped') ON CONFLICT DO NOTHING")
+    migrated.wait_for_replay()
+    env = environment(migrated, engine=engine)
+    commands = {
+        ("dumpdata", "library"): '"dumped"',
+        ("sqlmigrate", "library", "0001"): 'CREATE TABLE "library_tag"',
+        ("sqlflush",): '"library_tag"',
+    }
+    for command, shown in commands.items():
+        done = [manage(env, *command, f"--database={alias}") for alias in ("default", "replica_1")]
+        assert {each.returncode for each in done} == {0}
+        assert shown in done[0].stdout
+        # In any order: sqlflush takes its tables from a set.
+        words = [sorted(re.findall(r"\w+", each.stdout)) for each in done]
+        assert words[0] == words[1]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(
+    ("command", "writes"), [("loaddata", "INSERT library.Tag"), ("flush", "TRUNCATE"), ("createcachetable", "CREATE")]
+)
+def test_commands_that_write_are_refused_on_a_replica_by_a_line_that_names_the_alias_to_use(
+    driver: str, command: str, writes: str, migrated: LocalCluster, tmp_path: Path
+) -> None:
+    fixture = tmp_path / "tags.json"
+    fixture.write_text(json.dumps([{"model": "library.tag", "fields": {"name": "loaded"}}]))
+    more = {"loaddata": [str(fixture)], "flush": ["--no-input"]}.get(command, [])
+    done = manage(environment(migrated, driver), command, *more, "--database=replica_1")
+    assert done.returncode == 1
+    line = f"The alias 'replica_1' is a replica, and {writes} writes. Use the alias 'default', or use_primary()."
+    assert line in done.stderr.splitlines()
 
 
 def test_status_says_what_the_servers_say(gmf_cluster: LocalCluster, migrated: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,6 +175,28 @@ def test_a_stable_balancer_gives_a_session_the_same_replica_while_it_is_up(
                 (alias,) = {client.get("/one-read").json()["alias"] for _ in range(5)}
                 seen.add(alias)
         assert seen == {"replica_1", "replica_2"}
+
+
+def test_who_has_written_reads_on_from_a_replica_that_has_it_while_the_primary_is_away(
+    gmf_cluster: LocalCluster, lagging_site: Site
+) -> None:
+    with client_of(lagging_site) as writer, client_of(lagging_site) as later:
+        until(lambda: writer.get("/one-read").json()["role"] == "replica")
+        assert writer.post("/save").status_code == 201
+        until(lambda: writer.get("/one-read").json()["role"] == "replica")
+        gmf_cluster.wait_for_replay()
+        paused(gmf_cluster)
+        # No replica will have replayed this one.
+        assert later.post("/save").status_code == 201
+        gmf_cluster.kill("primary")
+        # Also while nobody has noticed yet, and long after every replica was seen since.
+        deadline = time.monotonic() + 8 * HEALTH["INTERVAL"]
+        while time.monotonic() < deadline:
+            answer = writer.get("/one-read")
+            assert (answer.status_code, answer.json()["role"]) == (200, "replica"), answer.text
+            assert later.get("/one-read").status_code == 503
+        assert later.post("/save").status_code == writer.post("/save").status_code == 503
+        assert writer.get("/one-read").json()["role"] == "replica"
 
 
 def test_no_token_is_served_by_a_stray_replica_that_is_ahead_on_the_old_timeline(

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from tests.cluster.sites import DRIVERS, environment, manage
+from tests.cluster.sites import DRIVERS, ROOT, environment, manage
 from tests.waiting import until
 
 MAX_LAG = 2.0
 ROUTER = {"HEALTH": {"TIMEOUT": 1.0, "MAX_LAG": MAX_LAG}}
 
 
-def status(cluster: LocalCluster, driver: str = "psycopg") -> tuple[int, dict[str, Any]]:
-    done = manage(environment(cluster, driver, router=ROUTER), "gmf_status", "--json")
+def status(
+    cluster: LocalCluster, driver: str = "psycopg", env: dict[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
+    done = manage(env or environment(cluster, driver, router=ROUTER), "gmf_status", "--json")
     assert done.stderr == ""
     return done.returncode, {node["alias"]: node for node in json.loads(done.stdout)}
 
@@ -66,6 +71,60 @@ def test_servers_that_are_frozen_or_killed_are_down_and_cost_a_time_out(gmf_clus
     assert nodes["replica_2"]["error"].endswith("Connection refused")
     gmf_cluster.kill("primary")
     assert status(gmf_cluster)[0] == 2
+
+
+READS = """
+import django
+django.setup()
+from django.db import connections
+from django_gmf_router import current_decision, use_replica
+from tests.books.models import Author
+for _ in range(5):
+    with use_replica():
+        Author.objects.count()
+        print(connections[current_decision().alias].node)
+"""
+
+
+@pytest.fixture(scope="module")
+def another() -> Iterator[LocalCluster]:
+    """Another cluster than that of these tests, with the same database."""
+    with LocalCluster(replicas=1) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(
+    ("stranger", "reason"),
+    [
+        ("another cluster", "It belongs to another cluster than its primary: system identifier "),
+        ("another database", "It serves the database 'postgres', its primary 'gmf'."),
+    ],
+)
+def test_a_replica_of_something_else_is_down_and_never_read(
+    gmf_cluster: LocalCluster, migrated: LocalCluster, another: LocalCluster, driver: str, stranger: str, reason: str
+) -> None:
+    env = environment(gmf_cluster, driver, router=ROUTER)
+    databases = json.loads(env["GMF_TEST_DATABASES"])
+    if stranger == "another cluster":
+        theirs = json.loads(environment(another, driver)["GMF_TEST_DATABASES"])["replica_1"]
+        databases["replica_1"] = theirs
+    else:
+        databases["replica_1"]["NAME"] = "postgres"
+    env["GMF_TEST_DATABASES"] = json.dumps(databases)
+    code, nodes = status(gmf_cluster, env=env)
+    assert (code, [node["state"] for node in nodes.values()]) == (1, ["up", "down", "up"])
+    assert nodes["replica_1"]["error"].startswith(reason)
+    checked = manage(env, "check", "--database=replica_1", "--database=replica_2")
+    assert checked.returncode == 1
+    assert f"(gmf_router.E022) DATABASES['replica_1'] is no replica of 'default'. {reason}" in checked.stderr
+    assert "DATABASES['replica_2'] is no replica" not in checked.stderr
+    # Each process has its own first read, and half of them would go there.
+    for _ in range(4):
+        done = subprocess.run(
+            [sys.executable, "-c", READS], env=env, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert set(done.stdout.split()) == {"replica_2"}
 
 
 def test_a_frozen_primary_is_no_primary(gmf_cluster: LocalCluster) -> None:

@@ -125,9 +125,19 @@ def test_migrating_a_replica_is_refused_and_records_nothing() -> None:
     assert before
 
 
-@pytest.mark.django_db(databases=["default", "replica_1", "replica_2", "other"])
-def test_makemigrations_is_not_disturbed_by_replicas() -> None:
-    run("makemigrations", "--check", "--dry-run")
+class Curious:
+    """A router of the site's own that looks at each database it is asked about, as that of a foreign test suite."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> None:
+        with connections[db].cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_makemigrations_looks_at_no_replica_nor_does_a_router_after_ours() -> None:
+    own = "django_gmf_router.routers.PrimaryReplicaRouter"
+    with override_settings(DATABASE_ROUTERS=[own, f"{__name__}.Curious"]):
+        run("makemigrations", "--check", "--dry-run")
 
 
 def test_wrong_settings_are_reported_once_and_stop_no_other_check() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import AsyncClient, Client, override_settings
 
@@ -104,6 +105,22 @@ def test_the_innermost_level_wins(open_request: OpenUnit) -> None:
             assert Author.objects.all().db == "default"
         with use_primary(), read_after(None), open_request():
             assert not clusters.registry().clusters[0].policy.only_reads()
+
+
+@pytest.mark.usefixtures("unwatched")
+@pytest.mark.django_db(transaction=True, databases=["default", "replica_1", "replica_2"])
+def test_the_user_is_never_read_eventually(client: Client, open_request: OpenUnit) -> None:
+    token = client.post("/save").cookies["gmf_token"].value
+    with open_request() as unit, use_replica(level="eventual"):
+        assert unit.request is not None
+        unit.request.META["HTTP_COOKIE"] = f"gmf_token={token}"
+        assert Author.objects.all().db in {"replica_1", "replica_2"}
+        assert User.objects.all().db == "default"
+        with use_replica(), use_replica(level="eventual"):
+            assert User.objects.all().db == "default"
+        assert Author.objects.all().db in {"replica_1", "replica_2"}
+    with use_replica(level="eventual"):
+        assert User.objects.all().db in {"replica_1", "replica_2"}
 
 
 @pytest.mark.usefixtures("unwatched")

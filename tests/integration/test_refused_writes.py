@@ -43,16 +43,24 @@ def said(cause: Exception | None, alias: str = "replica_1") -> str:
 
 
 @pytest.mark.parametrize("attribute", ["sqlstate", "pgcode"])
-def test_outside_requests_the_primarys_alias_is_the_remedy(attribute: str) -> None:
-    assert said(DriverError(READ_ONLY_SQL_TRANSACTION, attribute)) == (
-        "refused\nThe alias 'replica_1' is a replica, and INSERT library.Author writes. "
+def test_outside_requests_the_primarys_alias_is_the_remedy_and_logged(
+    attribute: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    note = (
+        "The alias 'replica_1' is a replica, and INSERT library.Author writes. "
         "Use the alias 'default', or use_primary()."
     )
+    assert said(DriverError(READ_ONLY_SQL_TRANSACTION, attribute)) == f"refused\n{note}"
+    (record,) = caplog.records
+    assert (record.event, record.levelname, record.getMessage()) == ("refused_write", "WARNING", note)  # type: ignore[attr-defined]
 
 
-def test_in_a_request_that_asked_for_the_alias_by_name_the_query_is_to_blame(open_request: OpenUnit) -> None:
+def test_in_a_request_that_asked_for_the_alias_by_name_the_query_is_to_blame(
+    open_request: OpenUnit, caplog: pytest.LogCaptureFixture
+) -> None:
     with open_request("GET", "/page"):
         text = said(DriverError(READ_ONLY_SQL_TRANSACTION))
+    assert not caplog.records
     assert text.startswith("refused\nGET /page: The alias 'replica_1' is a replica")
     assert text.endswith("The query names this alias: use 'default' there.")
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import pickle
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import connections, router
+from django.db.models.query import RawQuerySet
+from django.test import override_settings
+from django.utils.timezone import now
 
-from django_gmf_router import current_decision, use_replica
+from django_gmf_router import current_decision, use_primary, use_replica
+from django_gmf_router.routing.aliases import RoutedAlias
 from tests.books.models import Author, Book, Note, Tag
 from tests.conftest import OpenUnit
 
+REPLICAS = {"replica_1", "replica_2"}
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 
@@ -22,7 +30,16 @@ def replica_book(django_db_setup: Any) -> Book:
     return as_if_read_from("replica_1", Book.objects.create(title="Atlas"))
 
 
+TWO = {"default": {"REPLICAS": ["replica_1"]}, "other": {"REPLICAS": ["replica_2"], "APPS": ["library"]}}
+
+
 def as_if_read_from(alias: str, instance: Any) -> Any:
+    """Return `instance` with what a read through the router leaves in it; `by_hand` with what `.using()` leaves."""
+    instance._state.db = RoutedAlias(alias, "default") if alias in REPLICAS else alias
+    return instance
+
+
+def by_hand(alias: str, instance: Any) -> Any:
     instance._state.db = alias
     return instance
 
@@ -136,6 +153,144 @@ def test_an_object_of_another_database_is_saved_and_read_there(open_request: Ope
         assert author._state.db == "other"
         assert list(author.books.all()) == []
     assert Author.objects.using("default").count() == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.usefixtures("unmirrored")
+def test_a_write_through_a_generic_relation_goes_to_the_primary(method: str, open_request: OpenUnit) -> None:
+    """Here the replicas are no mirrors: a statement on one of their connections would be forbidden."""
+    author = as_if_read_from("replica_1", Author.objects.create(name="Mercator"))
+    for text in ("old", "gone"):
+        Note.objects.create(text=text, about=author)
+    with open_request(method) as unit:
+        assert author.notes.filter(text="old").update(text="new") == 1
+        assert author.notes.filter(text="gone").delete() == (1, {"library.Note": 1})
+        assert unit.wrote
+        assert [note.text for note in author.notes.all()] == ["new"]
+        assert current_decision().reason == ("wrote" if method == "GET" else "write_method")  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_a_write_through_a_generic_relation_inside_use_replica_goes_to_the_primary() -> None:
+    author = as_if_read_from("replica_1", Author.objects.create(name="Mercator"))
+    Note.objects.create(text="gone", about=author)
+    with use_replica():
+        author.notes.filter(text="gone").delete()
+    assert not author.notes.exists()
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_the_rules_hold_for_what_a_generic_foreign_key_reads(open_request: OpenUnit) -> None:
+    author = Author.objects.create(name="Mercator")
+    note = Note.objects.create(text="x", about=author)
+    for _ in range(3):
+        ContentType.objects.clear_cache()
+        note = as_if_read_from("replica_1", Note.objects.get())
+        with open_request() as unit, use_primary():
+            assert note.about.name == "Mercator"
+            assert current_decision().reason == "use_primary"  # type: ignore[union-attr]
+        note = as_if_read_from("replica_1", Note.objects.get())
+        with open_request("POST"):
+            assert note.about.name == "Mercator"
+            assert current_decision().reason == "write_method"  # type: ignore[union-attr]
+        note = as_if_read_from("replica_1", Note.objects.get())
+        with open_request() as unit:
+            Author.objects.update(name="Mercator")
+            assert note.about.name == "Mercator"
+            assert unit.wrote
+            assert current_decision().reason == "wrote"  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_a_content_type_that_is_not_there_yet_is_made_on_the_primary(open_request: OpenUnit) -> None:
+    """As after a release, or on a replica that lags: Django makes it where it looked for it."""
+    author = as_if_read_from("replica_1", Author.objects.create(name="Mercator"))
+    ContentType.objects.filter(app_label="library", model="author").delete()
+    ContentType.objects.clear_cache()
+    with open_request():
+        assert author.notes.db in REPLICAS
+    assert ContentType.objects.using("default").filter(app_label="library", model="author").exists()
+    ContentType.objects.clear_cache()
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_the_rules_hold_for_the_next_and_the_previous_object(open_request: OpenUnit) -> None:
+    first, second = (User.objects.create(username=f"{n}", date_joined=now() + timedelta(n)) for n in range(2))
+    as_if_read_from("replica_1", first)
+    with open_request("POST"):
+        assert first.get_next_by_date_joined() == second
+        assert current_decision().reason == "write_method"  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_an_object_of_a_replica_is_saved_and_deleted_under_the_alias_that_it_remembers(
+    replica_book: Book, open_request: OpenUnit
+) -> None:
+    with open_request():
+        replica_book.title = "Atlas, corrected"
+        replica_book.save(using=replica_book._state.db)
+        as_if_read_from("replica_2", replica_book).delete(using=RoutedAlias("replica_2", "default"))
+    assert not Book.objects.exists()
+
+
+def test_what_a_query_says_by_hand_is_obeyed(replica_book: Book, open_request: OpenUnit) -> None:
+    with open_request("POST"):
+        note = by_hand("replica_2", Note(text="x", about=Author.objects.create(name="Mercator")))
+        assert Note.objects.using(note._state.db).db == "replica_2"
+        assert Author.objects.using("replica_1").db == "replica_1"
+
+
+@pytest.mark.parametrize("read_from", ["replica_1", "default"])
+def test_a_pickled_object_works_in_a_process_without_its_replica(
+    read_from: str, replica_book: Book, open_request: OpenUnit
+) -> None:
+    author = Author.objects.create(name="Mercator")
+    note = as_if_read_from(read_from, Note.objects.create(text="x", about=author))
+    note = pickle.loads(pickle.dumps(as_if_read_from(read_from, Note.objects.get(pk=note.pk))))
+    with override_settings(GMF_ROUTER={}):
+        assert note._state.db == "default"
+        assert note.about == author
+        note.refresh_from_db()
+        note.save()
+    with open_request():
+        assert note.about == author
+        note.save()
+
+
+def test_an_object_whose_alias_is_not_configured_any_more_belongs_to_its_models_cluster(open_request: OpenUnit) -> None:
+    """A cache may hold what an older release of the site, or of this package, put there."""
+    author = Author.objects.create(name="Mercator")
+    book = by_hand("replica_9", Book.objects.create(title="Atlas", author=author))
+    with open_request():
+        book.refresh_from_db()
+        book = by_hand("replica_9", Book.objects.get())
+        assert book.author == author
+        for first, second in ((book, author), (author, book)):
+            assert router.allow_relation(by_hand("replica_9", first), second)
+        by_hand("replica_9", book).save()
+        assert book._state.db == "default"
+
+
+def test_an_object_of_another_cluster_does_not_take_the_models_of_this_one_along(open_request: OpenUnit) -> None:
+    """Django hands the user as a hint where a note is about to belong to him; the notes' app says where they are."""
+    user = User.objects.create(username="mercator")
+    with override_settings(GMF_ROUTER=TWO), open_request("POST"):
+        assert (router.db_for_write(Note, instance=user), router.db_for_read(Note, instance=user)) == ("other",) * 2
+        assert router.db_for_write(User, instance=Note.from_db("other", ["id"], [1])) == "default"
+        assert not router.allow_relation(user, Note.from_db("other", ["id"], [1]))
+
+
+def test_an_object_that_was_loaded_by_hand_from_another_cluster_stays_where_it_is(open_request: OpenUnit) -> None:
+    with override_settings(GMF_ROUTER=TWO), open_request("POST"):
+        stranger = Author.objects.using("default").create(name="Mercator")
+        stranger.save()
+        assert stranger._state.db == "default"
+        assert router.db_for_read(Book, instance=stranger) == "default"
+
+
+def test_a_raw_query_without_a_model_is_printed(open_request: OpenUnit) -> None:
+    with open_request():
+        assert repr(RawQuerySet("SELECT 1")) == "<RawQuerySet: SELECT 1>"
 
 
 def test_unique_checks_of_a_post_read_the_primary(open_request: OpenUnit) -> None:

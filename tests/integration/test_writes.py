@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache import caches
+from django.core.cache.backends.db import DatabaseCache
 from django.core.management import call_command
 from django.db import connection, router
 from django.http import HttpResponse
@@ -78,12 +79,22 @@ def test_a_write_of_a_primary_model_does_not_count(looks: Any) -> None:
     assert [look["reason"] for look in looks("/session")] == ["read_method", "read_method"]
 
 
-def test_the_database_cache_reads_back_what_it_was_told_and_pins_nothing(open_request: OpenUnit) -> None:
+class OwnDatabaseCache(DatabaseCache):
+    """A site's own."""
+
+
+@pytest.mark.parametrize("label", ["Django_Cache.*", "django_cache.CacheEntry"])
+@pytest.mark.parametrize("backend", [DatabaseCache, OwnDatabaseCache])
+def test_the_database_cache_reads_back_what_it_was_told_and_pins_nothing(
+    backend: type[DatabaseCache], label: str, open_request: OpenUnit
+) -> None:
+    entry = {"REPLICAS": ["replica_1"], "PRIMARY_MODELS": [label]}
+    path = f"{backend.__module__}.{backend.__qualname__}"
     call_command("createcachetable", verbosity=0)
-    cache = caches["database"]
-    with open_request():
-        cache.set("tile", "png")
-        assert cache.get("tile") == "png"
+    settings = {"GMF_ROUTER": {"default": entry}, "CACHES": {"default": {"BACKEND": path, "LOCATION": "gmf_cache"}}}
+    with override_settings(**settings), open_request():
+        caches["default"].set("tile", "png")
+        assert caches["default"].get("tile") == "png"
         assert reason() == "read_method"
 
 
@@ -139,8 +150,9 @@ def test_an_unexpected_write_is_logged_once_per_view_with_the_line_to_add(
             client.get("/write")
     (record,) = [record for record in caplog.records if record.name == "django_gmf_router"]
     message = record.getMessage()
-    assert message.startswith("GET /write writes to the primary (INSERT library.Author), but the rules")
-    assert """Add GMF_ROUTER['default']["DB_CHOOSER"]["master"]: r"(GET|HEAD) /write$\"""" in message
+    assert message.startswith("GET /write writes to the primary (INSERT library.Author), though the rules")
+    assert "It works; 2 reads go to the primary after it." in message
+    assert message.endswith(""".setdefault("master", []).append(r"(GET|HEAD) /write$")""")
     assert (record.event, record.levelname) == ("unexpected_write", "WARNING")  # type: ignore[attr-defined]
 
 
@@ -157,6 +169,35 @@ def test_expected_writes_are_not_logged(client: Client, caplog: pytest.LogCaptur
     with configured(UNEXPECTED_WRITES="allow"):
         client.get("/write")
     assert not [record for record in caplog.records if record.name == "django_gmf_router"]
+
+
+@pytest.mark.parametrize(
+    ("words", "logged"),
+    [
+        ({"allow": ["GET /write"]}, 0),
+        ({"allow": ["GET /other"]}, 1),
+        ({"refuse": ["GET /.*"], "allow": ["GET /write$"]}, 0),
+        ({"refuse": ["GET /.*"], "warn": ["GET /write$"]}, 1),
+        ({}, 1),
+    ],
+    ids=str,
+)
+def test_patterns_say_which_writes_are_expected(
+    client: Client, caplog: pytest.LogCaptureFixture, words: Any, logged: int
+) -> None:
+    with configured(UNEXPECTED_WRITES=words):
+        assert client.get("/write").status_code == 200
+    assert len([record for record in caplog.records if record.name == "django_gmf_router"]) == logged
+
+
+@pytest.mark.django_db(transaction=True)
+def test_patterns_say_which_writes_are_refused(open_request: OpenUnit) -> None:
+    with configured(UNEXPECTED_WRITES={"refuse": ["GET /write$"]}):
+        with open_request("GET", "/write"), pytest.raises(UnexpectedWrite):
+            Author.objects.create(name="refused")
+        with open_request("GET", "/other"):
+            Author.objects.create(name="warned of")
+    assert Author.objects.count() == 1
 
 
 def test_a_write_inside_use_primary_is_expected(open_request: OpenUnit, caplog: pytest.LogCaptureFixture) -> None:

@@ -248,8 +248,8 @@ MUTATIONS = (
     Mutation(
         promise="a view without a primary answers 503",
         file="django_gmf_router/middleware.py",
-        quote="if isinstance(exception, PrimaryUnavailable):",
-        instead="if False:",
+        quote="return None if failure is None else unavailable.respond(request, failure)",
+        instead="return None",
         test="tests/integration/test_unavailable.py::test_a_view_that_needs_the_primary_answers_503",
     ),
     # The feed of clone_schema: a copy is whole or there is none.

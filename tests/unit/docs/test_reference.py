@@ -40,6 +40,7 @@ POSTGRESQL = {"ENGINE": "django.db.backends.postgresql"}
 SECTIONS = {
     "REPLICAS": values.ReplicaConfig,
     "DB_CHOOSER": values.PatternsConfig,
+    "UNEXPECTED_WRITES": values.UnexpectedWritesConfig,
     "CONSISTENCY": values.ConsistencyConfig,
     "HEALTH": values.HealthConfig,
     "SCHEMAS": values.SchemasConfig,
@@ -167,6 +168,9 @@ SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "E017": lambda: advisories._static_migration_after_main(ENTRY, STATIC_LIBRARY),
     "E018": lambda: advisories._other_path("replica_1", STATIC_LIBRARY, "public"),
     "E019": lambda: advisories._missing("default", STATIC_LIBRARY, "office", ["static", "public"]),
+    "E022": lambda: [
+        checks._no_replica("replica_1", "default", "It serves the database 'postgres', its primary 'gmf'.")
+    ],
     "E021": lambda: advisories._search_path(ENTRY, STATIC_LIBRARY),
     "E020": lambda: advisories._misplaced("default", STATIC_LIBRARY, "main_integration", ["auth_group"]),
 }
@@ -188,6 +192,7 @@ WARNINGS: dict[str, dict[str, Any]] = {
     "W012": {"GMF_ROUTER": cluster(CONSISTENCY={"STORE": "cache"})},
     "W013": {"DATABASES": {"default": POSTGRESQL, "replica_1": POSTGRESQL}},
     "W014": {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["(GET|HEAD) /.*"]})},
+    "W015": {"DATABASES": {"default": {}, "replica_1": {"HOST": "db1,db2", "TEST": {"MIRROR": "default"}}}},
 }
 
 

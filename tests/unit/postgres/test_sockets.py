@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -37,17 +38,56 @@ class TCPConnection(Connection):
             return client, listener.accept()[0]
 
 
-def test_a_read_that_hangs_fails_at_once() -> None:
+@pytest.mark.parametrize("how", [NodeSockets.free, NodeSockets.shut])
+def test_a_read_that_hangs_fails_at_once(how: Callable[[NodeSockets, str], None]) -> None:
     sockets, connection, answers = NodeSockets(), Connection(), []
-    sockets.hold("replica_1", connection)
+    sockets.hold("replica_1", connection).begin()
     reader = threading.Thread(target=lambda: answers.append(connection.socket.recv(1)), daemon=True)
     reader.start()
-    sockets.shut("replica_2")
+    how(sockets, "replica_2")
     assert reader.is_alive()
-    sockets.shut("replica_1")
+    how(sockets, "replica_1")
     reader.join(10)
     assert answers == [b""]
     connection.end()
+
+
+def test_on_a_node_that_is_late_only_what_may_be_repeated_is_freed_and_the_rest_is_doubted() -> None:
+    sockets = NodeSockets()
+    reading, writing, streaming = (Connection() for _ in range(3))
+    held = [sockets.hold("replica_1", connection) for connection in (reading, writing, streaming)]
+    held[0].begin()
+    held[1].begin()
+    held[1].end()
+    held[2].begin()
+    held[2].streams += 1
+    sockets.free("replica_1")
+    assert [is_gone(connection) for connection in (reading, writing, streaming)] == [True, False, False]
+    assert [one.doubted for one in held] == [True] * 3
+    sockets.shut("replica_1")
+    assert [is_gone(connection) for connection in (writing, streaming)] == [True, True]
+    for connection in (reading, writing, streaming):
+        connection.end()
+
+
+def test_what_connected_after_a_node_was_asked_is_not_shut() -> None:
+    sockets, connection = NodeSockets(), Connection()
+    held = sockets.hold("default", connection)
+    sockets.shut("default", held.since)
+    assert not is_gone(connection)
+    sockets.shut("default", held.since + 1)
+    assert is_gone(connection)
+    connection.end()
+
+
+def test_a_descriptor_is_given_back_with_its_connection_not_by_the_garbage_collector() -> None:
+    sockets, connection = NodeSockets(), Connection()
+    held = sockets.hold("replica_1", connection)
+    connection.end()
+    sockets.release(held)
+    assert sockets.count() == 0
+    sockets.shut("replica_1")
+    held.shut()
 
 
 def test_a_connection_is_held_once_and_as_long_as_it_lives() -> None:

@@ -151,7 +151,6 @@ def test_a_replica_that_was_promoted_has_nothing_and_the_primary_all(site: Site)
         {"timeline": 4},
         {"timeline": None},
         {"system_identifier": "8"},
-        {"state": State.DOWN},
     ],
 )
 def test_a_mark_of_another_history_is_served_by_the_primary(site: Site, changes: dict[str, Any]) -> None:
@@ -159,6 +158,38 @@ def test_a_mark_of_another_history_is_served_by_the_primary(site: Site, changes:
     assert site.freshness.is_of_this_history(MARK)
     site.knows("default", **changes)
     assert not site.freshness.is_of_this_history(MARK)
+
+
+def test_while_the_primary_is_away_a_replica_serves_that_was_seen_at_the_position(site: Site) -> None:
+    site.knows("default", state=State.DOWN)
+    for alias, proven in (("replica_1", 100), ("replica_2", 99)):
+        # What it has replayed since then may be another primary's.
+        site.knows(alias, position=1000, proven=proven)
+        site.servers[alias].row = (True, 1000)
+        assert site.freshness.follows(alias, MARK) is (proven == 100)
+        assert site.freshness.has(alias, MARK) is (proven == 100)
+        assert site.freshness.sees(alias, site.servers[alias], MARK) is (proven == 100)
+    assert site.freshness.is_of_this_history(MARK)
+    site.knows("replica_1", follows=None, proven=None)
+    assert not site.freshness.follows("replica_1", MARK)
+
+
+def test_while_the_primary_is_away_an_alias_of_several_servers_serves_if_one_was_seen_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site(balanced={"replica_1"})
+    site.knows("default", state=State.DOWN)
+    monkeypatch.setattr(site.monitor, "members", lambda alias: ("replica_1@db:1", "replica_1@db:2"))
+    known = site.monitor.snapshot["replica_1"]
+    for node, proven in (("replica_1@db:1", 99), ("replica_1@db:2", 99)):
+        site.monitor.snapshot = MappingProxyType(
+            {**site.monitor.snapshot, node: replace(known, alias=node, balanced=False, proven=proven)}
+        )
+    assert not site.freshness.follows("replica_1", MARK)
+    site.knows("replica_1@db:2", proven=100)
+    assert site.freshness.follows("replica_1", MARK)
+    site.knows("replica_1@db:2", balanced=True)
+    assert not site.freshness.follows("replica_1", MARK)
 
 
 def pool(site: Site, now: float = 0.0) -> ReplicaPool:

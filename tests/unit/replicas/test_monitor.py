@@ -48,6 +48,8 @@ class Fake:
 
 
 class FakeProbe:
+    connecting_seconds: float | None = None
+
     def __init__(self, fake: Fake, alias: str) -> None:
         self.fake = fake
         self.alias = alias
@@ -89,7 +91,7 @@ def a_monitor(fake: Fake, **options: Any) -> Iterator[Monitor]:
     balanced = options.pop("balanced", ())
     replicas = tuple(ReplicaConfig(alias=alias, balanced=alias in balanced) for alias in ("replica_1", "replica_2"))
     if on_hang := options.pop("on_hang", None):
-        options["sockets"] = SimpleNamespace(shut=on_hang)
+        options["sockets"] = SimpleNamespace(free=on_hang, shut=lambda *_: None)
     config = ClusterConfig(primary="default", replicas=replicas, health=health)
     monitor = Monitor(config, probe=fake.probe, **options)  # type: ignore[arg-type]
     try:
@@ -169,7 +171,7 @@ def test_stop_does_not_wait_for_a_probe_that_hangs(fake: Fake) -> None:
 
 
 def test_a_snapshot_is_replaced_and_never_changed(fake: Fake) -> None:
-    with a_monitor(fake) as monitor:
+    with a_monitor(fake, interval_seconds=LONG_SECONDS) as monitor:
         before = monitor.snapshot
         monitor.report_failure("replica_1", "refused")
         assert before["replica_1"].state == State.UP
@@ -289,6 +291,12 @@ def test_a_promoted_replica_and_a_demoted_primary_are_down(fake: Fake) -> None:
         assert monitor.health("replica_1").error == "The server says that it is a primary."
 
 
+def test_a_failure_that_a_request_reports_is_watched_from_then_on(fake: Fake) -> None:
+    with a_monitor(fake) as monitor:
+        monitor.report_failure("replica_1", "connection refused")
+        until(lambda: monitor.health("replica_1").generation == 1)
+
+
 # What is told
 
 
@@ -313,7 +321,7 @@ def told() -> Iterator[list[tuple[Any, ...]]]:
 def test_a_failure_that_a_request_reports_is_told_once_however_many_report_it(
     fake: Fake, told: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with a_monitor(fake) as monitor:
+    with a_monitor(fake, interval_seconds=LONG_SECONDS) as monitor:
         requests = [
             threading.Thread(target=monitor.report_failure, args=("replica_1", "connection refused")) for _ in range(8)
         ]
@@ -458,19 +466,22 @@ def test_a_probing_thread_that_died_is_started_again_and_its_node_stays_up(fake:
 
 
 FORK = """
-import os, signal, sys, threading, time, warnings
+import ctypes, os, signal, socket, sys, threading, time, warnings
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # of os.fork in a process with threads: it is the test
 import django
 django.setup()
 from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.states import NodeStates
 from tests.unit.replicas.test_monitor import Fake, REFUSED, REPLICA
 from tests.waiting import until
 fake = Fake()
 from django_gmf_router.settings.values import parse
-config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": {{"INTERVAL": 0.001}}}})
-monitor = Monitor(config, probe=fake.probe)
-monitor.report_failure("replica_2", "refused")
+config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": {{"INTERVAL": 0.3}}}})
+from django_gmf_router.postgres.sockets import NodeSockets
+sockets = NodeSockets()
+monitor = Monitor(config, sockets=sockets, probe=fake.probe)
+NodeStates.report_failure(monitor, "replica_2", "refused")
 if {running}:
     monitor.ensure()
     assert monitor.wait(3, 10)
@@ -482,18 +493,27 @@ if {locked}:
             inside.set(); leave.wait()
     threading.Thread(target=hold, daemon=True).start()
     inside.wait()
-pid = os.fork()
+near, far = socket.socketpair()
+sockets.hold("replica_1", near)
+# Nothing tells that the other threads sleep. One that wants Python's own lock just then leaves it locked in the child.
+time.sleep(0.1)
+pid = {fork}
 if pid == 0:
-    signal.alarm(20)
+    signal.alarm(50)
     fake.open = dict.fromkeys(fake.open, 0)
-    assert threading.active_count() == 1
     assert monitor.is_down("replica_2") is (not {running})
     fake.readings["replica_1"] = REFUSED
     monitor.ensure()
     until(lambda: monitor.is_down("replica_1") and not monitor.is_down("replica_2"))
     assert fake.open == dict.fromkeys(fake.open, 1), fake.open
-    monitor.stop()
-    os._exit(0)
+    sockets.shut("replica_1")
+    far.send(b"x")
+    assert near.recv(1) == b"x"
+    mine, other = socket.socketpair()
+    sockets.hold("replica_1", mine)
+    sockets.shut("replica_1")
+    assert mine.recv(1) == b""
+    sys.exit(0)
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 if {locked}:
     leave.set()
@@ -507,8 +527,12 @@ sys.exit(code)
 
 @pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize("locked", [True, False])
-def test_a_forked_child_has_a_monitor_of_its_own_and_knows_what_its_parent_knew(running: bool, locked: bool) -> None:
-    script = FORK.format(running=running, locked=locked)
+# As uWSGI forks: in C, holding Python's lock, and without the hooks of `os.register_at_fork`.
+@pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"])
+def test_a_forked_child_has_a_monitor_of_its_own_and_knows_what_its_parent_knew(
+    running: bool, locked: bool, fork: str
+) -> None:
+    script = FORK.format(running=running, locked=locked, fork=fork)
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,

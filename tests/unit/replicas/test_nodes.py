@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -9,24 +10,25 @@ from django.db import connections
 
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
-from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
-from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
+from django_gmf_router.replicas.observer import Answer
+from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.states import NodeStates
+from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig, Role
 
 
 @pytest.fixture
 def nodes() -> Nodes:
     replicas = (ReplicaConfig(alias="replica_1"), ReplicaConfig(alias="replica_2", balanced=True))
     config = ClusterConfig(primary="default", replicas=replicas)
-    monitor = Monitor(config)
-    return Nodes(config, monitor, NodeSockets(), AddressBook({}))
+    return Nodes(config, NodeStates(config, AddressBook({})), NodeSockets(), AddressBook({}))
 
 
 def test_a_balanced_name_is_tried_again_since_each_connection_may_lead_to_another_server(nodes: Nodes) -> None:
-    assert list(nodes.to_try("replica_2", "replica_2"))[:2] == ["replica_2"] * 2
-    assert "replica_1" not in list(nodes.to_try("replica_1", "replica_1"))
+    assert list(nodes.to_try("replica_2", ["replica_2"]))[:2] == ["replica_2"] * 2
+    assert "replica_1" not in list(nodes.to_try("replica_1", ["replica_1"]))
     nodes.failed("replica_2", "it hangs", timed_out=True)
-    assert "replica_2" not in list(nodes.to_try("replica_2", None))
+    assert "replica_2" not in list(nodes.to_try("replica_2"))
 
 
 @pytest.mark.parametrize(
@@ -54,12 +56,47 @@ def test_a_read_only_session_does_not_ask_libpq_for_one_that_writes(
     assert "default_transaction_read_only=on" in params["options"]
 
 
+def test_a_node_that_refused_is_not_asked_again_for_an_interval(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for _ in range(3):
+        nodes.refused("replica_1", "sorry, too many clients already")
+    assert len(caplog.records) == 1
+    assert "replica_1" not in list(nodes.to_try("replica_1"))
+    assert "replica_1" not in list(nodes.to_try("replica_2"))
+    assert nodes.is_out("replica_1")
+    assert not nodes.is_down("replica_1")
+    now += 1.0
+    assert next(nodes.to_try("replica_1")) == "replica_1"
+    nodes.refused("replica_1", "sorry, too many clients already")
+    nodes.connected("replica_1")
+    assert not nodes.is_out("replica_1")
+
+
+def test_the_last_try_is_the_primarys_unless_it_is_down(nodes: Nodes) -> None:
+    assert list(nodes.to_try("replica_2", ["replica_1"], last=True)) == ["default"]
+    nodes.failed("default", "it is away", timed_out=False)
+    assert next(nodes.to_try("replica_2", ["replica_1"], last=True)) == "replica_2"
+
+
+def test_a_time_out_during_which_the_node_answered_its_probe_is_this_process_fault(nodes: Nodes) -> None:
+    began = time.monotonic()
+    reading = Reading(up=True, role=Role.REPLICA)
+    nodes._states.answered(Answer(alias="replica_1", reading=reading, started_at=began, finished_at=began + 1))
+    nodes.failed("replica_1", "timeout expired", timed_out=True, began=began)
+    assert not nodes.is_down("replica_1")
+    nodes.failed("replica_1", "timeout expired", timed_out=True, began=began + 2)
+    assert nodes.is_down("replica_1")
+
+
 def test_a_new_connection_goes_to_the_address_to_which_the_fewest_are_held() -> None:
     config = ClusterConfig(primary="default", replicas=(ReplicaConfig(alias="replica_1", balanced=True),))
     book = AddressBook({"replica_1": {"HOST": "h", "OPTIONS": {}}}, lambda *_: ["127.0.0.2", "127.0.0.3", "127.0.0.4"])
     first, second, third = book.nodes("replica_1")
-    monitor = Monitor(config, book)
     sockets = NodeSockets()
     held = {first: 2, second: 0, third: 1}
     sockets.count = held.__getitem__  # type: ignore[method-assign,assignment]
-    assert list(Nodes(config, monitor, sockets, book).to_try("replica_1", None)) == [second, third, first, "default"]
+    nodes = Nodes(config, NodeStates(config, book), sockets, book)
+    assert list(nodes.to_try("replica_1")) == [second, third, first, "default"]

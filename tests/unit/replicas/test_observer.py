@@ -102,3 +102,24 @@ def test_a_primary_that_a_request_could_not_reach_makes_the_lag_unknown(cluster:
 def test_a_demoted_primary_is_no_measure(cluster: Cluster) -> None:
     cluster.primary(1.0, 1.0, replace(PRIMARY, role="replica", position=200))
     assert cluster.replica(2.0, 2.1).lag is None
+
+
+@pytest.mark.parametrize("what", ["system_identifier", "database"])
+def test_a_replica_of_something_else_is_down_at_once_whichever_answers_first(what: str) -> None:
+    primary, stranger = replace(PRIMARY, **{what: "ours"}), replace(REPLICA, **{what: "theirs"})
+    first, second = Cluster(), Cluster()
+    first.primary(1.0, 1.1, primary)
+    assert first.replica(1.2, 1.3, stranger).state == State.DOWN
+    second.replica(1.0, 1.1, stranger)
+    second.primary(1.2, 1.3, primary)
+    found = second.observer.health("replica_1")
+    assert (found.state, found.error) == (State.DOWN, first.observer.health("replica_1").error)
+    assert "ours" in str(found.error)
+    assert second.replica(2.0, 2.1, stranger).state == State.DOWN
+    ours = replace(REPLICA, **{what: "ours"})
+    assert [second.replica(at, at, ours).state for at in (3.0, 4.0)] == [State.DOWN, State.UP]
+
+
+def test_what_a_server_does_not_tell_makes_no_stranger_of_it(cluster: Cluster) -> None:
+    cluster.primary(1.0, 1.1, replace(PRIMARY, system_identifier="ours"))
+    assert cluster.replica(1.2, 1.3).state == State.UP

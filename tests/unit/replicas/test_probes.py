@@ -15,8 +15,8 @@ from django_gmf_router.replicas.probes import Probe, Reading, failed
 
 MakeProbe = Callable[..., Probe]
 STARTED = 1_700_000_000.5
-PRIMARY_ROW = (False, 0x1_0200_0340, None, 0x1_0200_0300, "000000070000000100000002", STARTED, None)
-REPLICA_ROW = (True, 0x1_0200_0300, 0x1_0200_0340, None, None, STARTED, 3.5)
+PRIMARY_ROW = (False, 0x1_0200_0340, None, 0x1_0200_0300, "000000070000000100000002", STARTED, None, "n")
+REPLICA_ROW = (True, 0x1_0200_0300, 0x1_0200_0340, None, None, STARTED, 3.5, "n")
 
 
 class DriverError(Exception):
@@ -111,6 +111,7 @@ def test_what_a_primary_says(server: Server, a_probe: MakeProbe) -> None:
         flushed=0x1_0200_0300,
         timeline=7,
         system_identifier="42",
+        database="n",
         started=STARTED,
     )
 
@@ -123,6 +124,7 @@ def test_what_a_replica_says(server: Server, a_probe: MakeProbe) -> None:
         position=0x1_0200_0300,
         received=0x1_0200_0340,
         system_identifier="42",
+        database="n",
         started=STARTED,
         replay_age=3.5,
     )

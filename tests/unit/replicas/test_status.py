@@ -24,6 +24,8 @@ REFUSED = Reading(up=False, error="connection refused", refused=True)
 class FakeProbe:
     """Answers what the test says of its alias."""
 
+    connecting_seconds: float | None = None
+
     def __init__(self, reading: Any) -> None:
         self.reading = reading
         self.freed = threading.Event()

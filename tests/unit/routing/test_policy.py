@@ -324,10 +324,11 @@ def test_relations_are_allowed_within_the_cluster_and_left_to_others_beyond() ->
     assert own.allow_relation(loaded_from("other"), loaded_from("other")) is None
 
 
-def test_replicas_are_not_migrated_and_other_aliases_left_to_others() -> None:
-    assert router.allow_migrate("replica_1", "library") is False
+def test_a_replica_has_the_models_of_its_primary_and_other_aliases_are_left_to_others() -> None:
     (own,) = router.routers
-    assert own.allow_migrate("default", "library") is None
+    for alias in ("default", "replica_1"):
+        assert own.allow_migrate(alias, "library") is None
+        assert own.allow_migrate(alias, "library", model_name="book", model=Book) is None
     assert own.allow_migrate("other", "library") is None
 
 
@@ -354,6 +355,7 @@ def test_an_app_is_migrated_in_its_own_cluster_only() -> None:
         (own,) = router.routers
         assert own.allow_migrate("other", "library") is None
         assert own.allow_migrate("other", "auth") is False
+        assert own.allow_migrate("replica_2", "auth") is False
         assert own.allow_migrate("default", "library") is False
         assert own.allow_migrate("default", "auth") is None
 

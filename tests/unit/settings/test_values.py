@@ -18,7 +18,11 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     config = values.parse("default", {"REPLICAS": ["replica_1"]})
     assert config.read_methods == {"GET", "HEAD", "OPTIONS"}
     assert config.primary_models == ("sessions.*", "contenttypes.*", "django_cache.*")
-    assert (config.outside_requests, config.unexpected_writes, config.balancer) == ("primary", "warn", "random")
+    assert (config.outside_requests, config.unexpected_writes.otherwise, config.balancer) == (
+        "primary",
+        "warn",
+        "random",
+    )
     assert config.consistency == values.ConsistencyConfig(
         level="session",
         store="cookie",

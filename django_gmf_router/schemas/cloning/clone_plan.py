@@ -126,11 +126,11 @@ def make(session: Session, request: CloneRequest) -> ClonePlan:
 
 
 def client_programs(major: int) -> Programs:
-    """Return psql, pg_dump and pg_restore of the server's own major version; raises CloneRefused.
+    """Return psql, pg_dump and pg_restore of the server's own major version; raise CloneRefused without them.
 
     A newer pg_dump writes what an older server does not understand, an older one refuses a newer server.
     """
     try:
         return programs.find(CLIENTS, major=major)
     except programs.ProgramsMissing as error:
-        raise CloneRefused(error.with_remedy(f"install postgresql-client-{major}")) from None
+        raise CloneRefused(f"{error.with_remedy(f'install postgresql-client-{major}')}.") from None

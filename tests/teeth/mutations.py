@@ -202,6 +202,13 @@ MUTATIONS = (
         instead="pass",
         test="tests/unit/replicas/test_lineage.py::test_after_a_promotion_it_has_to_be_seen_anew",
     ),
+    Mutation(
+        promise="the user is never read eventually",
+        file="django_gmf_router/routing/policy.py",
+        quote="if is_eventual(blocks) and is_user(model):",
+        instead="if False:",
+        test="tests/integration/test_consistency.py::test_the_user_is_never_read_eventually",
+    ),
     # Moves: which node serves while others fail.
     Mutation(
         promise="a replica that is down or lags is not picked",

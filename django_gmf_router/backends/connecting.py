@@ -36,7 +36,8 @@ def connect(wrapper: Any, cluster: Cluster, params: dict[str, Any], own: Connect
     """
     attempt = Attempt(wrapper, cluster, params, own)
     if wrapper.alias != cluster.config.primary:
-        cluster.monitor.get_to_know(wrapper.alias)
+        if cluster.nodes.is_unknown(wrapper.alias):
+            cluster.monitor.get_to_know(wrapper.alias)
         return attempt.any_node()
     return attempt.any_node() if cluster.policy.only_reads() else attempt.primary()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 DEFAULT_PORT = "5432"
@@ -21,6 +22,7 @@ PREFER_STANDBY_SINCE = 14
 """The major version that knows `target_session_attrs=prefer-standby`."""
 
 
+@lru_cache(maxsize=256)
 def is_keyword(name: str, driver: Any) -> bool:
     """Return whether the libpq of `driver`, the module psycopg or psycopg2, knows the keyword: it is asked."""
     if not name.isidentifier():

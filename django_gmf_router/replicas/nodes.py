@@ -50,6 +50,11 @@ class Nodes:
         """Return whether it is no use to connect to `node`: it is down, or has refused within the last INTERVAL."""
         return self.is_down(node) or self._refusing.get(node, 0.0) > time.monotonic()
 
+    def is_unknown(self, node: str) -> bool:
+        """Return whether nothing was heard of `node` yet."""
+        health = self._states.health(node)
+        return health.sampled_at is None and health.state == State.UP
+
     def serves(self, node: str) -> bool:
         """Return whether `node` may take a read that failed elsewhere: up, within the lag limit, and heard of lately.
 

@@ -103,7 +103,7 @@ class ReplicaPool:
         candidates = self._candidates()
         if self.monitor.is_outdated():
             self.monitor.note_outdated()
-            return None, "no_replica"
+            candidates = ()
         if not candidates:
             return None, "no_replica"
         if wanted is None or self._is_over(wanted):

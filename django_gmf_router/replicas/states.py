@@ -82,6 +82,14 @@ class NodeStates:
         """Return whether nothing was heard of any node for too long: this process stood still, or runs no threads."""
         return self._is_waking or self._is_paused()
 
+    def stood_still(self, since: float) -> bool:
+        """Return whether nothing was heard of any node since then, in monotonic seconds, though a round was due.
+
+        What took too long meanwhile is no proof against a node: this process got too little of its processor.
+        """
+        judged_at = self._judged_at
+        return judged_at is not None and judged_at < since < self._clock() - self._config.health.interval
+
     def note_outdated(self) -> None:
         """Log, once, that what is known of the nodes is too old."""
         if not self._told_outdated:

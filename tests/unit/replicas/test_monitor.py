@@ -238,6 +238,9 @@ def test_what_was_known_before_a_pause_is_outdated_until_each_node_answered_twic
     assert not known.is_outdated()
     now[0] += 0.1
     assert known.is_outdated()
+    assert known.stood_still(101.0)
+    assert not known.stood_still(104.5)  # no round was due since
+    assert not known.stood_still(99.0)
     outdated = []
     for _ in range(2):
         for alias, reading in (("replica_1", REPLICA), ("default", PRIMARY)):

@@ -10,7 +10,8 @@ from django_gmf_router import signals
 from django_gmf_router.replicas.health import NodeHealth, State
 
 LOGGER = logging.getLogger("django_gmf_router")
-NODE_DOWN, NODE_UP, NODE_LAGGING, MONITOR_ERROR = "node_down", "node_up", "node_lagging", "monitor_error"
+NODE_DOWN, NODE_UP, NODE_LAGGING = "node_down", "node_up", "node_lagging"
+MONITOR_ERROR, MONITOR_LATE = "monitor_error", "monitor_late"
 
 
 def announce(cluster: str, before: NodeHealth, after: NodeHealth, *, max_lag_seconds: float) -> None:
@@ -42,6 +43,15 @@ class Surviving:
         if self.happened:
             monitor_error(self._watched, self._doing, error)
         return self.happened
+
+
+def monitor_late(cluster: str, seconds: float) -> None:
+    """Log that the monitor's threads did not run."""
+    text = (
+        "The health monitor of %s has not run for more than %g s, so its primary was read. "
+        "This process stood still, or its server runs no threads: uWSGI needs enable-threads."
+    )
+    LOGGER.warning(text, cluster, seconds, extra={"event": MONITOR_LATE, "cluster": cluster})
 
 
 def monitor_error(watched: str, doing: str, error: BaseException | None) -> None:

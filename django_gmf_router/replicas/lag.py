@@ -14,6 +14,7 @@ from django_gmf_router.replicas.probes import Reading
 
 MOST_SAMPLES = 512
 FINENESS = 16  # two samples are at most an eighth of their age apart
+LONG_PAUSE = 6.0  # times the time to settle, half an interval, between two looks at the primary
 LONGEST_RECORD_BYTES = 32 * BLOCK_BYTES
 
 
@@ -22,6 +23,8 @@ class Sample(NamedTuple):
 
     position: int
     at: float
+    looked_before: float
+    """When the primary was looked at before, and had not come there."""
 
 
 class PrimaryTrail:
@@ -32,6 +35,7 @@ class PrimaryTrail:
         self._settle = settle_seconds
         self._samples: list[Sample] = []
         self._latest: Reading | None = None
+        self._looked_at: float | None = None
         self._known = False
 
     def sample(self, primary: Reading, at: float) -> None:
@@ -44,13 +48,15 @@ class PrimaryTrail:
         self._latest = primary
         self._known = True
         if not self._samples or position > self._samples[-1].position:
-            self._samples.append(Sample(position, at))
+            self._samples.append(Sample(position, at, at if self._looked_at is None else self._looked_at))
+        self._looked_at = at
         if len(self._samples) > MOST_SAMPLES:
             self._thin_out()
 
     def lose(self) -> None:
         """Take it that the primary is away: until its next sample every lag is unknown."""
         self._known = False
+        self._looked_at = None
 
     def lag(self, replica: Reading, at: float) -> float | None:
         """Return the lag in seconds of a reading that was begun at `at`; None where nobody knows."""
@@ -59,11 +65,15 @@ class PrimaryTrail:
         index = bisect_right(self._samples, replica.position, key=_position)
         if index == len(self._samples):
             return 0.0
-        seconds = max(0.0, at - self._samples[index].at)
+        sample = self._samples[index]
+        seconds = max(0.0, at - sample.at)
         # Behind everything that was ever seen here: since when, only the server can say. Not at first sight, since its
         # answer counts the time in which nobody wrote.
         if index == 0 and seconds > self._settle and replica.replay_age is not None:
             return max(seconds, replica.replay_age)
+        # This process stood still before it saw the primary there. It may have been there for as long.
+        if sample.at - sample.looked_before > self._settle * LONG_PAUSE and replica.replay_age is not None:
+            return min(max(seconds, replica.replay_age), at - sample.looked_before)
         return seconds
 
     def _thin_out(self) -> None:

@@ -101,6 +101,9 @@ class ReplicaPool:
             return self._balancer.pick(self._all, key), ""
         self.monitor.ensure()
         candidates = self._candidates()
+        if self.monitor.is_outdated():
+            self.monitor.note_outdated()
+            candidates = ()
         if not candidates:
             return None, "no_replica"
         # What no position tells of is over with its window.

@@ -14,6 +14,8 @@ from django_gmf_router.replicas.health import Moment, NodeHealth, State, summary
 from django_gmf_router.replicas.observer import Answer, Observer
 from django_gmf_router.settings.values import ClusterConfig, Role
 
+INTERVALS_TRUSTED = 3
+"""For so many, and TIMEOUT, what was heard last is trusted."""
 UNRESOLVED = "Its host does not resolve."
 
 
@@ -35,6 +37,8 @@ class NodeStates:
         self._clock = clock
         self._wall = wall
         self._announces = announces
+        self._trusted_seconds = INTERVALS_TRUSTED * config.health.interval + config.health.timeout
+        self._told_outdated = False
         self._membership = Membership(addresses, config.replica_aliases)
         balanced = config.balanced_aliases
         self._roles = {config.primary: Role.PRIMARY, **dict.fromkeys(config.replica_aliases, Role.REPLICA)}
@@ -50,6 +54,10 @@ class NodeStates:
     def _begin(self) -> None:
         self._lock = threading.RLock()
         self._judged = threading.Condition(self._lock)
+        self._judged_at: float | None = None
+        # Whether what was known before a pause has not been replaced since, which takes two answers: the first one of a
+        # replica may have come before that of the primary, whose position its lag is measured by.
+        self._is_waking = False
         # How often each node was judged.
         self._counts = dict.fromkeys(self.snapshot, 0)
         known = {alias: health for alias, health in self.snapshot.items() if alias not in self._membership}
@@ -69,6 +77,24 @@ class NodeStates:
     def is_down(self, alias: str) -> bool:
         """Return whether a node is known to be down."""
         return self.health(alias).state == State.DOWN
+
+    def is_outdated(self) -> bool:
+        """Return whether nothing was heard of any node for too long: this process stood still, or runs no threads."""
+        return self._is_waking or self._is_paused()
+
+    def stood_still(self, since: float) -> bool:
+        """Return whether nothing was heard of any node since then, in monotonic seconds, though a round was due.
+
+        What took too long meanwhile is no proof against a node: this process got too little of its processor.
+        """
+        judged_at = self._judged_at
+        return judged_at is not None and judged_at < since < self._clock() - self._config.health.interval
+
+    def note_outdated(self) -> None:
+        """Log, once, that what is known of the nodes is too old."""
+        if not self._told_outdated:
+            self._told_outdated = True
+            events.monitor_late(self._primary, self._trusted_seconds)
 
     def members(self, alias: str) -> tuple[str, ...]:
         """Return the nodes of an alias, as far as they are watched; itself where it is one server."""
@@ -95,6 +121,7 @@ class NodeStates:
         """Take what a probe read, or the nodes that a name has now; return whether other nodes are to be watched."""
         alias, changed = answer.alias, False
         with self._lock:
+            self._note_run()
             known = self.snapshot
             before = known.get(alias)
             if before is None:
@@ -116,6 +143,8 @@ class NodeStates:
 
     def late(self, aliases: Iterable[str]) -> None:
         """Take it that probes were not answered in time."""
+        with self._lock:
+            self._note_run()
         for alias in aliases:
             self._fail(alias, f"It did not answer within {self._config.health.timeout:g} s.")
 
@@ -128,6 +157,15 @@ class NodeStates:
         return alias in self._membership
 
     # Inside
+
+    def _is_paused(self) -> bool:
+        judged_at = self._judged_at
+        return judged_at is not None and self._clock() - judged_at > self._trusted_seconds
+
+    def _note_run(self) -> None:
+        if self._is_paused():
+            self._is_waking, self._counts = True, dict.fromkeys(self._counts, 0)
+        self._judged_at = self._clock()
 
     def _fail(self, alias: str, reason: str) -> None:
         now = Moment(monotonic=self._clock(), wall=self._wall())
@@ -152,6 +190,7 @@ class NodeStates:
         self._counts[alias] += 1
         # All of them: a position of the primary may tell of a replica that it follows.
         self.snapshot = MappingProxyType({name: self._known(name) for name in self._counts})
+        self._is_waking = self._is_waking and not self._is_settled(*self.snapshot, rounds=2)
         self._judged.notify_all()
 
     def _known(self, name: str) -> NodeHealth:

@@ -58,3 +58,33 @@ def test_a_stream_and_a_worker_leave_a_replica_that_lags(
             gmf_cluster.resume(node)
         # It stays where it went: no page sees time go back.
         assert look()["count"] == before + 1
+
+
+STANDS_STILL = """
+import ctypes, json, sys, django
+django.setup()
+from django_gmf_router import clusters, current_decision, use_replica
+from tests.books.models import Author
+for line in sys.stdin:
+    if line == "stand still\\n":
+        # With Python's own lock held, so that no thread runs: as in uWSGI without threads between two requests.
+        ctypes.PyDLL(None).sleep(4)
+    with use_replica():
+        Author.objects.count()
+        print(json.dumps([current_decision().role, current_decision().reason]), flush=True)
+"""
+
+
+def test_a_process_that_stood_still_trusts_nothing_that_it_knew(
+    gmf_cluster: LocalCluster, migrated: LocalCluster
+) -> None:
+    with script(STANDS_STILL, environment(gmf_cluster, router={"HEALTH": {**HEALTH, "TIMEOUT": 1.0}})) as ask:
+        until(lambda: json.loads(ask("read"))[0] == "replica")
+        assert json.loads(ask("stand still")) == ["primary", "no_replica"]
+        until(lambda: json.loads(ask("read"))[0] == "replica")
+        for node in ("replica_1", "replica_2"):
+            gmf_cluster.pause(node)
+        gmf_cluster.execute("primary", "INSERT INTO library_author (name) VALUES ('while it stands still')")
+        assert json.loads(ask("stand still")) == ["primary", "no_replica"]
+        # Heard of again, the replicas have been behind for as long as it stood still.
+        assert {json.loads(ask("read"))[0] for _ in range(20)} == {"primary"}

@@ -44,6 +44,23 @@ def test_the_lag_is_the_time_since_the_primary_was_first_seen_beyond() -> None:
     assert [trail.lag(replica(position), 10.0) for position in (100, 199, 200, 299, 300, 301)] == [8, 8, 7, 7, 0, 0]
 
 
+def test_after_a_pause_the_server_says_how_far_back_within_the_pause_the_primary_was_there() -> None:
+    trail = a_trail((100, 1.0), (200, 31.0))
+    assert [trail.lag(replica(100, replay_age=age), 31.2) for age in (None, 0.1, 20.0, 90.0)] == [
+        pytest.approx(0.2),
+        pytest.approx(0.2),
+        20.0,
+        pytest.approx(30.2),
+    ]
+
+
+def test_a_primary_that_was_away_in_between_wrote_nothing_then() -> None:
+    trail = a_trail((50, 0.0), (100, 1.0))
+    trail.lose()
+    trail.sample(primary(200), 31.0)
+    assert trail.lag(replica(100, replay_age=90.0), 31.2) == pytest.approx(0.2)
+
+
 def test_a_write_of_this_very_round_is_no_lag() -> None:
     assert a_trail((100, 1.0), (200, 2.0)).lag(replica(100), 1.9) == 0.0
 

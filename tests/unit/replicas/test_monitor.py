@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 
+from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.observer import Answer
 from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.states import NodeStates
 from django_gmf_router.settings.values import ClusterConfig, HealthConfig, ReplicaConfig
 from django_gmf_router.signals import node_down, node_up
 from tests.waiting import until
@@ -210,13 +213,43 @@ def test_a_node_whose_thread_cannot_be_started_once_is_asked_in_the_next_round(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse_once)
-    with a_monitor(fake, interval_seconds=0.2, timeout_seconds=0.1, on_hang=hung.append) as monitor:
+    with a_monitor(fake, interval_seconds=0.2, on_hang=hung.append) as monitor:
         monitor.ensure()
         until(lambda: fake.asked["replica_1"] > 1)
         assert fake.asked["replica_2"] > 0
         assert states(monitor) == [State.UP] * 3
     assert (len(refused), hung) == (1, [])
     assert [vars(record)["event"] for record in caplog.records] == ["monitor_error"]
+
+
+def test_what_was_known_before_a_pause_is_outdated_until_each_node_answered_twice(
+    fake: Fake, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [100.0]
+    config = ClusterConfig(primary="default", replicas=(ReplicaConfig(alias="replica_1"),))
+    known = NodeStates(config, AddressBook({}), clock=lambda: now[0])
+
+    def answer(alias: str, reading: Reading) -> None:
+        known.answered(Answer(alias=alias, reading=reading, started_at=now[0], finished_at=now[0]))
+
+    assert not known.is_outdated()
+    answer("default", PRIMARY)
+    now[0] += 5.0  # three intervals and the time-out
+    assert not known.is_outdated()
+    now[0] += 0.1
+    assert known.is_outdated()
+    assert known.stood_still(101.0)
+    assert not known.stood_still(104.5)  # no round was due since
+    assert not known.stood_still(99.0)
+    outdated = []
+    for _ in range(2):
+        for alias, reading in (("replica_1", REPLICA), ("default", PRIMARY)):
+            answer(alias, reading)
+            outdated.append(known.is_outdated())
+    assert outdated == [True, True, True, False]
+    known.note_outdated()
+    known.note_outdated()
+    assert [vars(record)["event"] for record in caplog.records] == ["monitor_late"]
 
 
 # What happens to nodes

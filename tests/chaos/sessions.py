@@ -47,8 +47,11 @@ class Terminator:
 
 
 @contextmanager
-def exhausted(cluster: LocalCluster, node: str) -> Iterator[int]:
-    """Take all connections of a server, those that the site has too, and answer how many that is."""
+def exhausted(cluster: LocalCluster, node: str, spared: str = "") -> Iterator[int]:
+    """Take all connections of a server, those that the site has too, and answer how many that is.
+
+    spared: the application_name of those that are left.
+    """
     with ExitStack() as stack:
         mine: list[psycopg.Connection] = []
 
@@ -62,24 +65,17 @@ def exhausted(cluster: LocalCluster, node: str) -> Iterator[int]:
                     raise
                 mine.append(stack.enter_context(connection))
 
+        def ended() -> int:
+            sql = f"SELECT count(pg_terminate_backend(pid)) {OTHERS} AND application_name <> %s"
+            row = mine[0].execute(sql, [_pids(mine), spared]).fetchone()
+            assert row is not None
+            return int(row[0])
+
         # What the site has or gets meanwhile falls to whoever comes first: until it is all ours.
         fill()
-        while len(mine) < _slots(mine[0]):
-            mine[0].execute(f"SELECT pg_terminate_backend(pid) {OTHERS}", [_pids(mine)])
+        while ended():
             fill()
         yield len(mine)
-
-
-def _slots(connection: psycopg.Connection) -> int:
-    """Return how many connections a server has for roles that are nothing special."""
-    names = ["superuser_reserved_connections", "reserved_connections"]
-    row = connection.execute(
-        "SELECT sum(CASE name WHEN 'max_connections' THEN setting::int ELSE -setting::int END) FROM pg_settings"
-        " WHERE name = 'max_connections' OR name = ANY(%s)",
-        [names],
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def _pids(connections: list[psycopg.Connection]) -> list[int]:

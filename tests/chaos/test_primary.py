@@ -132,6 +132,9 @@ def test_a_get_that_writes_answers_200_in_each_thread_once_the_primary_is_back(
     since = len(site.log())
     for replica in ("replica_1", "replica_2"):
         cluster.pause(replica)
+    with Load(site.url, ["/change?name=each"], method="POST") as writers:
+        # Every thread has a connection that will die.
+        writers.wait_for(100)
     token = {"Cookie": token_of(site)}
     cluster.kill("primary")
     site.wait_until_known_to_be_down("default")

@@ -6,15 +6,17 @@ import re
 import time
 from urllib.parse import quote
 
+from django_gmf_router.replicas.probes import APPLICATION_NAME
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.runs import FAST_SECONDS, REQUESTS, RETURN_SECONDS, Run
 from tests.chaos.sessions import Terminator, exhausted
-from tests.chaos.sites import HANG_SECONDS, INTERVAL, ChaosSite, chaos_site
+from tests.chaos.sites import HANG_SECONDS, INTERVAL, ChaosSite, chaos_site, once
 from tests.waiting import until
 
 PRIMARY_SERVES_SECONDS = 3.0
 REPLICAS = ["replica_1", "replica_2"]
 TERMINATED = 50
+THREADS = 8
 
 
 def served_since(run: Run, moment: float) -> set[int]:
@@ -126,6 +128,23 @@ def test_no_get_fails_when_a_replica_has_no_connection_left(site: ChaosSite, clu
     }
     assert re.search("event=(retry|node_down) .*(too many clients|connection slots)", run.log())
     assert back <= RETURN_SECONDS
+
+
+@once
+def test_a_replica_that_is_full_but_well_is_asked_for_a_connection_once_an_interval(
+    site: ChaosSite, cluster: LocalCluster
+) -> None:
+    with Run(site, "max_connections exhausted, but for the monitor") as run:
+        run.strike(lambda: None)
+        with exhausted(cluster, "replica_1", spared=APPLICATION_NAME):
+            full_at = time.monotonic()
+            run.go_on(full_at - (run.struck_at or 0) + 5 * INTERVAL)
+            empty_at = time.monotonic()
+    elsewhere = {a.body["backend"] for a in run.load.answers if full_at < a.began and a.ended < empty_at}
+    run.note(f"{len(elsewhere)} sessions elsewhere in {empty_at - full_at:.1f} s")
+    # What moved stays there, but for a look once an INTERVAL in each thread.
+    assert len(elsewhere) <= 2 * THREADS + THREADS * (empty_at - full_at) / INTERVAL, run.line()
+    run.check(HANG_SECONDS)
 
 
 def test_a_dead_monitor_is_replaced_and_frees_what_a_frozen_replica_holds(

@@ -5,12 +5,13 @@ PORT ?= 8000
 
 # What a target needs, by the name of its stamp: $(VENV)/.installed-<name>
 EXTRAS_demo := psycopg,env,cli,test
-WITHOUT_FAULTS := --ignore tests/chaos --ignore tests/consistency --ignore tests/ha
+WITHOUT_FAULTS := --ignore tests/chaos --ignore tests/consistency --ignore tests/ha --ignore tests/servers
 EXTRAS_dev := psycopg,psycopg2,env,cli,test,dev,docs
+EXTRAS_servers := $(EXTRAS_dev),servers
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick faults ha suites lint format teeth mutants bench docs tox soak clean
+.PHONY: help demo test quick faults ha servers suites lint format teeth mutants bench docs tox soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ faults: $(VENV)/.installed-dev ## Kill, freeze and cut off nodes under load; che
 ha: $(VENV)/.installed-dev ## Elections by Patroni, etcd and HAProxy under load
 	@$(VENV)/bin/python -m tests.ha.engines
 	@$(VENV)/bin/python -m pytest tests/ha $(ARGS)
+
+servers: $(VENV)/.installed-servers ## Serve a site by each web server, and kill and freeze nodes
+	@$(VENV)/bin/python -m pytest tests/servers $(ARGS)
 
 suites: $(VENV)/.installed-dev ## Run Django's own test suites with and without this package
 	@$(VENV)/bin/python -m tests.django_suites

@@ -10,6 +10,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from django_gmf_router.consistency.stores import STORES, Store
+from django_gmf_router.postgres import green_threads
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import address_book
 from django_gmf_router.replicas.freshness import Freshness
@@ -52,7 +53,10 @@ class Registry:
 
 @lru_cache(maxsize=1)
 def registry() -> Registry:
-    """Return the clusters, built once from the settings; raise ImproperlyConfigured where these are wrong."""
+    """Return the clusters, built once from the settings.
+
+    Raise ImproperlyConfigured where these are wrong, or a driver blocks the green threads of this process.
+    """
     built = tuple(map(_build, configuration.clusters()))
     return Registry(
         clusters=built,
@@ -69,6 +73,7 @@ def _store(config: ConsistencyConfig) -> Store:
 
 
 def _build(config: ClusterConfig) -> Cluster:
+    green_threads.refuse_blocking(config.primary)
     sockets, addresses, store = NodeSockets(), address_book(config), _store(config.consistency)
     monitor = Monitor(config, addresses, sockets)
     pool = ReplicaPool(config, monitor, Freshness(config, monitor))

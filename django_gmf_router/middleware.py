@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from django_gmf_router import clusters, own_writes, unavailable
+from django_gmf_router.postgres import green_threads
 from django_gmf_router.routing.lazy_response import stream_within
 from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, open_unit, place, within
 from django_gmf_router.unavailable import unsaved_sessions
@@ -35,6 +36,9 @@ class RoutingMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+        if green_threads.library() is not None:
+            # A driver that blocks them is refused when the server starts, not with its first page.
+            clusters.registry()
         if any(database["ATOMIC_REQUESTS"] for database in connections.settings.values()):
             self.process_template_response = self._after_view_async if self._is_async else self._after_view
         unavailable.install()

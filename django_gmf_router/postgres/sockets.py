@@ -10,6 +10,7 @@ import math
 import os
 import select
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -20,6 +21,9 @@ from django_gmf_router.postgres import forks
 
 # POLLRDHUP tells that the server has closed its side, even if its last words are still unread; Linux only.
 _GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR | select.POLLNVAL
+# gevent puts a poll of its own in the place of Python's, which passes over POLLRDHUP; eventlet takes it away.
+_GEVENT = sys.modules.get("gevent.monkey")
+_POLL: Any = _GEVENT.get_original("select", "poll") if _GEVENT else getattr(select, "poll", None)
 
 
 class HeldSocket:
@@ -142,7 +146,7 @@ class NodeSockets:
 def is_gone(connection: Any) -> bool:
     """Return whether the server has closed a driver's connection: one system call, no query."""
     try:
-        poll = select.poll()
+        poll = _POLL()
         poll.register(connection.fileno(), _GONE)
     except Exception:  # noqa: BLE001  each driver has its own error for a connection that is closed
         return True

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from weakref import WeakSet
 
-from django_gmf_router.postgres import forks
+from django_gmf_router.postgres import forks, green_threads
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import AddressBook, Lookup
@@ -107,6 +107,8 @@ class Monitor(NodeStates):
         """Forget the parent's threads and locks, not what they knew."""
         # Kept, since their connections are the parent's: nothing of them may be closed here.
         _INHERITED.append(self._threads)
+        if self._threads is not None:
+            self._threads.abandon()
         self._begin()
 
     def _begin(self) -> None:
@@ -117,6 +119,8 @@ class Monitor(NodeStates):
 
     def _start(self) -> None:
         forks.look()
+        # Once more: a server may have patched the process after the clusters were built.
+        green_threads.refuse_blocking(self._primary)
         health = self._config.health
         with self._lock:
             runs = self._threads is not None and self._threads.run

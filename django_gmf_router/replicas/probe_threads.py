@@ -176,6 +176,14 @@ class ProbeThreads:
         self._ended.set()
         self._outbox.put(None)
 
+    def abandon(self) -> None:
+        """Ask nothing more, in a child process: the connections are its parent's, and must not even be closed.
+
+        gevent's threads go on in a child. Any other's are not there, and may have held a lock: none is taken.
+        """
+        self.run = False
+        self._threads = {}
+
     def join(self) -> None:
         """Wait for the threads, not for those that hang in a connection."""
         deadline = self._clock() + JOIN_SECONDS
@@ -202,6 +210,10 @@ class ProbeThreads:
                 self._send_away(thread)
 
     def _step(self) -> None:
+        if not self.run:
+            # Abandoned; not ended, since gevent complains loudly of a thread that ends in a child.
+            self._outbox.get()
+            return
         # What came in while this thread did not run is in time.
         while not self._outbox.empty():
             self._take(self._outbox.get())

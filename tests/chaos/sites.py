@@ -48,6 +48,11 @@ class ChaosSite:
         return self.site.url
 
     @property
+    def workers(self) -> int:
+        """How many processes serve it."""
+        return WORKERS[self.server]
+
+    @property
     def pages(self) -> list[str]:
         """What the load asks for, each in its turn."""
         return ["/page"] if self.server == "gunicorn" else ["/page", "/page-async", "/page-async"]
@@ -75,9 +80,9 @@ class ChaosSite:
             answer = self.ask(path)
             if not answer.is_failed:
                 answers[answer.body["pid"]] = answer
-            return len(answers) == WORKERS[self.server]
+            return len(answers) == self.workers
 
-        until(is_complete, timeout_seconds, lambda: f"{path} by {WORKERS[self.server]} workers: {answers}")
+        until(is_complete, timeout_seconds, lambda: f"{path} by {self.workers} workers: {answers}")
         return answers
 
     def wait_until_whole(self) -> None:

@@ -12,9 +12,10 @@ from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from django_gmf_router import clusters, own_writes, unavailable, unsaved_sessions
+from django_gmf_router import clusters, own_writes, unavailable
 from django_gmf_router.routing.lazy_response import stream_within
 from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, open_unit, place, within
+from django_gmf_router.unavailable import unsaved_sessions
 
 SERVER_ERROR = 500
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -153,6 +156,35 @@ async def stream_async(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(body())
 
 
+def tick() -> str:
+    """Return how many authors there are by now, and which role read that."""
+    count, decision = Author.objects.count(), current_decision()
+    assert decision is not None
+    return json.dumps({"count": count, "role": decision.role}) + "\n"
+
+
+def ticks(request: HttpRequest) -> StreamingHttpResponse:
+    """Read again and again, for a minute at most, as one who sends events does."""
+
+    def body() -> Any:
+        for _ in range(3000):
+            yield tick()
+            time.sleep(0.02)
+
+    return StreamingHttpResponse(body())
+
+
+async def ticks_async(request: HttpRequest) -> StreamingHttpResponse:
+    """Do the same in a task."""
+
+    async def body() -> Any:
+        for _ in range(3000):
+            yield await sync_to_async(tick)()
+            await asyncio.sleep(0.02)
+
+    return StreamingHttpResponse(body())
+
+
 @use_primary()
 def lazy(request: HttpRequest) -> TemplateResponse:
     """Look while the template renders."""
@@ -246,6 +278,8 @@ urlpatterns = [
     path("stream-async", stream_async),
     path("stream-and-save", stream_and_save),
     path("stream-and-save-async", stream_and_save_async),
+    path("ticks", ticks),
+    path("ticks-async", ticks_async),
     path("lazy", lazy),
     path("refused", refused),
     path("refused/<alias>", refused_using),

@@ -93,12 +93,14 @@ class NodeSockets:
         forks.on_fork(self._forget)
 
     def _begin(self) -> None:
+        self._pid = os.getpid()
         self._sockets: dict[str, set[HeldSocket]] = {}
         self._known: weakref.WeakKeyDictionary[Any, HeldSocket] = weakref.WeakKeyDictionary()
 
     def hold(self, node: str, connection: Any) -> HeldSocket:
         """Hold the socket of a driver's connection to `node`; once, however often a pool hands the connection out."""
-        forks.look()
+        if self._pid != os.getpid():
+            forks.look()
         held = self._known.get(connection)
         if held is None:
             held = self._known[connection] = HeldSocket(node, connection)

@@ -7,6 +7,7 @@ since threads die where a server forks.
 from __future__ import annotations
 
 import atexit
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -67,8 +68,8 @@ class Monitor(NodeStates):
 
     def ensure(self) -> None:
         """Start the threads unless they run: first of all, after a fork, after a thread died."""
-        forks.look()
-        if self._threads is None or not self._threads.run:
+        # The process is compared here, and not by asking `forks`: this is on the way of each first read of a request.
+        if self._threads is None or not self._threads.run or self._pid != os.getpid():
             self._start()
 
     def get_to_know(self, alias: str) -> None:
@@ -110,10 +111,12 @@ class Monitor(NodeStates):
 
     def _begin(self) -> None:
         super()._begin()
+        self._pid = os.getpid()
         self._threads: ProbeThreads | None = None
         self._retry_at = 0.0
 
     def _start(self) -> None:
+        forks.look()
         health = self._config.health
         with self._lock:
             runs = self._threads is not None and self._threads.run

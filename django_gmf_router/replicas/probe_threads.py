@@ -209,7 +209,11 @@ class ProbeThreads:
         if late := self._rounds.give_up_late(now, lambda alias: self._connecting_seconds(alias) or 0.0):
             self._give_up(late)
         for alias in self._rounds.begin(now):
-            self._asked(alias).ask()
+            with events.Surviving(alias, "starting its thread") as failure:
+                self._asked(alias).ask()
+            if failure.happened:
+                # Not asked, so not late: it has its turn in the next round, and those after it in this one.
+                self._rounds.answered(alias)
         until = self._rounds.wait_until()
         with suppress(Empty):
             self._take(self._outbox.get(timeout=max(0.0, until - self._clock())))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Model, QuerySet
 from django.db.models.manager import BaseManager
 
+from django_gmf_router.settings import configuration
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -69,6 +71,15 @@ class ClusterAlias(RoutedAlias):
 
     def __hash__(self) -> int:
         return str.__hash__(self)
+
+
+def is_of_another_cluster(instance: Model, primary: str) -> bool:
+    """Return whether `instance` is where its own model belongs, and that is another cluster than that of `primary`.
+
+    Where it was loaded from then says nothing of the models here, which may refer to it all the same.
+    """
+    home = configuration.cluster_of_app(instance._meta.app_label)
+    return home is not None and home.primary != primary and instance._state.db in home.aliases
 
 
 def install() -> None:

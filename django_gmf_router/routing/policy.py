@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.db import connections
 
 from django_gmf_router.routing import transactions
-from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias
+from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_of_another_cluster
 from django_gmf_router.routing.client import Client, client_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
 from django_gmf_router.routing.migrations import is_historical, is_migrating
@@ -23,12 +23,12 @@ from django_gmf_router.routing.unit_of_work import (
     Decision,
     UnitOfWork,
     current_place,
+    decision_of,
     innermost_role,
     is_eventual,
     open_unit,
     place,
 )
-from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import ClusterConfig, Role
 from django_gmf_router.signals import role_decided
 
@@ -57,11 +57,6 @@ class Read(NamedTuple):
         """What the unit of work, which must be there, remembers of the cluster."""
         return self.policy.record(self.unit) if self.unit is not None else NO_RECORD
 
-    @property
-    def is_sent_to_replicas(self) -> bool:
-        """Whether method and path, or OUTSIDE_REQUESTS, stand for a replica."""
-        return self.record.verdict.role == REPLICA
-
 
 class Rule(NamedTuple):
     """A rule of the policy: its number in the table, what it answers, and when."""
@@ -84,7 +79,8 @@ def _joins_a_transaction(read: Read) -> bool:
 
 RULES = (
     Rule(2, "no_primary", REPLICA,
-         lambda read: read.model_is_primary and read.is_sent_to_replicas and read.policy.pool.primary_is_down(),
+         lambda read: (read.model_is_primary and read.record.verdict.role == REPLICA
+                       and read.policy.pool.primary_is_down()),
          "the model is a primary model, the primary is known to be down, and method and path stand for a replica"),
     Rule(2, "primary_model", PRIMARY, lambda read: read.model_is_primary,
          "the model is a primary model", "{model} is in PRIMARY_MODELS"),
@@ -117,15 +113,6 @@ RULES = (
 """The first that holds wins. Rules 5, 6 and 10 look at the request alone."""
 
 
-def is_of_another_cluster(instance: Model, primary: str) -> bool:
-    """Return whether `instance` is where its own model belongs, and that is another cluster than that of `primary`.
-
-    Where it was loaded from then says nothing of the models here, which may refer to it all the same.
-    """
-    home = configuration.cluster_of_app(instance._meta.app_label)
-    return home is not None and home.primary != primary and instance._state.db in home.aliases
-
-
 class Policy:
     """The rules of one cluster; `read` is the hot path."""
 
@@ -144,8 +131,6 @@ class Policy:
         # One object for each: the hot path compares by identity.
         self._routed = {alias: RoutedAlias(alias, config.primary) for alias in config.replica_aliases}
         self._mirrored = RoutedAlias(config.primary, config.primary)
-        # Few and always the same: making one costs more than all the rest of a read.
-        self._decisions: dict[tuple[str, str], Decision] = {}
         self.read = self._make_read()
 
     def _make_read(self) -> Answer:
@@ -216,7 +201,7 @@ class Policy:
         record = self.record(unit)
         if record.decision is not None and not blocks:
             return record.wanted
-        return self._client(unit, blocks).wanted
+        return client_of(self._config, self._store, unit, blocks).wanted
 
     def record(self, unit: UnitOfWork) -> ClusterRecord:
         """Return what `unit` remembers of this cluster; rules 5, 6 and 10 are looked at when it is first asked."""
@@ -233,7 +218,7 @@ class Policy:
         if unit.decision is not None and unit.decision.alias in self.aliases:
             return unit.decision
         verdict = self.record(unit).verdict
-        return self._decision(self.primary, verdict.reason) if verdict.role == PRIMARY else None
+        return decision_of(PRIMARY, self.primary, verdict.reason) if verdict.role == PRIMARY else None
 
     def open_outside(self) -> UnitOfWork | None:
         """Open a unit of work outside requests, for this thread or task; None where the primary is read there."""
@@ -258,7 +243,7 @@ class Policy:
             return self._on_replica(unit or UnitOfWork(), blocks, rule.reason, model)
         if unit is not None and rule.reason == "wrote":
             unit.reads_after_write += 1
-        self._note(unit, self._decision(self.primary, rule.reason), model)
+        self._note(unit, decision_of(PRIMARY, self.primary, rule.reason), model)
         return self.primary
 
     def _on_replica(self, unit: UnitOfWork, blocks: Blocks, reason: str, model: type[Model]) -> str:
@@ -270,12 +255,12 @@ class Policy:
         if is_eventual(blocks) or any(block.token is not None for block in blocks):
             picks = blocks[-1].picks
             if self not in picks:
-                picks.setdefault(self, self._choose(self._client(unit, blocks), reason))
+                picks.setdefault(self, self._choose(client_of(self._config, self._store, unit, blocks), reason))
             decision, alias = picks[self]
         else:
             decision, alias = self._settled(unit, blocks, record)
         if decision.role == REPLICA and decision.reason != reason:
-            decision = self._decision(decision.alias, reason)
+            decision = decision_of(REPLICA, decision.alias, reason)
         self._note(unit, decision, model)
         if not blocks and decision is record.decision:
             unit.latest = record
@@ -288,25 +273,22 @@ class Policy:
         """Return what serves the reads of `unit`: looked at again when something new is known of the nodes."""
         snapshot, decision = self.pool.monitor.snapshot, record.decision
         if decision is None or (decision.role == REPLICA and not self.pool.may_go_on(decision.alias)):
-            client = self._client(unit, blocks)
+            client = client_of(self._config, self._store, unit, blocks)
             record.wanted = client.wanted
             chosen, alias = self._choose(client, record.verdict.reason)
             record.settle(self, chosen, alias, instead_of=decision)
         record.snapshot = snapshot
-        return record.decision or self._decision(self.primary, "no_replica"), record.alias
-
-    def _client(self, unit: UnitOfWork, blocks: Blocks) -> Client:
-        return client_of(self._config, self._store, unit, blocks)
+        return record.decision or decision_of(PRIMARY, self.primary, "no_replica"), record.alias
 
     def _choose(self, client: Client, reason: str) -> tuple[Decision, str]:
         """Return the decision on a replica, and the alias whose connection serves it."""
         if self._strong:
-            return self._decision(self.primary, "consistency"), self.primary
+            return decision_of(PRIMARY, self.primary, "consistency"), self.primary
         alias, why_not = self.pool.pick(client.wanted, client.key)
         if alias is None:
-            return self._decision(self.primary, why_not), self.primary
+            return decision_of(PRIMARY, self.primary, why_not), self.primary
         routed = self._mirrored if self.pool.is_mirrored(alias) else self._routed[alias]
-        return self._decision(alias, reason), routed
+        return decision_of(REPLICA, alias, reason), routed
 
     def _note(self, unit: UnitOfWork | None, decision: Decision, model: type[Model]) -> None:
         changed = unit is None or unit.decision != decision
@@ -315,10 +297,3 @@ class Policy:
             unit.latest = NO_RECORD
         if changed and role_decided.receivers:
             role_decided.send(sender=self.primary, decision=decision, model=model)
-
-    def _decision(self, alias: str, reason: str) -> Decision:
-        decision = self._decisions.get((alias, reason))
-        if decision is None:
-            role = PRIMARY if alias == self.primary else REPLICA
-            decision = self._decisions[alias, reason] = Decision(role=role, alias=alias, reason=reason)
-        return decision

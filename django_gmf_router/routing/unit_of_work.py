@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
@@ -35,6 +36,12 @@ class Decision:
     def __str__(self) -> str:
         """Print it as the debug header does."""
         return f"{self.alias}; reason={self.reason}"
+
+
+@lru_cache(maxsize=1024)
+def decision_of(role: Role, alias: str, reason: str) -> Decision:
+    """Return a decision. They are few and always the same: making one costs more than all the rest of a read."""
+    return Decision(role=role, alias=alias, reason=reason)
 
 
 class ClusterRecord:

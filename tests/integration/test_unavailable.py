@@ -18,10 +18,10 @@ from django.template.response import TemplateResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 
-from django_gmf_router import unavailable, unsaved_sessions
+from django_gmf_router import unavailable
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.middleware import RoutingMiddleware
-from django_gmf_router.unavailable import LINE_SECONDS, Repeated, failure_behind
+from django_gmf_router.unavailable import LINE_SECONDS, Repeated, failure_behind, unsaved_sessions
 from tests import settings as site
 from tests import urls
 

@@ -202,6 +202,13 @@ MUTATIONS = (
         instead="pass",
         test="tests/unit/replicas/test_lineage.py::test_after_a_promotion_it_has_to_be_seen_anew",
     ),
+    Mutation(
+        promise="the user is never read eventually",
+        file="django_gmf_router/routing/policy.py",
+        quote="if is_eventual(blocks) and is_user(model):",
+        instead="if False:",
+        test="tests/integration/test_consistency.py::test_the_user_is_never_read_eventually",
+    ),
     # Moves: which node serves while others fail.
     Mutation(
         promise="a replica that is down or lags is not picked",
@@ -227,8 +234,8 @@ MUTATIONS = (
     Mutation(
         promise="a read of the primary moves only in a request that only reads",
         file="django_gmf_router/routing/writes.py",
-        quote="and not self._policy.only_reads()",
-        instead="and False",
+        quote="or self._policy.only_reads())",
+        instead="or True)",
         test="tests/unit/routing/test_moves.py::test_a_read_of_the_primary_moves_only_in_a_request_that_only_reads",
     ),
     Mutation(
@@ -241,7 +248,7 @@ MUTATIONS = (
     Mutation(
         promise="a read that hangs on a frozen server is freed",
         file="django_gmf_router/postgres/sockets.py",
-        quote="duplicate.shutdown(socket.SHUT_RDWR)",
+        quote="self._socket.shutdown(socket.SHUT_RDWR)",
         instead="pass",
         test="tests/unit/postgres/test_sockets.py::test_a_read_that_hangs_fails_at_once",
     ),

@@ -263,7 +263,7 @@ def test_the_template_and_the_handler_of_503s_are_in_the_python_reference() -> N
     page = text_of(PYTHON)
     assert f"`{unavailable.TEMPLATE}`" in page
     assert "handler503" in page
-    assert '"handler503"' in (PACKAGE / "unavailable.py").read_text()
+    assert '"handler503"' in (PACKAGE / "unavailable" / "__init__.py").read_text()
 
 
 def test_every_method_of_local_cluster_is_in_the_python_reference() -> None:

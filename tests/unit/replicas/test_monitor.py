@@ -198,6 +198,27 @@ def test_a_request_goes_on_where_no_thread_can_be_had(
         assert all(thread.is_alive() for thread in threads_of(monitor))
 
 
+def test_a_node_whose_thread_cannot_be_started_once_is_asked_in_the_next_round(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start, refused, hung = threading.Thread.start, [], []
+
+    def refuse_once(thread: threading.Thread) -> None:
+        if thread.name == "gmf-probe-replica_1" and not refused:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+    with a_monitor(fake, interval_seconds=0.2, timeout_seconds=0.1, on_hang=hung.append) as monitor:
+        monitor.ensure()
+        until(lambda: fake.asked["replica_1"] > 1)
+        assert fake.asked["replica_2"] > 0
+        assert states(monitor) == [State.UP] * 3
+    assert (len(refused), hung) == (1, [])
+    assert [vars(record)["event"] for record in caplog.records] == ["monitor_error"]
+
+
 # What happens to nodes
 
 

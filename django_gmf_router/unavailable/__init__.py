@@ -25,7 +25,7 @@ from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
 logger = logging.getLogger("django_gmf_router")
 
 TEMPLATE = "gmf_router/503.html"
-OWN_TEMPLATES = Path(__file__).parent / "templates"
+OWN_TEMPLATES = Path(__file__).parents[1] / "templates"
 RETRY_SECONDS = 2.0
 """Of a site whose clusters are gone: settings change in tests only."""
 LINE_SECONDS = 60.0

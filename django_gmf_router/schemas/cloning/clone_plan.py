@@ -133,4 +133,4 @@ def client_programs(major: int) -> Programs:
     try:
         return programs.find(CLIENTS, major=major)
     except programs.ProgramsMissing as error:
-        raise CloneRefused(f"{error.with_remedy(f'install postgresql-client-{major}')}.") from None
+        raise CloneRefused(error.with_remedy(f"install postgresql-client-{major}")) from None

@@ -128,7 +128,7 @@ def test_inheritance_through_the_border(database: Database, sql: str, message: s
 
 def test_no_client_programs_of_the_servers_version(shared: Database, tmp_path: Path) -> None:
     line = shared.refusal("main", "prod", env={**shared.environment(), "GMF_PG_BINDIR": str(tmp_path)})
-    assert line == f"GMF_PG_BINDIR is {tmp_path}, where pg_dump is missing: correct it or leave it out."
+    assert line == f"GMF_PG_BINDIR is {tmp_path}, where pg_dump is missing: correct it or leave it out"
     for name in ("pg_dump", "pg_restore", "psql"):
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) 9.6.1'\n")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LEVELS = ("session", "eventual")
 View = TypeVar("View", bound=Callable[..., object])
+# Whatever a site decorates: only its result is looked at.
+Function = Callable[..., Any]
 
 
 class Block:
@@ -91,7 +93,7 @@ class Block:
 
     def __call__(self, view: View) -> View:
         """Decorate a function, generator or coroutine function, or through `method_decorator` a class-based view."""
-        decorate: Callable[[Callable[..., Any]], object] = self._function
+        decorate: Callable[[Function], object] = self._function
         if iscoroutinefunction(view):
             decorate = self._coroutine_function
         elif inspect.isasyncgenfunction(view):
@@ -100,7 +102,7 @@ class Block:
             decorate = self._generator_function
         return wraps(view)(decorate(view))  # type: ignore[arg-type,return-value]
 
-    def _function(self, view: Callable[..., Any]) -> Callable[..., Any]:
+    def _function(self, view: Function) -> Function:
         def inner(*args: Any, **kwargs: Any) -> Any:
             with self:
                 result = view(*args, **kwargs)
@@ -109,7 +111,7 @@ class Block:
 
         return inner
 
-    def _coroutine_function(self, view: Callable[..., Any]) -> Callable[..., Any]:
+    def _coroutine_function(self, view: Function) -> Function:
         async def inner(*args: Any, **kwargs: Any) -> Any:
             return await self._awaited(view(*args, **kwargs))
 
@@ -120,7 +122,7 @@ class Block:
             response = await result
         return keep_for_response(response, self.opened)
 
-    def _generator_function(self, view: Callable[..., Any]) -> Callable[..., Any]:
+    def _generator_function(self, view: Function) -> Function:
         def inner(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             inside, generator = Standpoint(self.opened), view(*args, **kwargs)
             step = partial(next, generator)
@@ -141,7 +143,7 @@ class Block:
 
         return inner
 
-    def _async_generator_function(self, view: Callable[..., Any]) -> Callable[..., Any]:
+    def _async_generator_function(self, view: Function) -> Function:
         async def inner(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             inside, generator = Standpoint(self.opened), view(*args, **kwargs)
             step = generator.__anext__

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.core.cache.backends.db import DatabaseCache
+from django.db.models import Model
 from django.utils.module_loading import import_string
 
 from django_gmf_router.settings.values import DATABASE_CACHE
@@ -17,7 +17,7 @@ ALL_SESSIONS = "sessions.*"
 CACHE_ENTRY = "django_cache.CacheEntry"
 
 
-def is_primary_model(labels: Collection[str], model: Any) -> bool:
+def is_primary_model(labels: Collection[str], model: type[Model]) -> bool:
     """Return whether PRIMARY_MODELS, `labels`, holds `model`, its concrete model, or all sessions and it is one.
 
     `model` may be a stand-in that has nothing but `_meta`, as the database cache's.
@@ -42,7 +42,7 @@ class ModelTable:
 
 def model_tables(labels: Collection[str]) -> dict[str, ModelTable]:
     """Return what is known of each table of the installed models; `labels` are PRIMARY_MODELS."""
-    models: dict[str, list[Any]] = {}
+    models: dict[str, list[type[Model]]] = {}
     for model in apps.get_models(include_auto_created=True):
         models.setdefault(model._meta.db_table.strip('"'), []).append(model)
     tables = {table: _model_table(labels, found) for table, found in models.items()}
@@ -54,20 +54,20 @@ def model_tables(labels: Collection[str]) -> dict[str, ModelTable]:
     return tables
 
 
-def _model_table(labels: Collection[str], models: list[Any]) -> ModelTable:
+def _model_table(labels: Collection[str], models: list[type[Model]]) -> ModelTable:
     concrete = next((model for model in models if not model._meta.proxy), models[0])
     is_primary = all(is_primary_model(labels, model) for model in models)
     return ModelTable(label=concrete._meta.label, is_primary=is_primary, is_unread=is_primary and _is_session(concrete))
 
 
-def _is_session(model: Any) -> bool:
+def _is_session(model: type[Model]) -> bool:
     # Imported here, since importing a model needs the app registry; it needs no django.contrib.sessions installed.
     from django.contrib.sessions.base_session import AbstractBaseSession  # noqa: PLC0415
 
     return isinstance(model, type) and issubclass(model, AbstractBaseSession)
 
 
-def is_user(model: Any) -> bool:
+def is_user(model: type[Model]) -> bool:
     """Return whether `model`, or the concrete model of it, is the site's AUTH_USER_MODEL."""
     meta = (getattr(model._meta, "concrete_model", None) or model)._meta
     return f"{meta.app_label}.{meta.object_name}".lower() == settings.AUTH_USER_MODEL.lower()

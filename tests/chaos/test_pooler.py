@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django_gmf_router.testing.accounts import server_account, write_private
-from django_gmf_router.testing.ports import free_ports
 
 from django_gmf_router.testing import LocalCluster
+from django_gmf_router.testing.machine import free_ports, server_account
 from django_gmf_router.testing.plugin import refuse
 from tests.chaos.load import Load
 from tests.chaos.runs import Run, listed
@@ -43,8 +42,8 @@ def pooler(library: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> I
     lines = (
         f"{alias} = host=127.0.0.1 port={entry['PORT']} dbname={entry['NAME']}" for alias, entry in entries.items()
     )
-    write_private(userlist, f'"{entries["default"]["USER"]}" "{entries["default"]["PASSWORD"]}"\n', account)
-    write_private(ini, INI.format(databases="\n".join(lines), port=port, userlist=userlist), account)
+    account.write_private(userlist, f'"{entries["default"]["USER"]}" "{entries["default"]["PASSWORD"]}"\n')
+    account.write_private(ini, INI.format(databases="\n".join(lines), port=port, userlist=userlist))
     log = Path(tmp_path_factory.mktemp("pgbouncer")) / "log"
     with programs.running([str(programs.find("pgbouncer")), str(ini)], port, log, account):
         yield port

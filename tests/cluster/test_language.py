@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from django_gmf_router.testing import LocalCluster, programs
+from django_gmf_router.testing import LocalCluster, home
 from django_gmf_router.testing.plugin import refuse
 from tests.cluster import postgis
 from tests.cluster.scripts import script
@@ -35,7 +35,7 @@ def speaking(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
         Path(directory).chmod(0o755)
         made = f"{directory}/{language}.UTF-8"
         subprocess.run(["localedef", "-i", language, "-f", "UTF-8", made], check=True, capture_output=True)
-        patch.setattr(programs, "KEPT_VARIABLES", (*programs.KEPT_VARIABLES, "LOCPATH"))
+        patch.setattr(home, "KEPT_VARIABLES", (*home.KEPT_VARIABLES, "LOCPATH"))
         patch.setenv("LOCPATH", directory)
         with LocalCluster(replicas=1, bin_dir=bin_dir) as cluster:
             cluster.execute("primary", f"ALTER SYSTEM SET lc_messages = '{language}.UTF-8'")

@@ -75,7 +75,8 @@ def test_a_connection_that_a_thread_first_asks_for_with_them_has_a_plain_alias(a
     def name_of_a_new_connection() -> tuple[type, str]:
         connection = connections[alias]
         connection.ensure_connection()
-        connection.close()
+        # The wrapper keeps an SQLite database in memory open.
+        connection.connection.close()
         return type(connection.alias), connection.alias
 
     with ThreadPoolExecutor(1) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -58,6 +59,7 @@ class NodeStates:
         # Whether what was known before a pause has not been replaced since, which takes two answers: the first one of a
         # replica may have come before that of the primary, whose position its lag is measured by.
         self._is_waking = False
+        self._trusted_until = math.inf
         # How often each node was judged.
         self._counts = dict.fromkeys(self.snapshot, 0)
         known = {alias: health for alias, health in self.snapshot.items() if alias not in self._membership}
@@ -80,7 +82,7 @@ class NodeStates:
 
     def is_outdated(self) -> bool:
         """Return whether nothing was heard of any node for too long: this process stood still, or runs no threads."""
-        return self._is_waking or self._is_paused()
+        return self._clock() > self._trusted_until
 
     def stood_still(self, since: float) -> bool:
         """Return whether nothing was heard of any node since then, in monotonic seconds, though a round was due.
@@ -158,14 +160,11 @@ class NodeStates:
 
     # Inside
 
-    def _is_paused(self) -> bool:
-        judged_at = self._judged_at
-        return judged_at is not None and self._clock() - judged_at > self._trusted_seconds
-
     def _note_run(self) -> None:
-        if self._is_paused():
+        now = self._clock()
+        if self._judged_at is not None and now - self._judged_at > self._trusted_seconds:
             self._is_waking, self._counts = True, dict.fromkeys(self._counts, 0)
-        self._judged_at = self._clock()
+        self._judged_at = now
 
     def _fail(self, alias: str, reason: str) -> None:
         now = Moment(monotonic=self._clock(), wall=self._wall())
@@ -191,6 +190,8 @@ class NodeStates:
         # All of them: a position of the primary may tell of a replica that it follows.
         self.snapshot = MappingProxyType({name: self._known(name) for name in self._counts})
         self._is_waking = self._is_waking and not self._is_settled(*self.snapshot, rounds=2)
+        if self._judged_at is not None:
+            self._trusted_until = -math.inf if self._is_waking else self._judged_at + self._trusted_seconds
         self._judged.notify_all()
 
     def _known(self, name: str) -> NodeHealth:

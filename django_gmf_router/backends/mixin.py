@@ -112,20 +112,22 @@ class ReplicaConnectionMixin(Base):
             connection.commit()
         return connection
 
-    def connect(self) -> None:
-        """Connect, and begin a session."""
-        super().connect()
-        cluster = clusters.of_alias(self.alias)
-        if cluster is None:
-            return
+    def init_connection_state(self) -> None:
+        """Begin the session, before receivers of `connection_created` use it."""
+        try:
+            super().init_connection_state()
+            if (cluster := clusters.of_alias(self.alias)) is not None:
+                self._complete_session(is_own_primary=self.alias == self.node == cluster.config.primary)
+        finally:
+            if self.held is not None:
+                self.held.end()
+
+    def _complete_session(self, *, is_own_primary: bool) -> None:
         schemas = configuration.schemas_of(self.alias)
-        is_own_primary = self.alias == self.node == cluster.config.primary
         if schemas is not None or not is_own_primary:
             path = None if schemas is None else schemas.path
             with self.wrap_database_errors:
                 complete_session(self.connection, read_only=not is_own_primary, path=path)
-        if self.held is not None:
-            self.held.end()
 
     @property
     def pool(self) -> Any:

@@ -114,6 +114,17 @@ def of_tcp():
     names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
     return [duplicate.getsockopt(socket.IPPROTO_TCP, name) for name in names]
 
+def is_freed_in_a_receiver():
+    from django.db.backends.signals import connection_created
+    found = []
+    def receive(connection, **kwargs):
+        # As if the monitor found the node late while a receiver writes.
+        connection.held.free()
+        found.append(is_gone(connection.connection))
+    connection_created.connect(receive, weak=False)
+    connection.ensure_connection()
+    return found
+
 def descriptors_after_failures():
     gc.disable()
     for _ in range(20):
@@ -206,6 +217,12 @@ def test_a_read_whose_idle_session_the_server_ended_is_executed_again(
 ) -> None:
     with script(CONSOLE, environment(gmf_cluster, driver)) as ask:
         assert ask("read_after_an_idle_session_ended()").isdigit()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_a_receiver_of_connection_created_does_is_not_cut(gmf_cluster: LocalCluster, driver: str) -> None:
+    with script(CONSOLE, environment(gmf_cluster, driver)) as ask:
+        assert ask("is_freed_in_a_receiver()") == "[False]"
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -8,8 +8,9 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
+from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 BIN = Path(sysconfig.get_path("scripts"))
@@ -43,7 +44,7 @@ class Server:
 
     def missing(self) -> str | None:
         """Return what this row lacks on this machine and how to get it, None where there is nothing."""
-        if self.package is not None and find_spec(self.package) is None:
+        if self.package is not None and next(distributions(name=self.package), None) is None:
             return f"the Python package {self.package}: pip install {self.package}"
         if self.debian == "uwsgi-plugin-python3":
             uwsgi = shutil.which("uwsgi", path="/usr/bin")
@@ -70,7 +71,8 @@ def _other_python(packages: str, found: str) -> str | None:
 APPLICATIONS = "tests.servers.applications"
 _GUNICORN = f"{sys.executable} -m gunicorn -b {{address}} -w 2 --keep-alive 60 --log-level warning"
 _UVICORN = (
-    f"{sys.executable} -m uvicorn --port {{port}} --timeout-keep-alive 60 --log-level warning {APPLICATIONS}:asgi"
+    f"{sys.executable} -m uvicorn --port {{port}} --workers 2 --timeout-keep-alive 60 --log-level warning"
+    f" {APPLICATIONS}:asgi"
 )
 _UWSGI_OPTIONS = (
     "--http-socket {address} --master --processes 2 --need-app --die-on-term --disable-logging"
@@ -81,12 +83,12 @@ _DEBIANS_UWSGI = f"/usr/bin/uwsgi --plugin python3 {_UWSGI_OPTIONS}"
 _APACHE = f"{SBIN}/apache2 -f {{directory}}/apache.conf -D FOREGROUND"
 
 
-def _gunicorn(name: str, options: str, **different: object) -> Server:
-    return Server(name=name, command=f"{_GUNICORN} {options} {APPLICATIONS}:wsgi", package="gunicorn", **different)  # type: ignore[arg-type]
+def _gunicorn(name: str, options: str, **different: Any) -> Server:
+    return Server(name=name, command=f"{_GUNICORN} {options} {APPLICATIONS}:wsgi", package="gunicorn", **different)
 
 
-def _uwsgi(name: str, options: str = "", **different: object) -> Server:
-    return Server(name=name, command=f"{_UWSGI} {options}", package="uwsgidecorators", **different)  # type: ignore[arg-type]
+def _uwsgi(name: str, options: str = "", **different: Any) -> Server:
+    return Server(name=name, command=f"{_UWSGI} {options}", package="uwsgi", **different)
 
 
 SERVERS = (
@@ -95,14 +97,8 @@ SERVERS = (
     _gunicorn("gunicorn-preload-warm", "-k gthread --threads 4 --preload", env=WARM),
     _gunicorn("gunicorn-gevent", "-k gevent"),
     _gunicorn("gunicorn-gevent-preload-warm", "-k gevent --preload -c python:tests.servers.gevent_first", env=WARM),
-    Server(name="uvicorn-sync", command=_UVICORN, workers=1, max_age=0, package="uvicorn"),
-    Server(
-        name="uvicorn-async",
-        command=f"{_UVICORN} --workers 2",
-        pages=("/page-async",),
-        max_age=0,
-        package="uvicorn",
-    ),
+    Server(name="uvicorn-sync", command=_UVICORN, max_age=0, package="uvicorn"),
+    Server(name="uvicorn-async", command=_UVICORN, pages=("/page-async",), max_age=0, package="uvicorn"),
     Server(
         name="hypercorn",
         command=f"{sys.executable} -m hypercorn -b {{address}} -w 2 --keep-alive 60 {APPLICATIONS}:asgi",

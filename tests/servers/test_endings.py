@@ -26,4 +26,4 @@ def test_it_ends_by_sigterm_and_no_session_of_the_monitor_stays(
         site.process.wait(END_SECONDS)
         NOTES.append(f"{row.name} ends {time.monotonic() - began:.2f} s after SIGTERM: {site.process.returncode}")
     sessions = lambda: [cluster.execute(node, WATCHERS)[0][0] for node in cluster.nodes]  # noqa: E731
-    until(lambda: sessions() == ["0", "0", "0"], 4 * INTERVAL, lambda: f"the monitors' sessions end: {sessions()}")
+    until(lambda: sessions() == ["0", "0", "0"], 10 * INTERVAL, lambda: f"the monitors' sessions end: {sessions()}")

@@ -70,7 +70,7 @@ def test_a_death_while_nobody_asks_is_noticed(site: ServedSite, cluster: LocalCl
     cluster.kill("replica_1")
     if site.row.watches:
         seen = lambda: site.log()[start:].count("event=node_down The replica replica_1 is down")  # noqa: E731
-        until(lambda: seen() >= site.workers, 4 * INTERVAL, lambda: f"seen in {seen()} of {site.workers} processes")
+        until(lambda: seen() >= site.workers, 10 * INTERVAL, lambda: f"seen in {seen()} of {site.workers} processes")
     began = time.monotonic()
     answers = [site.ask("/page") for _ in range(CLIENTS)]
     assert [answer.status for answer in answers] == [200] * CLIENTS, answers

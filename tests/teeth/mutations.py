@@ -123,6 +123,13 @@ MUTATIONS = (
         instead="ReplicaMigrationRefused(",
         test="tests/integration/test_commands.py::test_migrating_a_replica_is_refused_and_records_nothing",
     ),
+    Mutation(
+        promise="an object of a replica writes through its generic relations to the primary",
+        file="django_gmf_router/routing/aliases.py",
+        quote="return None if type(value) is RoutedAlias else value",
+        instead="return value",
+        test="tests/integration/test_relations.py::test_a_write_through_a_generic_relation_inside_use_replica_goes_to_the_primary",
+    ),
     # The guard: what is written is seen on the wire.
     Mutation(
         promise="a raw write counts",

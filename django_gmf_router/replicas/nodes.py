@@ -84,11 +84,16 @@ class Nodes:
         """Note that an attempt to connect to `node` that `began` then failed or timed out: it is down at once.
 
         Not for one refusal where several servers stand behind its name: the next connection may lead to another. Nor
-        for a time-out during which the node answered its probe: this process gets too little of its processor.
+        for a time-out during which the node answered its probe, or nobody was heard: this process gets too little of
+        its processor.
         """
         health = self._states.health(node)
-        heard_meanwhile = health.sampled_at is not None and health.sampled_at > began
-        if not heard_meanwhile if timed_out else not health.balanced:
+        if timed_out:
+            heard_meanwhile = health.sampled_at is not None and health.sampled_at > began
+            is_proof = not heard_meanwhile and not self._states.stood_still(began)
+        else:
+            is_proof = not health.balanced
+        if is_proof:
             self._states.report_failure(node, error)
 
     def refused(self, node: str, error: str) -> None:

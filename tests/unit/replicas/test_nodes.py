@@ -100,3 +100,14 @@ def test_a_new_connection_goes_to_the_address_to_which_the_fewest_are_held() -> 
     sockets.count = held.__getitem__  # type: ignore[method-assign,assignment]
     nodes = Nodes(config, NodeStates(config, book), sockets, book)
     assert list(nodes.to_try("replica_1")) == [second, third, first, "default"]
+
+
+def test_a_time_out_while_this_process_stood_still_is_no_proof_against_a_node(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+    monkeypatch.setattr(nodes._states, "stood_still", lambda since: since == began)
+    nodes.failed("replica_1", "timeout expired", timed_out=True, began=began)
+    assert not nodes.is_down("replica_1")
+    nodes.failed("replica_1", "connection refused", timed_out=False, began=began)
+    assert nodes.is_down("replica_1")

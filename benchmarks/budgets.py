@@ -31,7 +31,7 @@ class Row:
 def _decisions() -> list[Row]:
     rows = []
     for hint in ("", ", instance"):
-        rows.append(Row(group="decisions", subject=f"ours{hint}", reference=f"constant{hint}", limit=2.0))
+        rows.append(Row(group="decisions", subject=f"ours{hint}", reference=f"constant{hint}", limit=3.0))
         rows += [
             Row(group="decisions", subject=f"{peer}{hint}", reference=f"constant{hint}")
             for peer in ("django-multidb-router", "django-rw-router")
@@ -60,9 +60,18 @@ def _requests() -> list[Row]:
 
 def _patterns() -> list[Row]:
     return [
-        Row(group="patterns", subject=f"1000 {shape}, {match}", reference=f"10 {shape}, {match}", limit=10.0)
+        Row(
+            group="patterns",
+            subject=f"20 {shape}, {match}",
+            reference=f"{size} {shape}, {other}",
+            measure=OVER,
+            limit=4.0,
+        )
         for shape in ("sections", "layers", "words")
-        for match in ("none matches", "the last matches")
+        for match, size, other in (
+            ("none matches", 0, "none matches"),
+            ("the last matches", 20, "the first matches"),
+        )
     ]
 
 

@@ -67,9 +67,9 @@ def explain(config: ClusterConfig, policy: Policy, *, method: str, path: str, mo
     unit = UnitOfWork()
     unit.method, unit.path = method, path
     verdict = policy.chooser.verdict(method, path, completely=True)
-    unit.records[policy.primary] = ClusterRecord(verdict)
+    record = unit.records[policy.primary] = ClusterRecord(verdict)
     is_primary = model is not None and is_primary_model(config.primary_models, model)
-    read = Read(policy, unit, (), is_primary)
+    read = Read(policy, unit, record, (), is_primary)
     label = None if model is None else model._meta.label
     names = {
         "method": method,

@@ -48,14 +48,11 @@ class Read(NamedTuple):
 
     policy: Policy
     unit: UnitOfWork | None
+    record: ClusterRecord
+    """What the unit of work remembers of the cluster; NO_RECORD where there is none."""
     blocks: Blocks
     model_is_primary: bool = False
     instance: Model | None = None
-
-    @property
-    def record(self) -> ClusterRecord:
-        """What the unit of work, which must be there, remembers of the cluster."""
-        return self.policy.record(self.unit) if self.unit is not None else NO_RECORD
 
 
 class Rule(NamedTuple):
@@ -236,7 +233,8 @@ class Policy:
         unit, blocks = open_unit(), current_place.get().blocks
         if unit is None and not (model_is_primary or innermost_role(blocks) or is_historical(model)):
             unit = self.open_outside()
-        read = Read(self, unit, blocks, model_is_primary, instance)
+        record = NO_RECORD if unit is None else self.record(unit)
+        read = Read(self, unit, record, blocks, model_is_primary, instance)
         rule = next(rule for rule in RULES if rule.holds(read))
         unit = unit or (blocks[-1].unit if blocks else None)
         if rule.role == REPLICA:

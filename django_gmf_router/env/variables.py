@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.env.aliases import EXTRA, Entry, UrlReader, entry_from_url, replica_of
+from django_gmf_router.env.database_urls import EXTRA, Entry, UrlReader, entry_from_url, replica_of
 from django_gmf_router.postgres import names
 
 _CHOOSER = {"master": "GMF_DB_CHOOSER_MASTER", "slave": "GMF_DB_CHOOSER_SLAVE"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.env.aliases import ENGINE, Entry, default_reader, entry_from_url, is_postgresql, replica_of
+from django_gmf_router.env.database_urls import ENGINE, Entry, default_reader, entry_from_url, is_postgresql, replica_of
 from django_gmf_router.env.vars_values import Placeholders, read_vars, scalar
 
 _CHOOSER_KEYS = {"master", "slave", "primary", "replica"}

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.env.aliases import EXTRA
+from django_gmf_router.env.database_urls import EXTRA
 
 # As in str.format, by which GeoMapFish fills every value, a doubled brace stands for itself; and only an identifier is
 # filled: the quantifiers of a pattern, \d{2} or \d{2,3}, stay.

@@ -23,7 +23,7 @@ GRACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeStatus:
+class NodeReport:
     """One node, as `gmf_status` shows it."""
 
     cluster: str
@@ -41,7 +41,7 @@ class NodeStatus:
     error: str | None = None
 
 
-def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list[NodeStatus]:
+def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list[NodeReport]:
     """Watch the nodes of the clusters at the same time; return how they are.
 
     It takes TIMEOUT and a second at most, where an alias has a list of hosts TIMEOUT for each of them.
@@ -56,7 +56,7 @@ def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list
         return [status for config, monitor in watched for status in _statuses(config, monitor)]
 
 
-def exit_code(nodes: list[NodeStatus]) -> int:
+def exit_code(nodes: list[NodeReport]) -> int:
     """Return 0 if all nodes are up, 1 if one is not, 2 if a primary is missing."""
     not_up = [node for node in nodes if node.state != State.UP]
     if any(node.role == Role.PRIMARY for node in not_up):
@@ -75,7 +75,7 @@ def _watch(config: ClusterConfig, probe: MakeProbe) -> Monitor:
     return Monitor(often, address_book(config), probe=probe, announces=False)
 
 
-def _statuses(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeStatus]:
+def _statuses(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeReport]:
     yield _status(config, monitor.health(config.primary), None)
     weights = {replica.alias: replica.weight for replica in config.replicas if _is_up(monitor, replica.alias)}
     for replica in config.replicas:
@@ -90,8 +90,8 @@ def _is_up(monitor: Monitor, alias: str) -> bool:
     return monitor.health(alias).state == State.UP
 
 
-def _status(config: ClusterConfig, node: NodeHealth, share: float | None) -> NodeStatus:
-    return NodeStatus(
+def _status(config: ClusterConfig, node: NodeHealth, share: float | None) -> NodeReport:
+    return NodeReport(
         cluster=config.primary,
         alias=node.alias,
         role=node.role,

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_gmf_router.replicas.status import NodeStatus, exit_code, statuses
+from django_gmf_router.replicas.status import NodeReport, exit_code, statuses
 from django_gmf_router.settings import configuration
 
 COLUMNS = ("alias", "role", "state", "lag", "position", "since", "share", "error")
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             sys.exit(code)
 
 
-def _table(nodes: list[NodeStatus]) -> str:
+def _table(nodes: list[NodeReport]) -> str:
     if not nodes:
         return "No cluster with replicas is configured: see GMF_ROUTER."
     rows = [COLUMNS, *(tuple(_cell(node, column) for column in COLUMNS) for node in nodes)]
@@ -47,7 +47,7 @@ def _table(nodes: list[NodeStatus]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _cell(node: NodeStatus, column: str) -> str:
+def _cell(node: NodeReport, column: str) -> str:
     value = getattr(node, column)
     if value is None:
         return "-"

@@ -11,7 +11,7 @@ import pytest
 
 from django_gmf_router.replicas import status
 from django_gmf_router.replicas.probes import Reading
-from django_gmf_router.replicas.status import NodeStatus, exit_code, statuses
+from django_gmf_router.replicas.status import NodeReport, exit_code, statuses
 from django_gmf_router.settings.values import parse
 
 STARTED = 1_700_000_000.0
@@ -49,7 +49,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "INTERVAL_SECONDS", 0.01)
 
 
-def shown(timeout: float = 10.0, **readings: Any) -> dict[str, NodeStatus]:
+def shown(timeout: float = 10.0, **readings: Any) -> dict[str, NodeReport]:
     replicas = {alias: {"WEIGHT": weight} for alias, weight in (("replica_1", 3), ("replica_2", 1))}
     config = parse("default", {"REPLICAS": replicas, "HEALTH": {"TIMEOUT": timeout}})
     answers = {"default": PRIMARY, "replica_1": REPLICA, "replica_2": REPLICA, **readings}
@@ -60,7 +60,7 @@ def shown(timeout: float = 10.0, **readings: Any) -> dict[str, NodeStatus]:
 
 def test_nodes_that_are_up() -> None:
     nodes = shown()
-    assert nodes["replica_1"] == NodeStatus(
+    assert nodes["replica_1"] == NodeReport(
         cluster="default",
         alias="replica_1",
         role="replica",

@@ -108,6 +108,7 @@ def of_app(app_label: str) -> Cluster | None:
 
 @receiver(setting_changed)
 def _reset(*, setting: str, **kwargs: Any) -> None:  # noqa: ARG001
+    # Tests change settings: what was built from them is built anew when it is next asked for.
     if setting in {configuration.SETTING, "DATABASES", "INSTALLED_APPS", "CACHES"} and registry.cache_info().currsize:
         for cluster in registry().clusters:
             cluster.monitor.stop()

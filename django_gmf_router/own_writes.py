@@ -90,6 +90,7 @@ def remembers_late() -> bool:
 
 
 def _marks(unit: UnitOfWork | None) -> dict[Store, tuple[Mark, ...]]:
+    # Clusters that keep their tokens in one place share a token: one cookie, whatever a page wrote to.
     marks: dict[Store, tuple[Mark, ...]] = {}
     for cluster in clusters.registry().clusters:
         config = cluster.config

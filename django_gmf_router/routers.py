@@ -16,6 +16,7 @@ from django_gmf_router.routing import aliases
 from django_gmf_router.routing.policy import Answer
 from django_gmf_router.routing.primary_models import is_primary_model
 
+# Which cluster has a model does not change while the site runs, and the router is asked for each query.
 READS: dict[type[Model], Answer] = {}
 WRITES: dict[type[Model], Answer] = {}
 """What answers for each installed model, found when it is first asked for."""

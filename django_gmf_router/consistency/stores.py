@@ -128,6 +128,7 @@ class CacheStore(Store):
 
     def read(self, request: HttpRequest) -> str | None:
         """Return what is kept for this client; None while the cache fails."""
+        # A client is found by either key: behind one login it may send the session here and the header there.
         keys = _keys(request)
         return self._get(keys) if keys else None
 

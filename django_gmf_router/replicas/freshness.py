@@ -108,5 +108,6 @@ class Freshness:
         return position
 
     def _is_at_home(self, alias: str) -> bool:
+        # A wrapper that has no connection yet will connect to its own node first.
         wrapper = connections[alias]
         return wrapper.connection is None or getattr(wrapper, "node", alias) in {alias, None}

@@ -123,6 +123,7 @@ class Monitor(NodeStates):
         green_threads.refuse_blocking(self._primary)
         health = self._config.health
         with self._lock:
+            # Requests come here at the same time: the second one finds them running.
             runs = self._threads is not None and self._threads.run
             if self._stopped or runs or self._clock() < self._retry_at:
                 return

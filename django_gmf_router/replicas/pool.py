@@ -147,6 +147,7 @@ class ReplicaPool:
         return alias if self.freshness.has(alias, mark) else None
 
     def _candidates(self) -> Candidates:
+        # One comparison where nothing is new: each request comes here.
         snapshot = self.monitor.snapshot
         seen, candidates = self._seen
         if seen is not snapshot:

@@ -48,6 +48,7 @@ def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list
     """
     with ExitStack() as stack:
         watched = [(config, _watch(config, probe)) for config in configs]
+        # All at once: a node that hangs takes its time-out, whatever the others do.
         for _, monitor in watched:
             stack.callback(monitor.stop)
             monitor.ensure()

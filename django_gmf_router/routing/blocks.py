@@ -124,6 +124,7 @@ class Block:
 
     def _generator_function(self, view: Function) -> Function:
         def inner(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            # Not `yield from`: the block would stay open in the caller between two steps.
             inside, generator = Standpoint(self.opened), view(*args, **kwargs)
             step = partial(next, generator)
             while True:

@@ -29,6 +29,7 @@ ANYBODY = Client()
 
 def client_of(config: ClusterConfig, store: Store, unit: UnitOfWork, blocks: Blocks) -> Client:
     """Return for whom a replica is picked."""
+    # Who says read_after() means it inside an eventual block, too: only what the client brought is relaxed there.
     found = [block.token for block in blocks]
     if config.consistency.level == "session" and not is_eventual(blocks):
         found.append(token_of(unit, store))

@@ -39,6 +39,7 @@ class DbChooser:
 
     def verdict(self, method: str, path: str, *, completely: bool = False) -> Verdict:
         """Return what rules 5, 6 and 10 of the policy say; `completely`: name what they would say later, too."""
+        # Most requests read: for them the `slave` patterns decide nothing, and are not tried.
         subject = f"{method} {path}"
         master = _first_match(self._master, subject)
         reads = method in self._read_methods

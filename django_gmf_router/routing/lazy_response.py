@@ -61,6 +61,7 @@ def stream_within(response: HttpResponseBase, inside: Standpoint, on_end: Callab
     """Make the body of `response` inside; return False if it is made already, or a file, sent without the ORM."""
     if not isinstance(response, StreamingHttpResponse) or getattr(response, "file_to_stream", None) is not None:
         return False
+    # What comes out is bytes already: Django makes them of what the view gave it.
     body: object = response.streaming_content
     if response.is_async:
         routed: object = RoutedAsyncIterator(aiter(cast("AsyncIterator[object]", body)), inside, on_end)

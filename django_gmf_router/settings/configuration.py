@@ -46,6 +46,7 @@ def cluster_of_app(app_label: str) -> ClusterConfig | None:
     return next(named, next((cluster for cluster in clusters() if cluster.apps is None), None))
 
 
+# Asked for each new connection.
 @lru_cache(maxsize=32)
 def schemas_of(alias: str) -> SchemasConfig | None:
     """Return the schemas of the cluster that `alias` belongs to, None where it has none. Raise what `entries` does."""

@@ -114,8 +114,12 @@ class ReplicaPool:
         return (alias, "") if alias else (None, "consistency")
 
     def may_go_on(self, alias: str) -> bool:
-        """Return whether the replica that a unit of work has may go on serving it."""
-        return any(alias == candidate for candidate, _ in self._candidates()) or self.is_mirrored(alias)
+        """Return whether the replica that a unit of work has may go on serving it.
+
+        One that is down may too: its connection goes to another node, within a time that all its attempts share. To
+        pick anew here would begin that time again, at a node of which nothing is known yet.
+        """
+        return self.monitor.snapshot[alias].state != State.LAGGING or self.is_mirrored(alias)
 
     def primary_is_down(self) -> bool:
         """Return whether the primary is known to be down."""

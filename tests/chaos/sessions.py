@@ -47,7 +47,7 @@ class Terminator:
 
 
 @contextmanager
-def exhausted(cluster: LocalCluster, node: str, spared: str = "") -> Iterator[int]:
+def exhausted(cluster: LocalCluster, node: str, spared: str | None = None) -> Iterator[int]:
     """Take all connections of a server, those that the site has too, and answer how many that is.
 
     spared: the application_name of those that are left.
@@ -66,7 +66,7 @@ def exhausted(cluster: LocalCluster, node: str, spared: str = "") -> Iterator[in
                 mine.append(stack.enter_context(connection))
 
         def ended() -> int:
-            sql = f"SELECT count(pg_terminate_backend(pid)) {OTHERS} AND application_name <> %s"
+            sql = f"SELECT count(pg_terminate_backend(pid)) {OTHERS} AND application_name IS DISTINCT FROM %s"
             row = mine[0].execute(sql, [_pids(mine), spared]).fetchone()
             assert row is not None
             return int(row[0])

@@ -234,6 +234,13 @@ def test_replicas_that_are_down_or_lag_are_not_picked(site: Site) -> None:
     assert pool(site).pick() == (None, "no_replica")
 
 
+@pytest.mark.usefixtures("unmirrored")
+@pytest.mark.parametrize(("state", "goes_on"), [(State.UP, True), (State.DOWN, True), (State.LAGGING, False)])
+def test_what_has_begun_on_a_replica_leaves_one_that_lags(site: Site, state: str, goes_on: bool) -> None:
+    site.knows("replica_1", state=state)
+    assert pool(site).may_go_on("replica_1") is goes_on
+
+
 def test_a_stable_balancer_moves_only_the_clients_of_the_replica_that_went() -> None:
     stable = Stable(WeightedRandom(lambda: 0.0))
     three = [("replica_1", 1.0), ("replica_2", 1.0), ("replica_3", 2.0)]

@@ -56,9 +56,7 @@ class Mark:
 
     def _without_position(self, other: Mark, order_is_certain: bool) -> Mark:
         """Where one is time only: a later position lies after its write too, an earlier one tells nothing of it."""
-        if other.position is None or order_is_certain:
-            return other
-        return self if self.position is None else other
+        return other if other.position is None or order_is_certain else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

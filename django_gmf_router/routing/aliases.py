@@ -73,13 +73,13 @@ class ClusterAlias(RoutedAlias):
         return str.__hash__(self)
 
 
-def is_of_another_cluster(instance: Model, primary: str) -> bool:
-    """Return whether `instance` is where its own model belongs, and that is another cluster than that of `primary`.
+def is_at_home(instance: Model) -> bool:
+    """Return whether `instance` is in the cluster where its own model belongs.
 
-    Where it was loaded from then says nothing of the models here, which may refer to it all the same.
+    Where that is another cluster, it says nothing of the models here, which may refer to it all the same.
     """
     home = configuration.cluster_of_app(instance._meta.app_label)
-    return home is not None and home.primary != primary and instance._state.db in home.aliases
+    return home is not None and instance._state.db in home.aliases
 
 
 def install() -> None:

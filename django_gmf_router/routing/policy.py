@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.db import connections
 
 from django_gmf_router.routing import transactions
-from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_of_another_cluster
+from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
 from django_gmf_router.routing.client import Client, client_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
 from django_gmf_router.routing.migrations import is_historical, is_migrating
@@ -161,7 +161,7 @@ class Policy:
         self.connection.wrapper  # noqa: B018  it is made under the plain alias before a ClusterAlias asks for it
         if instance is None:
             return self.primary
-        return self._for_instances if self.owns(instance) or is_of_another_cluster(instance, self.primary) else None
+        return self._for_instances if self.owns(instance) or is_at_home(instance) else None
 
     def owns(self, instance: Model) -> bool:
         """Return whether `instance` belongs to this cluster: new, or loaded from or saved to one of its aliases.
@@ -227,7 +227,7 @@ class Policy:
 
     def _decide(self, model: type[Model], instance: Model | None, *, model_is_primary: bool) -> str | None:
         if instance is not None and not self.owns(instance):
-            if not is_of_another_cluster(instance, self.primary):
+            if not is_at_home(instance):
                 return None
             instance = None
         unit, blocks = open_unit(), current_place.get().blocks

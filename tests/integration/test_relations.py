@@ -307,3 +307,11 @@ def test_get_or_create_and_select_for_update_use_the_primary_by_themselves(open_
         tag, created = Tag.objects.get_or_create(name="maps")
         assert (tag._state.db, created) == ("default", True)
         assert Tag.objects.select_for_update().db == "default"
+
+
+def test_an_object_of_an_app_of_no_cluster_decides_nothing(open_request: OpenUnit) -> None:
+    """Django asks the next router, and goes where the object is in the end."""
+    entry = {"REPLICAS": ["replica_1"], "APPS": ["library"]}
+    user = User.from_db("other", ["id"], [1])
+    with override_settings(GMF_ROUTER={"default": entry}), open_request("POST"):
+        assert (router.db_for_write(Book, instance=user), router.db_for_read(Book, instance=user)) == ("other",) * 2

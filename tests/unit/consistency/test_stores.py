@@ -301,6 +301,8 @@ def test_a_cache_that_fails_costs_the_token_and_no_page_and_is_logged_once(
         assert kept.read(get(session="abc")) == "text"
     events = [record.event for record in caplog.records]  # type: ignore[attr-defined]
     assert events == ["consistency_store_down", "consistency_store_up"]
+    assert "clients may not see their own writes: " in caplog.messages[0]
+    assert "works again" in caplog.messages[1]
 
 
 @override_settings(

@@ -143,6 +143,28 @@ def test_a_decorated_coroutine_function_reads_there(open_request: OpenUnit) -> N
         assert reason() == "read_method"
 
 
+def test_a_decorated_function_gets_all_that_it_is_called_with() -> None:
+    @use_primary()
+    def plain(*args: object, **kwargs: object) -> object:
+        return args, kwargs
+
+    @use_primary()
+    async def coroutine(*args: object, **kwargs: object) -> object:
+        return args, kwargs
+
+    @use_primary()
+    def generator(*args: object, **kwargs: object) -> Generator[object, None, None]:
+        yield args, kwargs
+
+    @use_primary()
+    async def async_generator(*args: object, **kwargs: object) -> AsyncGenerator[object, None]:
+        yield args, kwargs
+
+    calls = (plain, lambda *a, **k: asyncio.run(coroutine(*a, **k)), lambda *a, **k: next(generator(*a, **k)))
+    for call in (*calls, lambda *a, **k: asyncio.run(anext(async_generator(*a, **k)))):  # type: ignore[no-untyped-call]
+        assert call(1, 2, crs=3) == ((1, 2), {"crs": 3})
+
+
 class Answer(View):
     def get(self, request: Any) -> HttpResponse:
         return HttpResponse(reason())

@@ -55,3 +55,17 @@ def test_the_rules_that_hold(
 
 def test_a_rule_names_the_pattern_that_made_it() -> None:
     assert r'holds r"\w+ /s"' in explained("GET", "/s").rules[0].text
+
+
+def test_a_program_reads_the_same_as_json() -> None:
+    found = explained("GET", "/s/x").as_dict()
+    assert (found["method"], found["path"]) == ("GET", "/s/x")
+    assert found["rule"] == {
+        "number": 5,
+        "role": "primary",
+        "reason": "master_override",
+        "text": explained("GET", "/s/x").rules[0].text,
+    }
+    beaten = found["beat"]
+    assert isinstance(beaten, list)
+    assert [rule["number"] for rule in beaten] == [10, 10]

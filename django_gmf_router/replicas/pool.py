@@ -117,9 +117,11 @@ class ReplicaPool:
         """Return whether the replica that a unit of work has may go on serving it.
 
         One that is down may too: its connection goes to another node, within a time that all its attempts share. To
-        pick anew here would begin that time again, at a node of which nothing is known yet.
+        pick anew here would begin that time again, at a node of which nothing is known yet. Where it went must not lag.
         """
-        return self.monitor.snapshot[alias].state != State.LAGGING or self.is_mirrored(alias)
+        snapshot = self.monitor.snapshot
+        node = getattr(connections[alias], "node", None) or alias
+        return snapshot.get(node, snapshot[alias]).state != State.LAGGING or self.is_mirrored(alias)
 
     def primary_is_down(self) -> bool:
         """Return whether the primary is known to be down."""

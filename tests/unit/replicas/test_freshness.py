@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.replicas import freshness
@@ -239,6 +240,15 @@ def test_replicas_that_are_down_or_lag_are_not_picked(site: Site) -> None:
 def test_what_has_begun_on_a_replica_leaves_one_that_lags(site: Site, state: str, goes_on: bool) -> None:
     site.knows("replica_1", state=state)
     assert pool(site).may_go_on("replica_1") is goes_on
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_what_went_to_another_replica_leaves_that_if_it_lags(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections["replica_1"], "node", "replica_2", raising=False)
+    site.knows("replica_1", state=State.DOWN)
+    assert pool(site).may_go_on("replica_1")
+    site.knows("replica_2", state=State.LAGGING)
+    assert not pool(site).may_go_on("replica_1")
 
 
 def test_a_stable_balancer_moves_only_the_clients_of_the_replica_that_went() -> None:

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from django_gmf_router.testing.state import TOKEN_FILE, ClusterState, Maker
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -41,6 +43,8 @@ def data(tmp_path: Path) -> Iterator[Path]:
     with subprocess.Popen(
         [sys.executable, "-c", "import sys; sys.stdin.read()", data], stdin=subprocess.PIPE
     ) as process:
+        # For a moment after exec() the kernel shows no command line.
+        until(lambda: str(data) in psutil.Process(process.pid).cmdline())
         (data / "postmaster.pid").write_text(f"{process.pid}\n{data}\n")
         yield data
         process.communicate(b"")

@@ -36,7 +36,7 @@ class RoutingMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
-        if green_threads.library() is not None:
+        if green_threads.made_by() is not None:
             # A driver that blocks them is refused when the server starts, not with its first page.
             clusters.registry()
         if any(database["ATOMIC_REQUESTS"] for database in connections.settings.values()):

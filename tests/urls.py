@@ -169,7 +169,7 @@ def ticks(request: HttpRequest) -> StreamingHttpResponse:
     def body() -> Any:
         for _ in range(3000):
             yield tick()
-            time.sleep(0.02)
+            time.sleep(0.02)  # the pace of the stream
 
     return StreamingHttpResponse(body())
 
@@ -180,7 +180,7 @@ async def ticks_async(request: HttpRequest) -> StreamingHttpResponse:
     async def body() -> Any:
         for _ in range(3000):
             yield await sync_to_async(tick)()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # the pace of the stream
 
     return StreamingHttpResponse(body())
 

@@ -19,7 +19,7 @@ _TOO_LATE = (
 )
 
 
-def library() -> str | None:
+def made_by() -> str | None:
     """Return what makes the threads of this process green, "gevent" or "eventlet"; None where they are real."""
     # Whoever patched has imported these; nothing is imported here.
     gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
@@ -34,7 +34,7 @@ def refuse_blocking(alias: str) -> None:
     psycopg 3 gives way to gevent if gevent patched first, and to nothing else (its documentation, "Concurrent
     operations"). psycopg2 does with psycogreen, but then without a connect time-out.
     """
-    green = library()
+    green = made_by()
     if green is None:
         return
     wrapper: Any = connections.create_connection(alias)

@@ -47,6 +47,5 @@ def gmf_cluster(_gmf_session_cluster: LocalCluster) -> Iterator[LocalCluster]:
 def refuse(reason: str) -> None:
     """Skip a test that cannot have a cluster; in CI, where nothing is skipped silently, fail it."""
     if os.environ.get("CI", "").lower() in {"", "0", "false"}:
-        # A developer without PostgreSQL still runs the other tests.
-        pytest.skip(reason)
+        pytest.skip(reason)  # A developer without PostgreSQL still runs the other tests.
     pytest.fail(reason, pytrace=False)

@@ -102,6 +102,7 @@ def test_nothing_grows_while_nodes_fail_again_and_again(sites: list[ChaosSite], 
             replica = rng.choice(REPLICAS)
             story.tell(f"{fault} {replica}")
             FAULTS[fault](cluster, replica)
+            # A fault lasts as long as it lasts: that is what the load meets.
             time.sleep(MAX_LAG + 3 if fault == "pause" else rng.uniform(*FAULT_SECONDS))
             story.tell("heal")
             cluster.heal()

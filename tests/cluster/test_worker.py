@@ -71,12 +71,13 @@ for line in sys.stdin:
 
 # Each line is Python; it prints what it evaluates to, or the error.
 CONSOLE = """
-import gc, os, socket, sys, time, django
+import gc, os, socket, sys, django
 django.setup()
 from django.db import connection, connections, transaction
 from django_gmf_router import clusters
 from django_gmf_router.postgres.sockets import is_gone
 from tests.books.models import Author
+from tests.waiting import until
 
 def end_in_the_middle():
     with connection.cursor() as cursor:
@@ -104,8 +105,7 @@ def write_in_a_transaction():
 def read_after_an_idle_session_ended():
     with connections["replica_1"].cursor() as cursor:
         cursor.execute("SET idle_session_timeout = '100ms'")
-    while not is_gone(connections["replica_1"].connection):
-        time.sleep(0.01)
+    until(lambda: is_gone(connections["replica_1"].connection))
     return Author.objects.using("replica_1").count()
 
 def of_tcp():

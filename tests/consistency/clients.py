@@ -102,7 +102,7 @@ class Connection:
         time.sleep(self._random.uniform(0, self._plan.pause_seconds))
         while next(budget, None) is not None:
             self._write(next(self._values))
-            time.sleep(self._plan.redirect_seconds)
+            time.sleep(self._plan.redirect_seconds)  # as a browser takes to follow
             for number in range(self._random.randint(1, self._plan.reads)):
                 if next(budget, None) is None:
                     return

@@ -32,7 +32,7 @@ def stall_and_kill(machines: Machines, leader: str) -> None:
     """Let nothing reach the replicas for a while, as a slow network does, and kill the leader."""
     for process in machines.walsenders(leader):
         process.suspend()
-    time.sleep(STALL_SECONDS)
+    time.sleep(STALL_SECONDS)  # what is acknowledged meanwhile is what is counted
     machines.kill(leader)
 
 
@@ -80,7 +80,7 @@ def test_nothing_fails_while_etcd_is_away(machines: Machines, sites: list[HaSite
     election = Election(machines, sites, "etcd frozen for longer than ttl")
     with election.load():
         election.happen(lambda: machines.freeze("etcd"))
-        time.sleep(ETCD_AWAY_SECONDS)
+        time.sleep(ETCD_AWAY_SECONDS)  # how long is what is tested
         machines.thaw("etcd")
         machines.wait_until_whole()
     election.check_reads()
@@ -94,7 +94,7 @@ def test_nothing_that_was_acknowledged_is_lost_when_patroni_alone_is_killed(
     election = Election(machines, sites, "Patroni killed alone")
     with election.load():
         old = election.elect(machines.kill_patroni)
-        time.sleep(STALL_SECONDS)
+        time.sleep(STALL_SECONDS)  # PostgreSQL goes on alone for as long
         machines.start(old)
         machines.wait_until_whole()
     election.check_reads()

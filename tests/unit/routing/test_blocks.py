@@ -375,18 +375,21 @@ def test_a_decorated_async_generator_function_reads_there_and_its_caller_does_no
 
 
 def test_an_async_generator_that_is_broken_off_inside_a_block_does_not_leave_it_open(open_request: OpenUnit) -> None:
-    async def rows() -> AsyncGenerator[int, None]:
-        with use_primary():
-            yield 1
-            yield 2
+    async def rows(closed: asyncio.Event) -> AsyncGenerator[int, None]:
+        try:
+            with use_primary():
+                yield 1
+                yield 2
+        finally:
+            closed.set()
 
     async def main() -> tuple[str, str]:
-        async for _ in rows():
+        closed = asyncio.Event()
+        async for _ in rows(closed):
             inside = reason()
             break
-        for _ in range(3):
-            # The event loop closes the generator, in a task of its own.
-            await asyncio.sleep(0)
+        # The event loop closes the generator, in a task of its own.
+        await closed.wait()
         return inside, reason()
 
     with open_request():

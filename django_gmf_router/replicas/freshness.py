@@ -82,8 +82,12 @@ class Freshness:
         except (Error, SynchronousOnlyOperation):
             return False
         # Meanwhile it may have moved to another node.
-        node = getattr(connections[alias], "node", None) or alias
+        node = self.node_of(alias)
         return replayed >= (mark.position or 0) and (node == self._primary or self.follows(node, mark))
+
+    def node_of(self, alias: str) -> str:
+        """Return the node that this thread's connection of `alias` is on, or was on last; by default its own."""
+        return getattr(connections[alias], "node", None) or alias
 
     def sees(self, node: str, connection: Any, mark: Mark) -> bool:
         """Ask on a driver's new connection to the replica `node` whether it sees what `mark` says."""
@@ -96,10 +100,9 @@ class Freshness:
         return bool(in_recovery and replayed) and bool(replayed >= mark.position)
 
     def _note(self, alias: str, in_recovery: bool, replayed: int | None) -> int:
-        wrapper = connections[alias]
         if not in_recovery:
             # A read that moved to the primary sees all; a replica that was promoted is on a timeline of its own.
-            return LARGEST if getattr(wrapper, "node", alias) == self._primary else 0
+            return LARGEST if self.node_of(alias) == self._primary else 0
         position = replayed or 0
         if self._is_at_home(alias):
             generation = self._monitor.health(alias).generation
@@ -109,5 +112,4 @@ class Freshness:
 
     def _is_at_home(self, alias: str) -> bool:
         # A wrapper that has no connection yet will connect to its own node first.
-        wrapper = connections[alias]
-        return wrapper.connection is None or getattr(wrapper, "node", alias) in {alias, None}
+        return connections[alias].connection is None or self.node_of(alias) == alias

@@ -120,8 +120,8 @@ class ReplicaPool:
         pick anew here would begin that time again, at a node of which nothing is known yet. Where it went must not lag.
         """
         snapshot = self.monitor.snapshot
-        node = getattr(connections[alias], "node", None) or alias
-        return snapshot.get(node, snapshot[alias]).state != State.LAGGING or self.is_mirrored(alias)
+        health = snapshot.get(self.freshness.node_of(alias), snapshot[alias])
+        return health.state != State.LAGGING or self.is_mirrored(alias)
 
     def primary_is_down(self) -> bool:
         """Return whether the primary is known to be down."""

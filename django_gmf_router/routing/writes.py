@@ -1,7 +1,7 @@
 """What do the statements of a connection write, as seen on the wire, and which may be executed again?
 
-Not seen, and documented: threads without the context,
-other aliases of the same server, `callproc`, COPY, functions that write called from a plain SELECT.
+Not seen, and documented: threads without the context, other aliases of the same server, `callproc`, COPY, functions
+that write called from a plain SELECT outside use_primary() and `master`.
 """
 
 from __future__ import annotations

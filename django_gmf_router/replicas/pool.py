@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connections
 
@@ -87,7 +88,8 @@ class ReplicaPool:
         self._all = tuple((replica.alias, replica.weight) for replica in config.replicas)
         self._balancer = balancer or (Stable() if config.balancer == "stable" else WeightedRandom())
         self.freshness = freshness
-        self._window_seconds = _window_seconds(config)
+        self._window_seconds = config.consistency.window
+        self._bounded_window_seconds = _bounded_window_seconds(config)
         self._clock = clock
         # The snapshot that was looked at last, and who may serve by it; replaced in one step.
         self._seen: tuple[object, Candidates] = (None, self._all)
@@ -106,12 +108,14 @@ class ReplicaPool:
             candidates = ()
         if not candidates:
             return None, "no_replica"
-        # What no position tells of is over with its window.
-        is_over = wanted and wanted.mark.position is None and self._clock() - wanted.time > self._window_seconds
-        if wanted is None or is_over:
+        if wanted is None:
             return self._balancer.pick(candidates, key), ""
-        alias = self._pick_fresh(candidates, wanted.mark, key)
+        alias = self._pick_caught_up(candidates, wanted.mark, key) or self._pick_by_time(candidates, wanted, key)
         return (alias, "") if alias else (None, "consistency")
+
+    def sees(self, node: str, connection: Any, wanted: Wanted) -> bool:
+        """Return whether a client may read on a driver's new connection to the replica `node`: it may be asked."""
+        return self._is_over(node, wanted) or self.freshness.sees(node, connection, wanted.mark)
 
     def may_go_on(self, alias: str) -> bool:
         """Return whether the replica that a unit of work has may go on serving it.
@@ -141,7 +145,20 @@ class ReplicaPool:
             and connections.settings[alias]["TEST"]["MIRROR"] == self._primary
         )
 
-    def _pick_fresh(self, candidates: Candidates, mark: Mark, key: str | None) -> str | None:
+    def _pick_by_time(self, candidates: Candidates, wanted: Wanted, key: str | None) -> str | None:
+        over = tuple(pair for pair in candidates if self._is_over(pair[0], wanted))
+        return self._balancer.pick(over, key) if over else None
+
+    def _is_over(self, node: str, wanted: Wanted) -> bool:
+        """Return whether what a client wrote is so long ago that `node` has it, where no position tells."""
+        is_by_time = self.freshness.is_by_time(node)
+        if wanted.mark.position is not None and not is_by_time:
+            return False
+        # Where nobody measures the lag, MAX_LAG is no bound to it.
+        is_bounded = not is_by_time or self.monitor.health(node).lag is not None
+        return self._clock() - wanted.time > (self._bounded_window_seconds if is_bounded else self._window_seconds)
+
+    def _pick_caught_up(self, candidates: Candidates, mark: Mark, key: str | None) -> str | None:
         position = mark.position
         if position is None or not self.freshness.is_of_this_history(mark):
             return None
@@ -164,7 +181,7 @@ class ReplicaPool:
         return candidates
 
 
-def _window_seconds(config: ClusterConfig) -> float:
+def _bounded_window_seconds(config: ClusterConfig) -> float:
     """Return how long a write whose position is not known keeps its client on the primary.
 
     Where replicas are known to lag by so much at most, no shorter than that.

@@ -252,6 +252,13 @@ def _everything_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W014", message, hint)
 
 
+@_rule
+def _empty_default_pool(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    if not cluster.tiers(None):
+        message = f"Each replica of {cluster.primary!r} has a POOL: all other reads go to the primary."
+        yield _warning("W017", message, "Leave one without POOL, which serves them.")
+
+
 def _database(alias: str) -> Mapping[str, Any]:
     database: Any = settings.DATABASES[alias]
     return database  # type: ignore[no-any-return]

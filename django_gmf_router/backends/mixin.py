@@ -100,9 +100,11 @@ class ReplicaConnectionMixin(Base):
             return super().get_new_connection(conn_params)
         self.node, connection = connect(self, cluster, conn_params, super().get_new_connection)
         self.generation = cluster.nodes.generation(self.node)
-        if self.node == cluster.config.primary and is_standby(connection, unsure=False):
-            # It follows another primary: the client of the next request may have written to that.
-            self.generation = None
+        if self.node == cluster.config.primary:
+            spills = cluster.config.spill is not None and self.alias != self.node
+            # Where it follows another primary, the client of the next request may have written to that.
+            if spills or is_standby(connection, unsure=False):
+                self.generation = None
         self.held = cluster.nodes.sockets.hold(self.node, connection)
         # Nothing but settings, which are made again elsewhere, until the session has begun.
         self.held.begin()

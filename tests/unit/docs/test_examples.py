@@ -16,6 +16,7 @@ from typing import Any
 
 import environ
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.test import override_settings
 
@@ -25,7 +26,18 @@ from django_gmf_router.settings import problems, values
 from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, text_of
 
 README = "README.md"
-ALIASES = ("default", "replica_1", "replica_2", "city", "city_replica")
+ALIASES = (
+    "default",
+    "city",
+    "city_replica",
+    "geneva",
+    "here_1",
+    "here_2",
+    "replica_1",
+    "replica_2",
+    "replica_3",
+    "reports",
+)
 PROMPT = "$ python manage.py gmf_explain "
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
@@ -141,13 +153,21 @@ def test_the_settings_of_the_readme_can_be_imported_before_django_is_set_up() ->
 
 def explanations() -> list[Any]:
     consoles = (block for block in all_blocks("console") if PROMPT in block.text)
-    return [pytest.param(*block.text.split("\n", 1), id=str(block)) for block in consoles]
+    return [pytest.param(*block.text.split("\n", 1), str(block), id=str(block)) for block in consoles]
 
 
-@pytest.mark.parametrize(("prompt", "shown"), explanations())
-def test_gmf_explain_prints_what_the_page_shows(prompt: str, shown: str) -> None:
+def router_of(console: str) -> Any:
+    """The settings of an explanation: the first of its page that has pools, else those of the README."""
+    with_pools = (router for router in routers_of(console.partition(":")[0]) if "POOLS" in router["default"])
+    return next(with_pools, readme_settings()["GMF_ROUTER"])
+
+
+@pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+@pytest.mark.parametrize(("prompt", "shown", "console"), explanations())
+def test_gmf_explain_prints_what_the_page_shows(prompt: str, shown: str, console: str) -> None:
     out = StringIO()
-    with override_settings(GMF_ROUTER=readme_settings()["GMF_ROUTER"]):
+    databases = {**settings.DATABASES, "reports": settings.DATABASES["replica_2"]}
+    with override_settings(GMF_ROUTER=router_of(console), DATABASES=databases):
         call_command("gmf_explain", *shlex.split(prompt.removeprefix(PROMPT)), stdout=out)
     assert shown in {"", out.getvalue()}
 

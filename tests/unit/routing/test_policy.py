@@ -380,3 +380,52 @@ def test_the_wrapper_of_a_dead_threads_id_is_never_asked(open_request: OpenUnit)
         thread.start()
         thread.join()
     assert seen == [True] * 5
+
+
+# Pools
+
+
+def pools() -> Any:
+    replicas = {"replica_1": {}, "replica_2": {"POOL": "reports"}}
+    return routed(REPLICAS=replicas, POOLS={"reports": [r"\w+ /reports"]}, DB_CHOOSER={"slave": ["POST /reports/run"]})
+
+
+@pytest.mark.parametrize(
+    ("line", "alias"),
+    [
+        ("GET /reports/1", "replica_2"),
+        ("POST /reports/run", "replica_2"),
+        ("POST /reports/1", "default"),
+        ("GET /tiles", "replica_1"),
+    ],
+)
+def test_a_request_reads_from_its_pool_where_it_reads_from_a_replica(
+    open_request: OpenUnit, line: str, alias: str
+) -> None:
+    with pools():
+        for _ in range(10):
+            with open_request(*line.split()):
+                assert router.db_for_read(Book) == alias
+
+
+def test_a_block_names_the_pool_of_the_reads_inside(open_request: OpenUnit) -> None:
+    with pools(), open_request("GET", "/tiles"):
+        assert router.db_for_read(Book) == "replica_1"
+        with use_replica(pool="reports"):
+            assert read() == ("replica_2", "use_replica")
+            with use_replica(level="eventual"):
+                assert router.db_for_read(Book) == "replica_2"
+        assert router.db_for_read(Book) == "replica_1"
+        with use_replica(pool="reports"), use_primary():
+            assert router.db_for_read(Book) == "default"
+
+
+def test_a_pool_that_no_replica_has_is_an_error_where_there_are_pools(open_request: OpenUnit) -> None:
+    block = use_replica(pool="report")
+    with open_request("GET", "/"):
+        with pools(), pytest.raises(ValueError, match=r"use_replica\(pool='report'\): no replica has this POOL"):
+            block.__enter__()
+        with routed(), block:
+            assert router.db_for_read(Book) in REPLICAS
+        with override_settings(GMF_ROUTER={}), block:
+            assert router.db_for_read(Book) == "default"

@@ -35,25 +35,23 @@ Function = Callable[..., Any]
 class Block:
     """A context manager and decorator that says of the reads inside where they go; it holds no state of its own."""
 
-    __slots__ = ("eventual", "pool", "reason", "role", "token", "unmet")
+    __slots__ = ("eventual", "pool", "role", "token", "unmet")
 
     def __init__(
         self,
         role: Role | None,
-        reason: str,
         *,
         eventual: bool = False,
         pool: str | None = None,
         token: Token | None = None,
         unmet: bool = False,
     ) -> None:
-        """Fix `role` for `reason`, None leaves it to the rules; `token` must be seen by the reads inside.
+        """Fix `role`, None leaves it to the rules; `token` must be seen by the reads inside.
 
         `eventual`: what the client wrote in requests before need not be seen; `pool`: whose replicas serve; `unmet`:
         what must be seen nobody knows, only the primary is sure to have it.
         """
         self.role = role
-        self.reason = reason
         self.eventual = eventual
         self.pool = pool
         self.token = token
@@ -73,7 +71,6 @@ class Block:
         opened = OpenBlock(
             self,
             role=self.role,
-            reason=self.reason,
             eventual=self.eventual,
             pool=self.pool,
             token=self.token,
@@ -181,7 +178,7 @@ def use_primary(view: Callable[..., object] | None = None) -> object:
 
     The innermost block wins. A decorated view keeps its choice while its lazy response renders or streams.
     """
-    block = Block(Role.PRIMARY, "use_primary")
+    block = Block(Role.PRIMARY)
     return block if view is None else block(view)
 
 
@@ -200,5 +197,5 @@ def use_replica(
     """
     if level not in LEVELS:
         raise ValueError(f"use_replica(level={level!r}): choose one of {', '.join(map(repr, LEVELS))}.")
-    block = Block(Role.REPLICA, "use_replica", eventual=level == "eventual", pool=pool)
+    block = Block(Role.REPLICA, eventual=level == "eventual", pool=pool)
     return block if view is None else block(view)

@@ -166,14 +166,13 @@ class UnitOfWork:
 class OpenBlock:
     """One entering of a block: what it says of the reads inside."""
 
-    __slots__ = ("ended", "eventual", "of", "picks", "pool", "reason", "role", "token", "unit", "unmet")
+    __slots__ = ("ended", "eventual", "of", "picks", "pool", "role", "token", "unit", "unmet")
 
     def __init__(
         self,
         of: object,
         *,
         role: Role | None,
-        reason: str,
         eventual: bool,
         pool: str | None,
         token: Token | None,
@@ -183,7 +182,6 @@ class OpenBlock:
         """Enter the block `of`; the others are its own arguments."""
         self.of = of
         self.role = role
-        self.reason = reason
         self.eventual = eventual
         self.pool = pool
         self.token = token

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.contrib.sessions.models import Session
@@ -22,6 +23,7 @@ from django.test.utils import isolate_apps
 
 from django_gmf_router import Decision, clusters, current_decision, routers, use_primary, use_replica
 from django_gmf_router.replicas.pool import ReplicaPool
+from django_gmf_router.routing.primary_models import is_user
 from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place
 from django_gmf_router.signals import role_decided
 from tests.books.models import Author, Book, Tile
@@ -380,6 +382,18 @@ def test_the_wrapper_of_a_dead_threads_id_is_never_asked(open_request: OpenUnit)
         thread.start()
         thread.join()
     assert seen == [True] * 5
+
+
+def test_a_proxy_of_the_user_is_the_user() -> None:
+    with isolate_apps("tests.books"):
+
+        class Editor(User):
+            class Meta:
+                proxy = True
+                app_label = "books"
+
+        assert is_user(Editor)
+    assert not is_user(Book)
 
 
 # Pools

@@ -102,13 +102,14 @@ def _marks(unit: UnitOfWork | None) -> dict[Store, tuple[Mark, ...]]:
 def _mark(cluster: Cluster, *, is_script: bool) -> Mark:
     """Return the mark of what was committed until now: one query on the primary's open connection.
 
-    A mark of the time alone where there is no position to be had: another vendor, a connection that is closed or inside
-    a transaction, a server that fails.
+    A mark of the time alone where there is no position to be had: another vendor, a server that refuses it or fails, a
+    connection that is closed or inside a transaction.
     """
     primary = cluster.config.primary
     wrapper: Any = connections[primary]
     unknown = Mark(cluster=primary)
-    if cluster.pool.is_mirrored(cluster.config.replicas[0].alias):
+    health = cluster.monitor.health(primary)
+    if not health.tells_position or cluster.pool.is_mirrored(cluster.config.replicas[0].alias):
         return unknown
     if is_script:
         wrapper.ensure_connection()
@@ -122,7 +123,7 @@ def _mark(cluster: Cluster, *, is_script: bool) -> Mark:
         return unknown
     return Mark(
         cluster=primary,
-        system_identifier=cluster.monitor.health(primary).system_identifier,
+        system_identifier=health.system_identifier,
         timeline=int(timeline, 16),
         position=at_rest(position),
     )

@@ -94,7 +94,7 @@ class Attempt:
         if node == primary:
             # It may follow another one by now.
             return not is_standby(connection, unsure=self._cluster.nodes.is_down(node))
-        return self._cluster.pool.freshness.sees(node, connection, wanted.mark)
+        return self._cluster.pool.sees(node, connection, wanted)
 
     def primary(self) -> tuple[str, Any]:
         """Connect to the primary, waiting for one as long as PRIMARY_WAIT says."""

@@ -16,6 +16,8 @@ READ_ONLY_SQL_TRANSACTION = "25006"
 SERVER_GOES = {"57P01", "57P02", "57P03"}
 # Serialization failure: on a hot standby, a statement in the way of replay.
 RECOVERY_CONFLICT = "40001"
+# Classes: no privilege or no such function, not supported, not in this state. Aurora says each of them.
+_REFUSED_FACT = ("42", "0A", "55")
 
 # libpq puts the severity, in the language of the server, a colon and two spaces before what a server answered. Nothing
 # that it says itself looks so (fe-protocol3.c, pqBuildErrorMessage3).
@@ -39,8 +41,8 @@ LONGEST_CAUSE = 300
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """Return the SQLSTATE of a Django database error, from psycopg 3 or psycopg2; None where there is none."""
-    cause = error.__cause__
+    """Return the SQLSTATE of an error of Django or its driver, psycopg 3 or psycopg2; None where there is none."""
+    cause = error.__cause__ or error
     return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
 
 
@@ -124,6 +126,11 @@ def is_mistake(error: BaseException, params: Mapping[str, Any]) -> bool:
 def is_time_out(error: BaseException) -> bool:
     """Return whether an attempt to connect took longer than `connect_timeout`, as the driver says."""
     return bool(_TIMED_OUT.search(str(error)))
+
+
+def is_refused_fact(error: BaseException) -> bool:
+    """Return whether a server that answers will not tell what it was asked, to this role or to nobody."""
+    return (sqlstate(error) or "").startswith(_REFUSED_FACT)
 
 
 def is_dead(cause: str) -> bool:

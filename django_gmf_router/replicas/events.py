@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ from django_gmf_router.replicas.health import NodeHealth, State
 LOGGER = logging.getLogger("django_gmf_router")
 NODE_DOWN, NODE_UP, NODE_LAGGING = "node_down", "node_up", "node_lagging"
 MONITOR_ERROR, MONITOR_LATE = "monitor_error", "monitor_late"
+FACTS_REFUSED, BY_TIME = "facts_refused", "by_time"
 
 
 def announce(cluster: str, before: NodeHealth, after: NodeHealth, *, max_lag_seconds: float) -> None:
@@ -59,6 +61,23 @@ def monitor_error(watched: str, doing: str, error: BaseException | None) -> None
     extra = {"event": MONITOR_ERROR, "alias": watched}
     text = "The health monitor of %s failed while %s; it goes on."
     LOGGER.error(text, watched, doing, exc_info=error, extra=extra)
+
+
+def facts_refused(cluster: str, health: NodeHealth, functions: Iterable[str]) -> None:
+    """Log what a node that is up will not tell."""
+    text = "The %s %s refuses %s: what they tell is unknown. EXECUTE on them may be granted, if it is your server."
+    extra = {"event": FACTS_REFUSED, "cluster": cluster, "alias": health.alias}
+    LOGGER.warning(text, health.role, health.alias, ", ".join(functions), extra=extra)
+
+
+def by_time(cluster: str, health: NodeHealth) -> None:
+    """Log that positions do not say what the clients of a cluster may read."""
+    text = (
+        "The %s %s tells no position that a token can use: clients that wrote in %s read from the primary "
+        "for CONSISTENCY['WINDOW']."
+    )
+    extra = {"event": BY_TIME, "cluster": cluster, "alias": health.alias}
+    LOGGER.warning(text, health.role, health.alias, cluster, extra=extra)
 
 
 def _log(cluster: str, before: NodeHealth, after: NodeHealth, max_lag_seconds: float) -> None:

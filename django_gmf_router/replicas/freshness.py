@@ -39,6 +39,10 @@ class Freshness:
             mark.system_identifier == primary.system_identifier
         )
 
+    def is_by_time(self, node: str) -> bool:
+        """Return whether time alone says if `node` has a write: its server, or the primary, tells no position."""
+        return not all(self._monitor.health(one).tells_position for one in (self._primary, node))
+
     def follows(self, node: str, mark: Mark) -> bool:
         """Return whether `node` is known to replay what the primary that `mark` names writes.
 
@@ -46,6 +50,8 @@ class Freshness:
         that is several servers nobody can tell. While the primary is away the replica must have been at the position of
         `mark` when it was first seen since: what it replays later may be another's.
         """
+        if self.is_by_time(node):
+            return False
         is_away = self._monitor.health(self._primary).state != State.UP
         if node in self._balanced:
             members = {*self._monitor.members(node)} - {node}

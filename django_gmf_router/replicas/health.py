@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from django_gmf_router.postgres.dialects import REPLAYED, WRITTEN, Dialect
 from django_gmf_router.replicas.probes import Reading
 from django_gmf_router.settings.values import Role
 
@@ -65,6 +66,8 @@ class NodeHealth:
     system_identifier: str | None = None
     database: str | None = None
     """As the server calls it."""
+    dialect: Dialect | None = None
+    """None: it has not answered yet, or is no PostgreSQL."""
     started: float | None = None
     sampled_at: float | None = None
     """When its last reading came that was an answer, in monotonic seconds."""
@@ -73,6 +76,12 @@ class NodeHealth:
     def is_down(self) -> bool:
         """Whether it does not answer, or not in its role."""
         return self.state == State.DOWN
+
+    @property
+    def tells_position(self) -> bool:
+        """Whether it can be asked for the position that a token needs; taken for granted until it has answered."""
+        needed = WRITTEN if self.role == Role.PRIMARY else REPLAYED
+        return self.dialect is None or needed <= self.dialect.facts.keys()
 
 
 def stranger(node: NodeHealth | Reading, primary: NodeHealth | Reading) -> str | None:
@@ -99,6 +108,7 @@ def summary(before: NodeHealth, members: Sequence[NodeHealth], *, generation: in
         generation=generation,
         lag=best.lag,
         error=best.error,
+        dialect=best.dialect,
         sampled_at=best.sampled_at,
     )
 
@@ -144,6 +154,7 @@ class Tracker:
             timeline=reading.timeline or before.timeline,
             system_identifier=reading.system_identifier or before.system_identifier,
             database=reading.database or before.database,
+            dialect=reading.dialect or before.dialect,
             started=reading.started or before.started,
             sampled_at=now.monotonic if reading.up else before.sampled_at,
         )

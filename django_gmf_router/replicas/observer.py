@@ -119,6 +119,7 @@ class Observer:
             return self._observe_primary(tracker, answer, now)
         reading = answer.reading
         lag = self._trail.lag(reading, answer.started_at) if reading.role == Role.REPLICA else None
+        lag = lag if reading.lag is None else reading.lag
         diverged = self._has_diverged(answer)
         if reading.up:
             self._earlier[answer.alias] = answer
@@ -134,7 +135,8 @@ class Observer:
 
     def _observe_primary(self, tracker: Tracker, answer: Answer, now: Moment) -> NodeHealth:
         health = tracker.observe(answer.reading, None, now)
-        if answer.reading.role == Role.PRIMARY:
+        # One that does not tell its role has the configured one.
+        if answer.reading.up and answer.reading.role != Role.REPLICA:
             self._primary = answer
             self._lineage.primary(answer.reading)
             for replica in self._trackers.values():

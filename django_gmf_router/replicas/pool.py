@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connections
 
@@ -90,7 +91,8 @@ class ReplicaPool:
         self._tiers = {name: tuple(map(weights_of, config.tiers(name))) for name in names}
         self._balancer = balancer or (Stable() if config.balancer == "stable" else WeightedRandom())
         self.freshness = freshness
-        self._window_seconds = _window_seconds(config)
+        self._window_seconds = config.consistency.window
+        self._bounded_window_seconds = _bounded_window_seconds(config)
         self._clock = clock
         # The snapshot that was looked at last, and who may serve by it in each pool; replaced in one step.
         self._seen: tuple[object, dict[str | None, tuple[Candidates, ...]]] = (None, self._tiers)
@@ -115,11 +117,9 @@ class ReplicaPool:
             return None, "no_replica"
         if pool is None and self._is_for_primary(tiers[0], key):
             return None, "shared"
-        # What no position tells of is over with its window.
-        is_over = wanted and wanted.mark.position is None and self._clock() - wanted.time > self._window_seconds
-        if wanted is None or is_over:
+        if wanted is None:
             return self._balancer.pick(tiers[0], key), ""
-        alias = self._pick_fresh(tiers, wanted.mark, key)
+        alias = self._pick_caught_up(tiers, wanted.mark, key) or self._pick_by_time(tiers, wanted, key)
         return (alias, "") if alias else (None, "consistency")
 
     def _is_for_primary(self, candidates: Candidates, key: str | None) -> bool:
@@ -133,6 +133,10 @@ class ReplicaPool:
     def _tiers_of(pool: str | None, tiers: Mapping[str | None, tuple[Candidates, ...]]) -> tuple[Candidates, ...]:
         """Return the tiers of a pool, the default pool's where there is none of its name."""
         return tiers[pool] if pool in tiers else tiers[None]
+
+    def sees(self, node: str, connection: Any, wanted: Wanted) -> bool:
+        """Return whether a client may read on a driver's new connection to the replica `node`: it may be asked."""
+        return self._is_over(node, wanted) or self.freshness.sees(node, connection, wanted.mark)
 
     def may_go_on(self, alias: str) -> bool:
         """Return whether the replica that a unit of work has may go on serving it.
@@ -162,7 +166,20 @@ class ReplicaPool:
             and connections.settings[alias]["TEST"]["MIRROR"] == self._primary
         )
 
-    def _pick_fresh(self, tiers: Sequence[Candidates], mark: Mark, key: str | None) -> str | None:
+    def _pick_by_time(self, tiers: Sequence[Candidates], wanted: Wanted, key: str | None) -> str | None:
+        over = serving(tiers, lambda alias: self._is_over(alias, wanted))
+        return self._balancer.pick(over[0], key) if over else None
+
+    def _is_over(self, node: str, wanted: Wanted) -> bool:
+        """Return whether what a client wrote is so long ago that `node` has it, where no position tells."""
+        is_by_time = self.freshness.is_by_time(node)
+        if wanted.mark.position is not None and not is_by_time:
+            return False
+        # Where nobody measures the lag, MAX_LAG is no bound to it.
+        is_bounded = not is_by_time or self.monitor.health(node).lag is not None
+        return self._clock() - wanted.time > (self._bounded_window_seconds if is_bounded else self._window_seconds)
+
+    def _pick_caught_up(self, tiers: Sequence[Candidates], mark: Mark, key: str | None) -> str | None:
         position = mark.position
         if position is None or not self.freshness.is_of_this_history(mark):
             return None
@@ -199,7 +216,7 @@ def serving(tiers: Sequence[Candidates], may_serve: Callable[[str], bool]) -> tu
     return tuple(filter(None, (tuple(pair for pair in tier if may_serve(pair[0])) for tier in tiers)))
 
 
-def _window_seconds(config: ClusterConfig) -> float:
+def _bounded_window_seconds(config: ClusterConfig) -> float:
     """Return how long a write whose position is not known keeps its client on the primary.
 
     Where replicas are known to lag by so much at most, no shorter than that.

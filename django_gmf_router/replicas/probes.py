@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -16,31 +15,25 @@ from django.db import Error as DjangoError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_gmf_router.postgres.positions import at_rest, number_of
+from django_gmf_router.postgres.dialects import (
+    AURORA,
+    IDENTIFY,
+    IDENTITY,
+    IN_RECOVERY,
+    IS_AURORA,
+    OTHER,
+    POSTGRESQL,
+    Dialect,
+)
+from django_gmf_router.postgres.positions import at_rest
 from django_gmf_router.postgres.sockets import is_gone
+from django_gmf_router.postgres.sqlstates import cause_of, is_refused_fact
 from django_gmf_router.settings.values import Role
 
 APPLICATION_NAME = "gmf_monitor"
 LEAST_CONNECT_SECONDS = 2  # libpq waits no shorter
-LONGEST_ERROR = 300
 REFUSED = ("connection refused", "no such file or directory", "the database system is ")
-LIBPQ_HINT = re.compile(r"\s*Is the server running .*?\?", re.DOTALL)
 TIMED_OUT = ("timeout expired", "timed out")
-
-IDENTITY = "SELECT system_identifier::text FROM pg_control_system()"
-# The fence keeps one answer of pg_is_in_recovery() for the whole row: a promotion may come in between.
-ROW = f"""
-SELECT r,
-       {number_of("CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END")},
-       {number_of("CASE WHEN r THEN pg_last_wal_receive_lsn() END")},
-       {number_of("CASE WHEN r THEN NULL ELSE pg_current_wal_flush_lsn() END")},
-       CASE WHEN r THEN NULL ELSE pg_walfile_name(pg_current_wal_insert_lsn()) END,
-       extract(epoch FROM pg_postmaster_start_time())::float8,
-       CASE WHEN r THEN extract(epoch FROM clock_timestamp() - coalesce(
-           pg_last_xact_replay_timestamp(), pg_postmaster_start_time())) END::float8,
-       current_database()::text
-FROM (SELECT pg_is_in_recovery() AS r OFFSET 0) AS node
-"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +45,6 @@ class Reading:
     """By pg_is_in_recovery()."""
     position: int | None = None
     """A replica's replay position, a primary's insert position."""
-    received: int | None = None
-    """A replica's."""
     flushed: int | None = None
     """A primary's."""
     timeline: int | None = None
@@ -64,6 +55,10 @@ class Reading:
     """When the server started, in wall-clock seconds."""
     replay_age: float | None = None
     """Seconds since the last transaction that a replica replayed, else since its start, by the servers' clocks."""
+    lag: float | None = None
+    """Seconds a replica is behind, where the server itself measures it."""
+    dialect: Dialect | None = None
+    """None: it is no PostgreSQL."""
     error: str | None = None
     """One line without a password."""
     timed_out: bool = False
@@ -86,6 +81,7 @@ class Probe:
         self._connect_seconds = max(LEAST_CONNECT_SECONDS, ceil(timeout_seconds))
         self._wrapper: Any = None
         self._connection: Any = None
+        self._dialect = POSTGRESQL
         self._identifier: str | None = None
         self._role: Role | None = None
         self._socket: socket.socket | None = None
@@ -144,9 +140,7 @@ class Probe:
         try:
             if self._connection is None:
                 self._connect()
-            with self._connection.cursor() as cursor:
-                cursor.execute(ROW)
-                return _reading(cursor.fetchone(), self._identifier)
+            return _reading(self._facts(), self._dialect, self._identifier)
         except self._wrapper.Database.Error as error:
             self.close()
             return failed(error, self._wrapper.settings_dict)
@@ -167,6 +161,7 @@ class Probe:
                 raise driver.OperationalError("The probe was given up while it connected.")
         connection.autocommit = True
         self._identifier = self._identify()
+        self._dialect = self._identified(POSTGRESQL)
 
     def _parameters(self) -> dict[str, Any]:
         parameters: dict[str, Any] = self._wrapper.get_connection_params()
@@ -177,12 +172,48 @@ class Probe:
     def _identify(self) -> str | None:
         """Ask once for each connection; where the function is revoked nobody can tell."""
         try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(IDENTITY)
-                identifier: str = cursor.fetchone()[0]
-                return identifier
+            (identifier,) = self._fetch(IDENTIFY)
         except self._wrapper.Database.Error:
             return None
+        return str(identifier)
+
+    def _identified(self, dialect: Dialect) -> Dialect:
+        return dialect.without(IDENTITY) if self._identifier is None else dialect
+
+    def _facts(self) -> dict[str, Any]:
+        try:
+            return self._told(self._dialect)
+        except self._wrapper.Database.Error as error:
+            if not is_refused_fact(error):
+                raise
+        # Once for each connection: a role may be granted it later.
+        self._find_out()
+        return self._told(self._dialect)
+
+    def _find_out(self) -> None:
+        """Ask for each fact alone: what a server refuses costs that fact, and no more."""
+        dialect = self._identified(AURORA if self._tells(IS_AURORA) else POSTGRESQL)
+        for function in dialect.facts:
+            if not self._tells(dialect.only(function).row):
+                dialect = dialect.without(function)
+        self._dialect = dialect if dialect.facts.keys() - OTHER.facts else replace(OTHER, refused=dialect.refused)
+
+    def _tells(self, sql: str) -> bool:
+        try:
+            self._fetch(sql)
+        except self._wrapper.Database.Error as error:
+            if not is_refused_fact(error):
+                raise
+            return False
+        return True
+
+    def _told(self, dialect: Dialect) -> dict[str, Any]:
+        return dict(zip(dialect.facts, self._fetch(dialect.row), strict=True))
+
+    def _fetch(self, sql: str) -> Any:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()
 
     def _select(self) -> Reading:
         try:
@@ -212,29 +243,30 @@ def _count_addresses_of(host: str) -> int:
 
 def failed(error: Exception, settings: dict[str, Any]) -> Reading:
     """Return the reading of a node that gave this error; `settings` is its entry of DATABASES."""
-    text = " ".join(LIBPQ_HINT.sub("", str(error)).split()) or type(error).__name__
-    for secret in {settings.get("PASSWORD"), settings.get("OPTIONS", {}).get("password")} - {None, ""}:
-        text = text.replace(str(secret), "***")
+    text = cause_of(error, (settings.get("PASSWORD"), settings.get("OPTIONS", {}).get("password")))
     lower = text.lower()
     return Reading(
         up=False,
-        error=text[:LONGEST_ERROR],
+        error=text,
         timed_out=any(words in lower for words in TIMED_OUT),
         refused=any(words in lower for words in REFUSED),
     )
 
 
-def _reading(row: tuple[Any, ...], identifier: str | None) -> Reading:
-    in_recovery, position, received, flushed, walfile, started, replay_age, database = row
+def _reading(told: Mapping[str, Any], dialect: Dialect, identifier: str | None) -> Reading:
+    in_recovery, inserted = told.get(IN_RECOVERY), told.get("pg_current_wal_insert_lsn")
+    walfile, started = told.get("pg_walfile_name"), told.get("pg_postmaster_start_time")
+    replayed_at = told.get("pg_last_xact_replay_timestamp", started) or started
     return Reading(
         up=True,
-        role=Role.REPLICA if in_recovery else Role.PRIMARY,
-        position=position if in_recovery or position is None else at_rest(position),
-        received=received,
-        flushed=flushed,
+        role=None if in_recovery is None else Role.REPLICA if in_recovery else Role.PRIMARY,
+        position=told.get("pg_last_wal_replay_lsn") if inserted is None else at_rest(inserted),
+        flushed=told.get("pg_current_wal_flush_lsn"),
         timeline=int(walfile[:8], 16) if walfile else None,
         system_identifier=identifier,
-        database=database,
+        database=told.get("current_database"),
         started=started,
-        replay_age=replay_age,
+        replay_age=told["clock_timestamp"] - replayed_at if in_recovery and replayed_at else None,
+        lag=told.get("aurora_replica_status"),
+        dialect=dialect,
     )

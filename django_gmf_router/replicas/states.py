@@ -40,6 +40,7 @@ class NodeStates:
         self._announces = announces
         self._trusted_seconds = INTERVALS_TRUSTED * config.health.interval + config.health.timeout
         self._told_outdated = False
+        self._told_by_time = False
         self._membership = Membership(addresses, config.replica_aliases)
         balanced = config.balanced_aliases
         self._roles = {config.primary: Role.PRIMARY, **dict.fromkeys(config.replica_aliases, Role.REPLICA)}
@@ -206,3 +207,12 @@ class NodeStates:
         # Without the lock: a log handler or receiver may take its time, or ask us.
         if self._announces and before.state != after.state:
             events.announce(self._primary, before, after, max_lag_seconds=self._config.health.max_lag)
+        if self._announces and after.dialect and before.dialect != after.dialect:
+            self._announce_dialect(after, after.dialect.refused)
+
+    def _announce_dialect(self, health: NodeHealth, refused: tuple[str, ...]) -> None:
+        if refused:
+            events.facts_refused(self._primary, health, refused)
+        if not health.tells_position and not self._told_by_time:
+            self._told_by_time = True
+            events.by_time(self._primary, health)

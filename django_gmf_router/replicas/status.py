@@ -35,6 +35,12 @@ class NodeReport:
     """Seconds; None: unknown."""
     position: str | None = None
     """As PostgreSQL prints it."""
+    dialect: str | None = None
+    """What kind of server it is; None: no PostgreSQL, or it does not answer."""
+    refused: tuple[str, ...] = ()
+    """The functions that it refuses."""
+    tells_position: bool = True
+    """Whether it can be asked for what a client wrote; else the time alone decides."""
     since: str | None = None
     """ISO 8601, in UTC."""
     pool: str | None = None
@@ -120,6 +126,9 @@ def _status(
         state=node.state,
         lag=None if node.lag is None else round(node.lag, 3),
         position=None if node.position is None else format_position(node.position),
+        dialect=None if node.dialect is None else node.dialect.name,
+        refused=() if node.dialect is None else node.dialect.refused,
+        tells_position=node.tells_position,
         since=datetime.fromtimestamp(_since(node), tz=timezone.utc).isoformat(timespec="seconds"),
         share=share,
         error=node.error,

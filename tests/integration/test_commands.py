@@ -91,9 +91,9 @@ def test_status_shows_every_node_and_ends_with_0() -> None:
     ]
     assert {node["lag"] for node in nodes} == {None}
     header, *rows = run("gmf_status").splitlines()
-    assert header.split() == ["alias", "role", "state", "lag", "position", "since", "share", "error"]
-    alias, role, state, lag, position, _since, share, error = rows[1].split()
-    assert (alias, role, state, lag, position, share, error) == ("replica_1", "replica", "up", "-", "-", "50%", "-")
+    assert header.split() == ["alias", "role", "state", "lag", "position", "dialect", "since", "share", "error"]
+    *known, _since, share, error = rows[1].split()
+    assert (*known, share, error) == ("replica_1", "replica", "up", "-", "-", "-", "50%", "-")
 
 
 @STATUS

@@ -13,7 +13,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_gmf_router.replicas.status import NodeReport, exit_code, statuses
 from django_gmf_router.settings import configuration
 
-COLUMNS = ("alias", "role", "state", "lag", "position", "since", "pool", "tier", "share", "error")
+COLUMNS = ("alias", "role", "state", "lag", "position", "dialect", "since", "pool", "tier", "share", "error")
+BY_TIME = "{}: positions are unknown, so clients that wrote read from the primary for CONSISTENCY['WINDOW']."
 FORMATS = {"share": "{:.0%}", "lag": "{:.1f}"}
 
 
@@ -47,11 +48,14 @@ def _table(nodes: list[NodeReport]) -> str:
     rows = [columns, *([_cell(node, column) for column in columns] for node in nodes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    by_time = dict.fromkeys(node.cluster for node in nodes if not node.tells_position)
+    return "\n".join([*(line.rstrip() for line in lines), *map(BY_TIME.format, by_time)])
 
 
 def _cell(node: NodeReport, column: str) -> str:
     value = getattr(node, column)
+    if column == "position" and not node.tells_position:
+        return "unknown"
     if value is None:
         return "-"
     return FORMATS.get(column, "{}").format(value)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from django_gmf_router.consistency.tokens import Mark
+from django_gmf_router.postgres.dialects import AURORA, POSTGRESQL
 from django_gmf_router.replicas import freshness
+from django_gmf_router.replicas import pool as replicas_pool
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
@@ -224,6 +226,49 @@ def test_a_replica_for_a_mark_of_another_history_is_not_picked(site: Site) -> No
 def test_a_write_without_a_position_counts_for_the_window(site: Site, now: float, expected: tuple[Any, str]) -> None:
     wanted = Wanted(mark=replace(MARK, position=None), time=0.0)
     assert pool(site, now).pick(wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("alias", "function"), [("default", "pg_walfile_name"), ("replica_1", "pg_last_wal_replay_lsn")]
+)
+@pytest.mark.usefixtures("unmirrored")
+def test_a_replica_goes_by_time_where_it_or_its_primary_tells_no_position(
+    site: Site, alias: str, function: str
+) -> None:
+    site.knows(alias, dialect=POSTGRESQL.without(function))
+    site.knows("replica_2", state=State.DOWN)
+    assert pool(site, 4.9).pick(Wanted(mark=MARK, time=0.0)) == (None, "consistency")
+    assert pool(site, 5.1).pick(Wanted(mark=MARK, time=0.0)) == ("replica_1", "")
+    assert not pool(site, 4.9).sees("replica_1", site.servers["replica_1"], Wanted(mark=MARK, time=0.0))
+    assert pool(site, 5.1).sees("replica_1", site.servers["replica_1"], Wanted(mark=MARK, time=0.0))
+    # A query that is refused each time would be one too many.
+    assert site.servers["replica_1"].asked == 0
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_one_that_can_be_asked_is_preferred_to_one_that_goes_by_time(site: Site) -> None:
+    site.knows("replica_1", dialect=POSTGRESQL.without("pg_last_wal_replay_lsn"))
+    site.knows("replica_2", dialect=POSTGRESQL, position=100)
+    assert pool(site, 5.1).pick(Wanted(mark=MARK, time=0.0)) == ("replica_2", "")
+    site.knows("replica_2", position=99)
+    assert pool(site, 5.1).pick(Wanted(mark=MARK, time=0.0)) == ("replica_1", "")
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_where_the_lag_is_measured_the_window_is_no_shorter_than_a_replica_may_lag(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.servers["default"] = SimpleNamespace(vendor="postgresql")  # type: ignore[assignment]
+    monkeypatch.setattr(replicas_pool, "connections", site.servers)
+    monkeypatch.setattr(ReplicaPool, "is_mirrored", lambda *_: False)
+    site.knows("replica_1", dialect=AURORA, lag=0.02)
+    site.knows("replica_2", state=State.DOWN)
+    longest = site.config.health.max_lag + 2 * site.config.health.interval
+    assert pool(site, longest - 0.1).pick(Wanted(mark=MARK, time=0.0)) == (None, "consistency")
+    assert pool(site, longest + 0.1).pick(Wanted(mark=MARK, time=0.0)) == ("replica_1", "")
+    # Of what nobody measures there is no bound: then WINDOW is what the site says.
+    site.knows("replica_1", lag=None)
+    assert pool(site, 5.1).pick(Wanted(mark=MARK, time=0.0)) == ("replica_1", "")
 
 
 @pytest.mark.usefixtures("unmirrored")

@@ -36,7 +36,7 @@ def test_a_replica_that_has_come_to_where_the_primary_is_has_no_lag() -> None:
 
 def test_nothing_grows_while_nobody_writes() -> None:
     trail = a_trail(*((100, float(second)) for second in range(60)))
-    assert trail.lag(replica(100, received=100, replay_age=72.0), 60.0) == 0.0
+    assert trail.lag(replica(100, replay_age=72.0), 60.0) == 0.0
 
 
 def test_the_lag_is_the_time_since_the_primary_was_first_seen_beyond() -> None:
@@ -66,16 +66,16 @@ def test_a_write_of_this_very_round_is_no_lag() -> None:
 
 
 def test_what_a_replica_received_and_did_not_replay_is_lag() -> None:
-    assert a_trail((100, 1.0), (200, 2.0)).lag(replica(100, received=200), 5.0) == 3.0
+    assert a_trail((100, 1.0), (200, 2.0)).lag(replica(100), 5.0) == 3.0
 
 
 def test_a_replica_cut_off_from_its_primary_lags_though_it_replayed_all_it_received() -> None:
-    assert a_trail((100, 1.0), (200, 2.0)).lag(replica(100, received=100), 5.0) == 3.0
+    assert a_trail((100, 1.0), (200, 2.0)).lag(replica(100), 5.0) == 3.0
 
 
 def test_a_received_position_below_the_replayed_one_is_no_lag() -> None:
     """After a restart the receiver begins with the segment."""
-    assert a_trail((SEGMENT + 800, 1.0)).lag(replica(SEGMENT + 800, received=SEGMENT), 9.0) == 0.0
+    assert a_trail((SEGMENT + 800, 1.0)).lag(replica(SEGMENT + 800), 9.0) == 0.0
 
 
 def test_the_lag_is_unknown_before_the_first_sample_and_where_there_are_no_positions() -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from django_gmf_router.postgres.dialects import POSTGRESQL
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
@@ -388,6 +390,26 @@ def test_a_failure_that_a_request_reports_is_told_once_however_many_report_it(
     (record,) = caplog.records
     assert record.getMessage() == "The replica replica_1 is down: connection refused"
     assert (record.levelname, vars(record)["event"], vars(record)["cluster"]) == ("WARNING", "node_down", "default")
+
+
+def test_what_a_node_refuses_is_logged_once_and_that_time_decides_once_for_the_cluster(
+    fake: Fake, caplog: pytest.LogCaptureFixture
+) -> None:
+    dialect = POSTGRESQL.without("pg_last_wal_replay_lsn")
+    for alias in ("replica_1", "replica_2"):
+        fake.readings[alias] = replace(REPLICA, position=None, dialect=dialect)
+    fake.readings["default"] = replace(PRIMARY, dialect=POSTGRESQL)
+    with a_monitor(fake) as monitor:
+        monitor.ensure()
+        assert monitor.wait(5, LONG_SECONDS)
+        # What went down and is back says nothing new.
+        fake.readings["replica_1"] = REFUSED
+        until(lambda: monitor.is_down("replica_1"))
+        fake.readings["replica_1"] = fake.readings["replica_2"]
+        until(lambda: not monitor.is_down("replica_1"))
+    by_event = [(vars(record)["event"], vars(record)["alias"]) for record in caplog.records]
+    assert sorted(alias for event, alias in by_event if event == "facts_refused") == ["replica_1", "replica_2"]
+    assert len([event for event, _ in by_event if event == "by_time"]) == 1
 
 
 def test_changes_are_logged_each_once_under_their_names(

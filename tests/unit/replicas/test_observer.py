@@ -123,3 +123,20 @@ def test_a_replica_of_something_else_is_down_at_once_whichever_answers_first(wha
 def test_what_a_server_does_not_tell_makes_no_stranger_of_it(cluster: Cluster) -> None:
     cluster.primary(1.0, 1.1, replace(PRIMARY, system_identifier="ours"))
     assert cluster.replica(1.2, 1.3).state == State.UP
+
+
+def test_the_lag_that_a_server_measures_itself_counts(cluster: Cluster) -> None:
+    cluster.primary(1.0, 1.1)
+    assert cluster.replica(1.2, 1.3, replace(REPLICA, position=None, lag=0.02)).lag == 0.02
+    assert cluster.replica(2.2, 2.3, replace(REPLICA, position=None, lag=11.0)).state == State.LAGGING
+
+
+def test_a_replica_whose_lag_nobody_can_tell_stays_in_service(cluster: Cluster) -> None:
+    cluster.primary(1.0, 1.1)
+    health = cluster.replica(90.0, 90.1, replace(REPLICA, position=None, replay_age=80.0))
+    assert (health.state, health.lag) == (State.UP, None)
+
+
+def test_a_primary_that_does_not_tell_its_role_still_says_who_is_a_stranger(cluster: Cluster) -> None:
+    cluster.primary(1.0, 1.1, replace(PRIMARY, role=None, position=None, timeline=None, system_identifier="7"))
+    assert cluster.replica(1.2, 1.3, replace(REPLICA, role=None, position=None, system_identifier="8")).is_down

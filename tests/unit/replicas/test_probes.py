@@ -10,13 +10,15 @@ import pytest
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 
-from django_gmf_router.replicas import probes
+from django_gmf_router.postgres import dialects
 from django_gmf_router.replicas.probes import Probe, Reading, failed
 
 MakeProbe = Callable[..., Probe]
 STARTED = 1_700_000_000.5
-PRIMARY_ROW = (False, 0x1_0200_0340, None, 0x1_0200_0300, "000000070000000100000002", STARTED, None, "n")
-REPLICA_ROW = (True, 0x1_0200_0300, 0x1_0200_0340, None, None, STARTED, 3.5, "n")
+REPLAYED_AT = STARTED + 10
+NOW = REPLAYED_AT + 3.5
+PRIMARY_ROW = (False, None, 0x1_0200_0340, 0x1_0200_0300, "000000070000000100000002", None, STARTED, "n", NOW)
+REPLICA_ROW = (True, 0x1_0200_0300, None, None, None, REPLAYED_AT, STARTED, "n", NOW)
 
 
 class DriverError(Exception):
@@ -57,7 +59,7 @@ class Server:
         pass
 
     def execute(self, sql: str) -> None:
-        self.row = self.identity if sql == probes.IDENTITY else self.answers.pop(0)
+        self.row = self.identity if sql == dialects.IDENTIFY else self.answers.pop(0)
         if self.row == "hang":
             self.row = DriverError(f"the wire gave {self.near.recv(1)!r}")
         if isinstance(self.row, Exception):
@@ -74,9 +76,9 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Server:
-    """The server behind every alias, with the OPTIONS of the test."""
-    found = Server()
-    options = getattr(request, "param", {})
+    """The server behind every alias: of the class of the test, or with its OPTIONS."""
+    param = getattr(request, "param", {})
+    found, options = (param(), {}) if isinstance(param, type) else (Server(), param)
 
     def create(alias: str) -> DatabaseWrapper:
         settings = {**connections.settings["default"], "NAME": "n", "PASSWORD": "s3cret", "OPTIONS": options}
@@ -113,6 +115,7 @@ def test_what_a_primary_says(server: Server, a_probe: MakeProbe) -> None:
         system_identifier="42",
         database="n",
         started=STARTED,
+        dialect=dialects.POSTGRESQL,
     )
 
 
@@ -122,12 +125,19 @@ def test_what_a_replica_says(server: Server, a_probe: MakeProbe) -> None:
         up=True,
         role="replica",
         position=0x1_0200_0300,
-        received=0x1_0200_0340,
         system_identifier="42",
         database="n",
         started=STARTED,
         replay_age=3.5,
+        dialect=dialects.POSTGRESQL,
     )
+
+
+def test_a_replica_that_has_replayed_no_transaction_tells_the_age_of_its_start(
+    server: Server, a_probe: MakeProbe
+) -> None:
+    server.answers = [(*REPLICA_ROW[:5], None, *REPLICA_ROW[6:])]
+    assert a_probe().read().replay_age == NOW - STARTED
 
 
 def test_after_an_election_a_new_connection_is_asked(server: Server, a_probe: MakeProbe) -> None:
@@ -229,6 +239,61 @@ def test_a_server_that_does_not_tell_its_identity_is_up(server: Server, a_probe:
     server.answers = [REPLICA_ROW]
     reading = a_probe().read()
     assert (reading.up, reading.system_identifier) == (True, None)
+    assert reading.dialect is not None
+    assert reading.dialect.refused == ("pg_control_system",)
+
+
+class Refusing(Server):
+    """A server that refuses what the test says, and counts the statements that failed."""
+
+    refuses: tuple[str, ...] = ()
+    failed = 0
+
+    def execute(self, sql: str) -> None:
+        if any(f"{function}()" in sql for function in (*self.refuses, "aurora_version")):
+            self.failed += 1
+            error = DriverError("permission denied")
+            error.sqlstate = "42501"  # type: ignore[attr-defined]
+            raise error
+        facts = dict(zip(dialects.POSTGRESQL.facts, REPLICA_ROW, strict=True))
+        asked = [one for one, part in dialects.POSTGRESQL.facts.items() if part in sql and one not in self.refuses]
+        self.row = ("42",) if sql == dialects.IDENTIFY else tuple(facts[function] for function in asked)
+
+
+@pytest.mark.parametrize("server", [Refusing], indirect=True)
+def test_what_is_refused_is_not_asked_again_on_the_connection(server: Refusing, a_probe: MakeProbe) -> None:
+    server.refuses = ("pg_last_wal_replay_lsn", "pg_postmaster_start_time")
+    probe = a_probe()
+    reading = probe.read()
+    assert (reading.up, reading.role, reading.position, reading.started) == (True, "replica", None, None)
+    assert reading.dialect is not None
+    assert reading.dialect.refused == server.refuses
+    # The row, Aurora, and each of the two.
+    assert server.failed == 4
+    assert [probe.read() for _ in range(3)] == [reading] * 3
+    assert server.failed == 4
+    assert len(server.connected) == 1
+
+
+@pytest.mark.parametrize("server", [Refusing], indirect=True)
+def test_a_new_connection_asks_for_everything_again(server: Refusing, a_probe: MakeProbe) -> None:
+    server.refuses = ("pg_last_wal_replay_lsn",)
+    probe = a_probe()
+    probe.read()
+    server.refuses = ()
+    assert probe.read().position is None
+    probe.close()
+    reading = probe.read()
+    assert (reading.position, reading.dialect) == (REPLICA_ROW[1], dialects.POSTGRESQL)
+
+
+@pytest.mark.parametrize("server", [Refusing], indirect=True)
+def test_a_server_that_tells_nothing_of_replication_is_up(server: Refusing, a_probe: MakeProbe) -> None:
+    server.refuses = tuple(function for function in dialects.POSTGRESQL.facts if function.startswith("pg_"))
+    reading = a_probe().read()
+    assert (reading.up, reading.role, reading.database) == (True, None, "n")
+    assert reading.dialect is not None
+    assert (reading.dialect.name, reading.dialect.refused) == ("other", server.refuses)
 
 
 @pytest.mark.django_db(databases=["default", "replica_1"])
@@ -285,5 +350,5 @@ def test_an_error_without_words_is_named() -> None:
 
 
 def test_a_primary_at_rest_is_where_replicas_come_to(server: Server, a_probe: MakeProbe) -> None:
-    server.answers = [(*PRIMARY_ROW[:1], 0x1_0200_0028, 0x1_0200_0000, *PRIMARY_ROW[3:])]
+    server.answers = [(*PRIMARY_ROW[:2], 0x1_0200_0028, 0x1_0200_0000, *PRIMARY_ROW[4:])]
     assert a_probe("default").read().position == 0x1_0200_0000

@@ -1,0 +1,79 @@
+"""Which facts does a server tell of itself, and by which function? Facts without policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from django_gmf_router.postgres.positions import number_of
+
+IN_RECOVERY = "pg_is_in_recovery"
+WRITTEN = frozenset({IN_RECOVERY, "pg_current_wal_insert_lsn", "pg_walfile_name"})
+"""What a primary must tell, so that a token can say where a client wrote."""
+REPLAYED = frozenset({IN_RECOVERY, "pg_last_wal_replay_lsn"})
+"""What a replica must tell, so that it can be asked for that."""
+IDENTITY = "pg_control_system"
+IDENTIFY = "SELECT system_identifier::text FROM pg_control_system()"
+# To be called, not looked up: Aurora's pg_proc does not list it.
+IS_AURORA = "SELECT aurora_version()"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """A kind of server, or one that refuses some of what its kind tells."""
+
+    name: str
+    facts: Mapping[str, str]
+    """By the function that tells it: an expression. `r` in it says whether the server is in recovery."""
+    refused: tuple[str, ...] = ()
+    """The functions that the server refused."""
+
+    @property
+    def row(self) -> str:
+        """The SQL that asks for all facts at once, in their order."""
+        # The fence keeps one answer for the whole row: a promotion may come in between.
+        r = "NULL::bool" if IN_RECOVERY in self.refused else f"{IN_RECOVERY}()"
+        return f"SELECT {', '.join(self.facts.values())} FROM (SELECT {r} AS r OFFSET 0) AS node"  # noqa: S608
+
+    def only(self, function: str) -> Dialect:
+        """Return this dialect with one fact alone."""
+        return replace(self, facts={function: self.facts[function]})
+
+    def without(self, function: str) -> Dialect:
+        """Return the dialect of a server that refused this function."""
+        facts = {name: sql for name, sql in self.facts.items() if name != function}
+        return replace(self, facts=facts, refused=(*self.refused, function))
+
+
+_ANY = {
+    "current_database": "current_database()::text",
+    "clock_timestamp": "extract(epoch FROM clock_timestamp())::float8",
+}
+POSTGRESQL = Dialect(
+    name="PostgreSQL",
+    facts={
+        IN_RECOVERY: "r",
+        "pg_last_wal_replay_lsn": number_of("CASE WHEN r THEN pg_last_wal_replay_lsn() END"),
+        "pg_current_wal_insert_lsn": number_of("CASE WHEN NOT r THEN pg_current_wal_insert_lsn() END"),
+        "pg_current_wal_flush_lsn": number_of("CASE WHEN NOT r THEN pg_current_wal_flush_lsn() END"),
+        "pg_walfile_name": "CASE WHEN NOT r THEN pg_walfile_name(pg_current_wal_insert_lsn()) END",
+        "pg_last_xact_replay_timestamp": "extract(epoch FROM pg_last_xact_replay_timestamp())::float8",
+        "pg_postmaster_start_time": "extract(epoch FROM pg_postmaster_start_time())::float8",
+        **_ANY,
+    },
+)
+# Aurora User Guide, "aurora_replica_status". Its LSNs are of its storage, so there are no positions.
+AURORA = Dialect(
+    name="Aurora",
+    facts={
+        IN_RECOVERY: "r",
+        "aurora_replica_status": (
+            "(SELECT max(replica_lag_in_msec) / 1000.0 FROM aurora_replica_status()"
+            " WHERE r AND session_id <> 'MASTER_SESSION_ID' AND server_id = aurora_db_instance_identifier())::float8"
+        ),
+        "pg_postmaster_start_time": POSTGRESQL.facts["pg_postmaster_start_time"],
+        **_ANY,
+    },
+)
+OTHER = Dialect(name="other", facts=_ANY)
+"""A server that tells nothing of replication."""

@@ -432,6 +432,8 @@ def test_a_block_names_the_pool_of_the_reads_inside(open_request: OpenUnit) -> N
         assert router.db_for_read(Book) == "replica_1"
         with use_replica(pool="reports"), use_primary():
             assert router.db_for_read(Book) == "default"
+    with pools(), open_request("GET", "/reports/1"), use_replica(level="eventual"):
+        assert router.db_for_read(Book) == "replica_2"
 
 
 def test_a_pool_that_no_replica_has_is_an_error_where_there_are_pools(open_request: OpenUnit) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,12 @@ def test_a_request_has_one_place_however_often_it_reads(open_request: OpenUnit) 
     for _ in range(5):
         with open_request("GET", "/1"):
             assert [router.db_for_read(Book) for _ in range(5)] == ["default"] * 5
+            # Blocks that pick for themselves.
+            for _ in range(5):
+                with use_replica(level="eventual"):
+                    assert router.db_for_read(Book) == "default"
+            with open_request("GET", "/2"):
+                assert router.db_for_read(Book) == "default"
 
 
 @pytest.mark.parametrize("method", ["POST", "GET /s/"])
@@ -68,6 +75,17 @@ def test_outside_requests_there_is_no_limit() -> None:
             assert router.db_for_read(Book) == "default"
 
 
+def test_a_worker_that_reads_from_replicas_has_no_limit() -> None:
+    def work() -> None:
+        assert router.db_for_read(Book) == "default"
+        assert str(current_decision()) == "default; reason=no_replica"
+
+    entry = {"REPLICAS": ["replica_1"], "SPILL": 0, "OUTSIDE_REQUESTS": "replica"}
+    with override_settings(GMF_ROUTER={"default": entry}):
+        clusters.registry().clusters[0].monitor.report_failure("replica_1", "connection refused")
+        contextvars.copy_context().run(work)
+
+
 def test_many_threads_have_no_more_places(open_request: OpenUnit) -> None:
     begin, seen = threading.Barrier(8), threading.Barrier(8)
 
@@ -87,14 +105,15 @@ def test_many_threads_have_no_more_places(open_request: OpenUnit) -> None:
             assert sum(future.result() for future in [threads.submit(read) for _ in range(8)]) == 2
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_the_session_that_was_opened_for_it_ends_with_it(open_request: OpenUnit, monkeypatch: Any) -> None:
     closed: list[str] = []
     wrapper: Any = connections["default"]
+    wrapper.ensure_connection()
     monkeypatch.setattr(wrapper, "close", lambda: closed.append("default"))
-    monkeypatch.setattr(wrapper, "in_atomic_block", False)
     with open_request("GET", "/"):
         router.db_for_read(Book)
+        assert str(current_decision()) == "default; reason=no_replica"
     assert closed == []  # It was open before.
     monkeypatch.setattr(wrapper, "connection", None)
     with open_request("GET", "/"):

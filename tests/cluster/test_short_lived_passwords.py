@@ -25,7 +25,7 @@ from tests.waiting import until
 PAGE = "docs/how-to/providers/short-lived-passwords.md"
 ROLE = "short_lived"
 ROUTER = {"HEALTH": {"INTERVAL": 0.5}}
-SESSIONS = f"FROM pg_stat_activity WHERE usename = '{ROLE}'"  # noqa: S608
+SESSIONS = f"FROM pg_stat_activity WHERE usename = '{ROLE}'"
 TOKENS = """
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def token(host, port, user):
     return Path({file!r}).read_text()
 """
 # As Amazon's: with what a password file has to escape, and longer than old ones could hold.
-TOKEN = "127.0.0.1:5432/?Action=connect\\&X-Amz-Security-Token={}"  # noqa: S105
+TOKEN = "127.0.0.1:5432/?Action=connect\\&X-Amz-Security-Token={}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +97,7 @@ def keeps(request: pytest.FixtureRequest, passwords: Passwords, tmp_path: Path) 
 
 
 @pytest.fixture(params=DRIVERS)
-def site(
-    request: pytest.FixtureRequest, passwords: Passwords, keeps: dict[str, Any], tmp_path: Path
-) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, passwords: Passwords, keeps: dict[str, Any], tmp_path: Path) -> Iterator[Site]:
     settings = {"USER": ROLE, "PASSWORD": "", **keeps}
     env = environment(passwords.cluster, request.param, router=ROUTER, **settings)
     with served("gunicorn", {**env, "PYTHONPATH": f"{env['PYTHONPATH']}{os.pathsep}{tmp_path}"}, workers=1) as running:
@@ -107,7 +105,7 @@ def site(
 
 
 def ask(site: Site, path: str) -> Any:
-    with urlopen(f"{site.url}/{path}") as response:  # noqa: S310
+    with urlopen(f"{site.url}/{path}") as response:
         return json.load(response)
 
 

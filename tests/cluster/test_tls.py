@@ -38,7 +38,9 @@ def authorities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         refuse("openssl is not installed: nothing makes a certificate")
     folder = tmp_path_factory.mktemp("tls")
     for name in ("ours", "another"):
-        _openssl(folder, f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -keyout {name}.key -out {name}.pem")
+        _openssl(
+            folder, f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -keyout {name}.key -out {name}.pem"
+        )
     _openssl(folder, "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key -out request")
     (folder / "names").write_text("subjectAltName=DNS:localhost")
     _openssl(folder, "x509 -req -in request -CA ours.pem -CAkey ours.key -days 2 -extfile names -out certificate")

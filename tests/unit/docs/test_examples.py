@@ -26,18 +26,10 @@ from django_gmf_router.settings import problems, values
 from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, text_of
 
 README = "README.md"
-ALIASES = (
-    "default",
-    "city",
-    "city_replica",
-    "geneva",
-    "here_1",
-    "here_2",
-    "replica_1",
-    "replica_2",
-    "replica_3",
-    "reports",
-)
+ALIASES = {
+    *("default", "pool", "replica", "replica_1", "replica_2", "replica_3", "reports"),
+    *("city", "city_replica", "geneva", "here_1", "here_2"),
+}
 PROMPT = "$ python manage.py gmf_explain "
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
@@ -136,6 +128,41 @@ def readme_settings() -> dict[str, Any]:
     settings: dict[str, Any] = {}
     exec(block.text, settings)
     return settings
+
+
+PROVIDERS = "docs/how-to/providers/"
+
+
+@pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+@pytest.mark.parametrize(
+    "block",
+    [each for each in all_blocks("python") if each.page.startswith(PROVIDERS) and "GMF_ROUTER" in each.text],
+    ids=str,
+)
+def test_the_settings_for_a_provider_pass_every_check_without_a_warning(
+    block: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "secret")
+    settings: dict[str, Any] = {}
+    exec(block.text, settings)
+    named = {name: readme_settings()[name] for name in ("DATABASE_ROUTERS", "MIDDLEWARE")}
+    with override_settings(DATABASES=settings["DATABASES"], GMF_ROUTER=settings["GMF_ROUTER"], **named):
+        assert [*checks.check_errors(), *checks.check_warnings()] == []
+
+
+def test_every_provider_has_settings_and_says_what_was_not_tested() -> None:
+    pages = [page for page in names() if page.startswith(PROVIDERS) and not page.endswith("index.md")]
+    assert len(pages) == 9
+    words = ("\nDATABASES = ", "\nGMF_ROUTER = ", "## What was tested", "ot tested")
+    assert [(page, word) for page in pages for word in words if word not in text_of(page)] == []
+
+
+def test_a_provider_page_names_tests_that_there_are() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = {
+        test for page in names() if page.startswith(PROVIDERS) for test in re.findall(r"`(test_\w+)`", text_of(page))
+    }
+    assert sorted(test for test in named if f"def {test}(" not in code) == []
 
 
 @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")

@@ -41,6 +41,7 @@ from django_gmf_router.postgres.sqlstates import (
     is_refused_write,
     is_standby,
 )
+from django_gmf_router.routing.unit_of_work import current_request
 from django_gmf_router.routing.writes import MOVES
 from django_gmf_router.settings import configuration
 
@@ -262,7 +263,7 @@ class ReplicaConnectionMixin(Base):
             self.ensure_connection()
         finally:
             self.avoided, self.needs_primary = (), False
-        cluster.nodes.moved(self.alias, node, error)
+        cluster.nodes.moved(self.alias, node, "conflict" if is_conflict(error) else "lost", current_request())
         return True
 
     def _forget_plans(self, cluster: Cluster, sql: Any) -> bool:

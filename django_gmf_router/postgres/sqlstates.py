@@ -14,8 +14,9 @@ from django.db import Error, InterfaceError, OperationalError
 READ_ONLY_SQL_TRANSACTION = "25006"
 # Shutdown by an administrator, crash of another process, not accepting connections.
 SERVER_GOES = {"57P01", "57P02", "57P03"}
-# Serialization failure: on a hot standby, a statement in the way of replay.
-RECOVERY_CONFLICT = "40001"
+# On a hot standby, a statement in the way of replay; a deadlock with replay over a buffer. A time-out of the site's own
+# (57014) is none: PostgreSQL gives it to no conflict (postgres.c, ProcessInterrupts; standby.c).
+RECOVERY_CONFLICTS = {"40001", "40P01"}
 
 # libpq puts the severity, in the language of the server, a colon and two spaces before what a server answered. Nothing
 # that it says itself looks so (fe-protocol3.c, pqBuildErrorMessage3).
@@ -58,8 +59,8 @@ def is_movable(error: Error, connection: Any) -> bool:
 
 
 def is_conflict(error: Error) -> bool:
-    """Return whether a standby cancelled a read that was in the way of replay."""
-    return sqlstate(error) == RECOVERY_CONFLICT
+    """Return whether a standby cancelled a read that was in the way of replay; its language does not matter."""
+    return sqlstate(error) in RECOVERY_CONFLICTS
 
 
 def is_changed_plan(error: Error) -> bool:

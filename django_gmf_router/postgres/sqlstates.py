@@ -17,6 +17,8 @@ SERVER_GOES = {"57P01", "57P02", "57P03"}
 # On a hot standby, a statement in the way of replay; a deadlock with replay over a buffer. A time-out of the site's own
 # (57014) is none: PostgreSQL gives it to no conflict (postgres.c, ProcessInterrupts; standby.c).
 RECOVERY_CONFLICTS = {"40001", "40P01"}
+# libpq's PGTransactionStatusType: PQTRANS_IDLE, PQTRANS_INERROR.
+IDLE, FAILED = 0, 3
 
 # libpq puts the severity, in the language of the server, a colon and two spaces before what a server answered. Nothing
 # that it says itself looks so (fe-protocol3.c, pqBuildErrorMessage3).
@@ -74,7 +76,12 @@ def is_changed_plan(error: Error) -> bool:
 
 def is_idle(connection: Any) -> bool:
     """Return whether the driver's `connection` is in no transaction, without a query; both drivers count from idle."""
-    return int(connection.info.transaction_status) == 0
+    return int(connection.info.transaction_status) == IDLE
+
+
+def is_failed(connection: Any) -> bool:
+    """Return whether the driver's `connection` is in a transaction that has failed, without a query."""
+    return int(connection.info.transaction_status) == FAILED
 
 
 def is_standby(connection: Any, *, unsure: bool) -> bool:

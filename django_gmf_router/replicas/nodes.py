@@ -103,7 +103,8 @@ class Nodes:
         self._refusing[node] = time.monotonic() + self._interval
         if not is_known:
             text = "%s takes no connection: %s"
-            logger.warning(text, node, error, extra={"event": "retry", "alias": node, "node": node})
+            extra = {"event": "retry", "alias": node, "node": node, "cause": "refused"}
+            logger.warning(text, node, error, extra=extra)
 
     def connected(self, node: str) -> None:
         """Note that `node` has taken a connection."""
@@ -158,15 +159,14 @@ class Nodes:
             params["target_session_attrs"] = "primary"
         return params
 
-    def moved(self, alias: str, node: str | None, error: Exception) -> None:
-        """Log that a read of `alias` that failed on `node` is executed again elsewhere."""
-        logger.warning(
-            "A read of %s failed on %s and moves to another node: %s",
-            alias,
-            node,
-            type(error).__name__,
-            extra={"event": "retry", "alias": alias, "node": node},
-        )
+    def moved(self, alias: str, node: str, cause: str, request: str) -> None:
+        """Log that a read of `alias` that failed on `node` is executed again elsewhere.
+
+        cause: "conflict" with replay, or the session was "lost"; request: `METHOD /path`, empty outside requests.
+        """
+        text = "%s: a read of %s failed on %s (%s) and moves to another node."
+        extra = {"event": "retry", "alias": alias, "node": node, "cause": cause, "unit": request}
+        logger.warning(text, request or "Outside requests", alias, node, cause, extra=extra)
 
 
 def nodes_to_try(

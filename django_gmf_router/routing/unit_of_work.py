@@ -233,6 +233,12 @@ def open_unit() -> UnitOfWork | None:
     return None if unit is None or unit.closed else unit
 
 
+def current_request() -> str:
+    """Return `METHOD /path` of the request that is served here; an empty str outside requests."""
+    unit = open_unit()
+    return "" if unit is None or unit.method is None else f"{unit.method} {unit.path}"
+
+
 def innermost_role(blocks: Blocks) -> Role | None:
     """Return the role that the innermost block with one gives."""
     return next((block.role for block in reversed(blocks) if block.role is not None), None)

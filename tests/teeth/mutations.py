@@ -248,8 +248,8 @@ MUTATIONS = (
     Mutation(
         promise="a unit of work moves twice at most",
         file="django_gmf_router/routing/writes.py",
-        quote="or unit.moves <= MOVES",
-        instead="or True",
+        quote="return unit.moves <= MOVES",
+        instead="return True",
         test="tests/unit/routing/test_moves.py::test_a_unit_of_work_moves_twice_at_most",
     ),
     Mutation(

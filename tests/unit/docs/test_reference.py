@@ -195,6 +195,7 @@ WARNINGS: dict[str, dict[str, Any]] = {
     "W013": {"DATABASES": {"default": POSTGRESQL, "replica_1": POSTGRESQL}},
     "W014": {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["(GET|HEAD) /.*"]})},
     "W015": {"DATABASES": {"default": {}, "replica_1": {"HOST": "db1,db2", "TEST": {"MIRROR": "default"}}}},
+    "W016": {"DATABASE_ROUTERS": [checks.ROUTER, "django_tenants.routers.TenantSyncRouter"]},
     "W017": {"GMF_ROUTER": {"default": {"REPLICAS": {"replica_1": {"POOL": "reports"}}}}},
 }
 

@@ -10,7 +10,9 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
+from django.db.utils import load_backend
 
+from django_gmf_router.backends.session_state import SessionStateMixin
 from django_gmf_router.replicas.health import stranger
 from django_gmf_router.replicas.probes import Probe, Reading
 from django_gmf_router.routing.db_chooser import shadows
@@ -236,6 +238,18 @@ def _hosts_not_balanced(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             yield _warning("W015", message, hint)
 
 
+@_rule
+def _tenant_not_followed(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    # Its app does not start without its router.
+    if not any(str(router).startswith("django_tenants.") for router in settings.DATABASE_ROUTERS):
+        return
+    for alias in cluster.replica_aliases:
+        backend = load_backend(_database(alias)["ENGINE"]).DatabaseWrapper
+        if not (issubclass(backend, SessionStateMixin) and hasattr(backend, "set_tenant")):
+            message = f"DATABASES[{alias!r}] does not follow the tenant of {cluster.primary!r}: reads see wrong rows."
+            yield _warning("W016", message, "Use an ENGINE of ReplicaConnectionMixin over django-tenants' backend.")
+
+
 def _target(alias: str) -> list[str]:
     database = _database(alias)
     options = database.get("OPTIONS") or {}
@@ -250,6 +264,13 @@ def _everything_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
             message = f"DB_CHOOSER['master']: {pattern!r} matches every page: the replicas get no reads."
             hint = "Name only the pages that need it: after a write a request reads from the primary by itself."
             yield _warning("W014", message, hint)
+
+
+@_rule
+def _empty_default_pool(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    if not cluster.tiers(None):
+        message = f"Each replica of {cluster.primary!r} has a POOL: all other reads go to the primary."
+        yield _warning("W017", message, "Leave one without POOL, which serves them.")
 
 
 def _database(alias: str) -> Mapping[str, Any]:

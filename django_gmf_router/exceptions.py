@@ -30,6 +30,18 @@ class PrimaryUnavailable(OperationalError):
         """What its user is told: two short sentences that name no server."""
 
 
+class PrimaryBusy(PrimaryUnavailable):
+    """As many requests read from the primary in place of the replicas as `SPILL` allows: the next is answered 503."""
+
+    TOO_MANY = "Too many requests right now. Try again in a moment."
+
+    def __init__(self, alias: str, limit: int) -> None:
+        """Name the primary's alias, and how many requests may read there at once."""
+        super().__init__(alias)
+        self.args = (f"No replica of {alias!r} serves, and its primary takes {limit} such requests at once (SPILL).",)
+        self.outcome = self.TOO_MANY
+
+
 class ReplicaMigrationRefused(CommandError):
     """`migrate` was told to migrate a replica: replicas receive every migration from their primary."""
 

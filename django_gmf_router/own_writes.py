@@ -65,10 +65,10 @@ def read_after(token: str | None) -> Block:
     A token that has expired or is not ours sends the reads to the primary.
     """
     if token is None:
-        return Block(None, "read_after")
+        return Block(None)
     stores = {cluster.store for cluster in clusters.registry().clusters}
     parsed = next(filter(None, (store.parse(token) for store in stores)), None)
-    return Block(None, "read_after", token=parsed, unmet=parsed is None)
+    return Block(None, token=parsed, unmet=parsed is None)
 
 
 def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase) -> None:

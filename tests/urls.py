@@ -58,6 +58,12 @@ def not_atomic(request: HttpRequest) -> JsonResponse:
     return atomic(request)
 
 
+def read_from(request: HttpRequest, alias: str) -> JsonResponse:
+    """Read from an alias by its name, and answer which server that was."""
+    (row,) = Author.objects.using(alias).raw("SELECT 1 AS id, '' AS name, inet_server_port() AS port")
+    return JsonResponse({"port": row.port})
+
+
 def write(request: HttpRequest, **kwargs: Any) -> JsonResponse:
     """Look, write on a GET, and look again."""
     before = look()
@@ -264,6 +270,7 @@ urlpatterns = [
     path("not-atomic", not_atomic),
     path("atomic-while-rendering", atomic_while_rendering),
     path("atomic-while-streaming", atomic_while_streaming),
+    path("read-from/<alias>", read_from),
     path("write", write),
     re_path(r"^old/write/(?P<number>\d+)$", write),
     path("session", session),

@@ -67,6 +67,8 @@ class Attempt:
         for node in nodes:
             if (self._timed_out and node != nodes[-1]) or self._is_left_out(node):
                 continue
+            if node == self._cluster.config.primary != self._alias:
+                self._cluster.policy.spill(wrapper)
             try:
                 connection = self._connect(node)
             except self._wrapper.Database.OperationalError as error:

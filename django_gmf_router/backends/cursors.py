@@ -31,7 +31,7 @@ class MovingCursorMixin:
     """The socket over which a server-side cursor delivers rows, until it is closed."""
 
     def _execute(self, sql: Any, params: Any, *ignored: Any) -> Any:
-        failed_on: list[str] = []
+        failed_on = [*self.db.avoided]
         # The node that it moved to may die too, while it is executed again there.
         for _ in range(MOVES):
             held = self.db.begin_statement(sql)
@@ -47,7 +47,7 @@ class MovingCursorMixin:
             finally:
                 if held is not None:
                     held.end()
-            self.cursor = self.db.create_cursor(self.gmf_name)
+            self.cursor = self.db.cursor_after_move(self.gmf_name, failed_on)
         return super()._execute(sql, params, *ignored)  # type: ignore[misc]
 
     def _executemany(self, sql: Any, param_list: Any, *ignored: Any) -> Any:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, Error
 
 from django_gmf_router import clusters
 from django_gmf_router.backends.connecting import connect
 from django_gmf_router.backends.cursors import MovingCursor, moving
+from django_gmf_router.backends.session_state import SessionStateMixin
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.postgres.libpq import is_keyword
@@ -26,7 +27,6 @@ from django_gmf_router.postgres.session_options import (
     KEEPALIVES,
     TCP_USER_TIMEOUT_MILLISECONDS,
     add_to_options,
-    complete_session,
     read_only_options,
     with_search_path,
 )
@@ -41,16 +41,12 @@ from django_gmf_router.postgres.sqlstates import (
     is_refused_write,
     is_standby,
 )
+from django_gmf_router.routing.unit_of_work import current_request
 from django_gmf_router.routing.writes import MOVES
 from django_gmf_router.settings import configuration
 
-if TYPE_CHECKING:
-    from django.db.backends.postgresql.base import DatabaseWrapper as Base
-else:
-    Base = object
 
-
-class ReplicaConnectionMixin(Base):
+class ReplicaConnectionMixin(SessionStateMixin):
     """For the `DatabaseWrapper` of a PostgreSQL backend, before it among the bases.
 
     A replica's alias connects elsewhere when its node is down, and its reads move with it. The primary's alias waits
@@ -100,9 +96,11 @@ class ReplicaConnectionMixin(Base):
             return super().get_new_connection(conn_params)
         self.node, connection = connect(self, cluster, conn_params, super().get_new_connection)
         self.generation = cluster.nodes.generation(self.node)
-        if self.node == cluster.config.primary and is_standby(connection, unsure=False):
-            # It follows another primary: the client of the next request may have written to that.
-            self.generation = None
+        if self.node == cluster.config.primary:
+            spills = cluster.config.spill is not None and self.alias != self.node
+            # Where it follows another primary, the client of the next request may have written to that.
+            if spills or is_standby(connection, unsure=False):
+                self.generation = None
         self.held = cluster.nodes.sockets.hold(self.node, connection)
         # Nothing but settings, which are made again elsewhere, until the session has begun.
         self.held.begin()
@@ -121,13 +119,6 @@ class ReplicaConnectionMixin(Base):
         finally:
             if self.held is not None:
                 self.held.end()
-
-    def _complete_session(self, *, is_own_primary: bool) -> None:
-        schemas = configuration.schemas_of(self.alias)
-        if schemas is not None or not is_own_primary:
-            path = None if schemas is None else schemas.path
-            with self.wrap_database_errors:
-                complete_session(self.connection, read_only=not is_own_primary, path=path)
 
     @property
     def pool(self) -> Any:
@@ -196,20 +187,30 @@ class ReplicaConnectionMixin(Base):
         return moving(kind)(cursor, self)
 
     def _cursor(self, name: str | None = None) -> Any:
-        cursor = self._cursor_somewhere(name)
+        failed_on = [*self.avoided]
+        for _ in range(MOVES):
+            try:
+                cursor = super()._cursor(name)
+                break
+            except Error as error:
+                if not self.reconnect_after(error, None, failed_on):
+                    raise
+        else:
+            cursor = super()._cursor(name)
         if name is not None:
             cursor.gmf_name = name
         return cursor
 
-    def _cursor_somewhere(self, name: str | None) -> Any:
-        failed_on: list[str] = []
-        for _ in range(MOVES):
-            try:
-                return super()._cursor(name)  # type: ignore[misc]
-            except Error as error:  # noqa: PERF203 - it costs only where a node fails
-                if not self.reconnect_after(error, None, failed_on):
-                    raise
-        return super()._cursor(name)  # type: ignore[misc]
+    def cursor_after_move(self, name: str | None, failed_on: Collection[str]) -> Any:
+        """Return the driver's cursor for a statement that failed on other nodes, in a session with its state.
+
+        What a backend executes for a cursor of its own, as django-tenants does, shares the moves of that statement.
+        """
+        self.avoided = failed_on
+        try:
+            return self._cursor(name).cursor
+        finally:
+            self.avoided = ()
 
     def _commit(self) -> None:
         try:
@@ -249,7 +250,7 @@ class ReplicaConnectionMixin(Base):
             return False
         if is_changed_plan(error):
             return self._forget_plans(cluster, sql)
-        if not is_movable(error, self.connection) or not cluster.writes.count_move(self, sql):
+        if not is_movable(error, self.connection) or not cluster.writes.count_move(self, sql, len(failed_on)):
             self.explain_failure(error, sql)
             return False
         node = str(self.node)
@@ -262,7 +263,7 @@ class ReplicaConnectionMixin(Base):
             self.ensure_connection()
         finally:
             self.avoided, self.needs_primary = (), False
-        cluster.nodes.moved(self.alias, node, error)
+        cluster.nodes.moved(self.alias, node, "conflict" if is_conflict(error) else "lost", current_request())
         return True
 
     def _forget_plans(self, cluster: Cluster, sql: Any) -> bool:

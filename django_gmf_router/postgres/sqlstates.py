@@ -14,8 +14,11 @@ from django.db import Error, InterfaceError, OperationalError
 READ_ONLY_SQL_TRANSACTION = "25006"
 # Shutdown by an administrator, crash of another process, not accepting connections.
 SERVER_GOES = {"57P01", "57P02", "57P03"}
-# Serialization failure: on a hot standby, a statement in the way of replay.
-RECOVERY_CONFLICT = "40001"
+# On a hot standby, a statement in the way of replay; a deadlock with replay over a buffer. A time-out of the site's own
+# (57014) is none: PostgreSQL gives it to no conflict (postgres.c, ProcessInterrupts; standby.c).
+RECOVERY_CONFLICTS = {"40001", "40P01"}
+# libpq's PGTransactionStatusType: PQTRANS_IDLE, PQTRANS_INERROR.
+IDLE, FAILED = 0, 3
 # Classes: no privilege or no such function, not supported, not in this state. Aurora says each of them.
 _REFUSED_FACT = ("42", "0A", "55")
 
@@ -60,8 +63,8 @@ def is_movable(error: Error, connection: Any) -> bool:
 
 
 def is_conflict(error: Error) -> bool:
-    """Return whether a standby cancelled a read that was in the way of replay."""
-    return sqlstate(error) == RECOVERY_CONFLICT
+    """Return whether a standby cancelled a read that was in the way of replay; its language does not matter."""
+    return sqlstate(error) in RECOVERY_CONFLICTS
 
 
 def is_changed_plan(error: Error) -> bool:
@@ -75,7 +78,12 @@ def is_changed_plan(error: Error) -> bool:
 
 def is_idle(connection: Any) -> bool:
     """Return whether the driver's `connection` is in no transaction, without a query; both drivers count from idle."""
-    return int(connection.info.transaction_status) == 0
+    return int(connection.info.transaction_status) == IDLE
+
+
+def is_failed(connection: Any) -> bool:
+    """Return whether the driver's `connection` is in a transaction that has failed, without a query."""
+    return int(connection.info.transaction_status) == FAILED
 
 
 def is_standby(connection: Any, *, unsure: bool) -> bool:

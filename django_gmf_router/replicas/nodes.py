@@ -16,7 +16,7 @@ from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.states import NodeStates
-from django_gmf_router.settings.values import ClusterConfig
+from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 logger = logging.getLogger("django_gmf_router")
 
@@ -31,7 +31,8 @@ class Nodes:
     def __init__(self, config: ClusterConfig, states: NodeStates, sockets: NodeSockets, addresses: AddressBook) -> None:
         """Take what was configured, what is known, what is held, and who knows the servers behind one alias."""
         self._primary = config.primary
-        self._replicas = config.replica_aliases
+        self._tiers = {replica.alias: config.tiers(replica.pool) for replica in config.replicas}
+        self._tiers[config.primary] = config.tiers(None)
         self._states = states
         # Only these are asked for in the address book.
         self._several = frozenset(alias for alias in config.balanced_aliases if alias in addresses)
@@ -102,7 +103,8 @@ class Nodes:
         self._refusing[node] = time.monotonic() + self._interval
         if not is_known:
             text = "%s takes no connection: %s"
-            logger.warning(text, node, error, extra={"event": "retry", "alias": node, "node": node})
+            extra = {"event": "retry", "alias": node, "node": node, "cause": "refused"}
+            logger.warning(text, node, error, extra=extra)
 
     def connected(self, node: str) -> None:
         """Note that `node` has taken a connection."""
@@ -119,13 +121,11 @@ class Nodes:
         primary = self._primary
         if last and not self.is_down(primary):
             return iter((primary,))
-        nodes = {replica: self._nodes_of(replica) for replica in self._replicas}
-        if by_name:
-            nodes[alias] = (alias,)
-        replicas = [node for own in nodes.values() for node in own]
+        others = (node for tier in self._tiers[alias] for node in shuffled(self._nodes_in(tier)))
+        replicas = [node for node in others if self.alias_of(node) != alias]
         if alias == primary:
             return nodes_for_reads_of_the_primary(primary, replicas=replicas, is_out=self.is_out, avoid=avoid)
-        own = self._least_held(nodes[alias])
+        own = (alias,) if by_name else self._least_held(self._nodes_of(alias))
         if self._states.health(own[0]).balanced:
             # Each new connection may lead to another server, also after a read has just failed on one.
             own, avoid = [*own, *own], ()
@@ -137,6 +137,9 @@ class Nodes:
             serves=self.serves,
             avoid=avoid,
         )
+
+    def _nodes_in(self, tier: Sequence[ReplicaConfig]) -> list[str]:
+        return [node for replica in tier for node in self._nodes_of(replica.alias)]
 
     def _nodes_of(self, alias: str) -> tuple[str, ...]:
         return self._addresses.nodes(alias) if alias in self._several else (alias,)
@@ -156,15 +159,14 @@ class Nodes:
             params["target_session_attrs"] = "primary"
         return params
 
-    def moved(self, alias: str, node: str | None, error: Exception) -> None:
-        """Log that a read of `alias` that failed on `node` is executed again elsewhere."""
-        logger.warning(
-            "A read of %s failed on %s and moves to another node: %s",
-            alias,
-            node,
-            type(error).__name__,
-            extra={"event": "retry", "alias": alias, "node": node},
-        )
+    def moved(self, alias: str, node: str, cause: str, request: str) -> None:
+        """Log that a read of `alias` that failed on `node` is executed again elsewhere.
+
+        cause: "conflict" with replay, or the session was "lost"; request: `METHOD /path`, empty outside requests.
+        """
+        text = "%s: a read of %s failed on %s (%s) and moves to another node."
+        extra = {"event": "retry", "alias": alias, "node": node, "cause": cause, "unit": request}
+        logger.warning(text, request or "Outside requests", alias, node, cause, extra=extra)
 
 
 def nodes_to_try(
@@ -178,13 +180,13 @@ def nodes_to_try(
 ) -> Iterator[str]:
     """Yield the nodes for a replica's alias: its own unless out, then other healthy ones, at last the primary.
 
-    `own`: one, or several, the best first, of which those that serve are preferred; `replicas`: all of the cluster;
-    `serves`: up, and within the lag limit; `avoid`: the nodes that a read failed on.
+    `own`: one, or several, the best first, of which those that serve are preferred; `replicas`: the others that
+    stand in for it, in the order in which they do; `serves`: up, and within the lag limit; `avoid`: the nodes that a
+    read failed on.
     """
     alive = [node for node in own if node not in avoid and not is_out(node)]
     yield from [node for node in alive if len(own) > 1 and serves(node)] or alive
-    others = [node for node in shuffled(replicas) if node not in {*own, *avoid}]
-    yield from (node for node in others if serves(node))
+    yield from (node for node in replicas if node not in avoid and serves(node))
     yield primary
 
 
@@ -195,7 +197,7 @@ def nodes_for_reads_of_the_primary(
     is_first = primary not in avoid and not is_out(primary)
     if is_first:
         yield primary
-    yield from (node for node in shuffled(replicas) if node not in avoid and not is_out(node))
+    yield from (node for node in replicas if node not in avoid and not is_out(node))
     if not is_first:
         # It may be back, and nobody has noticed yet.
         yield primary

@@ -8,7 +8,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,13 @@ from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.settings.values import ClusterConfig
+from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 logger = logging.getLogger("django_gmf_router")
 
 NO_REPLICA = {"event": "no_replica"}
 Candidates = tuple[tuple[str, float], ...]
+"""Equals to pick from, and their weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,33 +86,53 @@ class ReplicaPool:
         """Take the replicas, and who knows which of them may serve; `clock` gives seconds of the wall clock."""
         self.monitor = monitor
         self._primary = config.primary
-        self._all = tuple((replica.alias, replica.weight) for replica in config.replicas)
+        self._primary_weight = config.primary_weight
+        names = {None, *(replica.pool for replica in config.replicas)}
+        self._tiers = {name: tuple(map(weights_of, config.tiers(name))) for name in names}
         self._balancer = balancer or (Stable() if config.balancer == "stable" else WeightedRandom())
         self.freshness = freshness
         self._window_seconds = config.consistency.window
         self._bounded_window_seconds = _bounded_window_seconds(config)
         self._clock = clock
-        # The snapshot that was looked at last, and who may serve by it; replaced in one step.
-        self._seen: tuple[object, Candidates] = (None, self._all)
+        # The snapshot that was looked at last, and who may serve by it in each pool; replaced in one step.
+        self._seen: tuple[object, dict[str | None, tuple[Candidates, ...]]] = (None, self._tiers)
 
-    def pick(self, wanted: Wanted | None = None, key: str | None = None) -> tuple[str | None, str]:
-        """Return a replica's alias and "", or None and the reason why the primary has to serve.
+    def pick(
+        self, wanted: Wanted | None = None, key: str | None = None, pool: str | None = None
+    ) -> tuple[str | None, str]:
+        """Return a replica's alias and "", or None and the reason why the primary serves.
 
-        `wanted`: what the client must be able to read; `key`: the client, for balancers that care.
+        `wanted`: what the client must be able to read; `key`: the client, for balancers that care; `pool`: whose
+        replicas are wanted, None for the default pool.
         """
-        if self._all and self.is_mirrored(self._all[0][0]):
-            return self._balancer.pick(self._all, key), ""
+        tiers = self._tiers_of(pool, self._tiers)
+        if tiers and self.is_mirrored(tiers[0][0][0]):
+            return self._balancer.pick(tiers[0], key), ""
         self.monitor.ensure()
-        candidates = self._candidates()
+        tiers = self._tiers_of(pool, self._serving())
         if self.monitor.is_outdated():
             self.monitor.note_outdated()
-            candidates = ()
-        if not candidates:
+            tiers = ()
+        if not tiers:
             return None, "no_replica"
+        if pool is None and self._is_for_primary(tiers[0], key):
+            return None, "shared"
         if wanted is None:
-            return self._balancer.pick(candidates, key), ""
-        alias = self._pick_caught_up(candidates, wanted.mark, key) or self._pick_by_time(candidates, wanted, key)
+            return self._balancer.pick(tiers[0], key), ""
+        alias = self._pick_caught_up(tiers, wanted.mark, key) or self._pick_by_time(tiers, wanted, key)
         return (alias, "") if alias else (None, "consistency")
+
+    def _is_for_primary(self, candidates: Candidates, key: str | None) -> bool:
+        """Return whether the primary takes this read as its share."""
+        if not self._primary_weight or self.monitor.health(self._primary).state != State.UP:
+            return False
+        shared = (*candidates, (self._primary, self._primary_weight))
+        return self._balancer.pick(shared, key) == self._primary
+
+    @staticmethod
+    def _tiers_of(pool: str | None, tiers: Mapping[str | None, tuple[Candidates, ...]]) -> tuple[Candidates, ...]:
+        """Return the tiers of a pool, the default pool's where there is none of its name."""
+        return tiers[pool] if pool in tiers else tiers[None]
 
     def sees(self, node: str, connection: Any, wanted: Wanted) -> bool:
         """Return whether a client may read on a driver's new connection to the replica `node`: it may be asked."""
@@ -145,9 +166,9 @@ class ReplicaPool:
             and connections.settings[alias]["TEST"]["MIRROR"] == self._primary
         )
 
-    def _pick_by_time(self, candidates: Candidates, wanted: Wanted, key: str | None) -> str | None:
-        over = tuple(pair for pair in candidates if self._is_over(pair[0], wanted))
-        return self._balancer.pick(over, key) if over else None
+    def _pick_by_time(self, tiers: Sequence[Candidates], wanted: Wanted, key: str | None) -> str | None:
+        over = serving(tiers, lambda alias: self._is_over(alias, wanted))
+        return self._balancer.pick(over[0], key) if over else None
 
     def _is_over(self, node: str, wanted: Wanted) -> bool:
         """Return whether what a client wrote is so long ago that `node` has it, where no position tells."""
@@ -158,27 +179,41 @@ class ReplicaPool:
         is_bounded = not is_by_time or self.monitor.health(node).lag is not None
         return self._clock() - wanted.time > (self._bounded_window_seconds if is_bounded else self._window_seconds)
 
-    def _pick_caught_up(self, candidates: Candidates, mark: Mark, key: str | None) -> str | None:
+    def _pick_caught_up(self, tiers: Sequence[Candidates], mark: Mark, key: str | None) -> str | None:
         position = mark.position
         if position is None or not self.freshness.is_of_this_history(mark):
             return None
-        candidates = tuple(pair for pair in candidates if self.freshness.follows(pair[0], mark))
-        known = tuple(pair for pair in candidates if self.freshness.is_known_to_have(pair[0], position))
-        if known or not candidates:
-            return self._balancer.pick(known, key) if known else None
-        alias = self._balancer.pick(candidates, key)
+        following = serving(tiers, lambda alias: self.freshness.follows(alias, mark))
+        known = serving(following, lambda alias: self.freshness.is_known_to_have(alias, position))
+        if known or not following:
+            return self._balancer.pick(known[0], key) if known else None
+        alias = self._balancer.pick(following[0], key)
         return alias if self.freshness.has(alias, mark) else None
 
-    def _candidates(self) -> Candidates:
+    def _serving(self) -> dict[str | None, tuple[Candidates, ...]]:
         # One comparison where nothing is new: each request comes here.
         snapshot = self.monitor.snapshot
-        seen, candidates = self._seen
+        seen, found = self._seen
         if seen is not snapshot:
-            candidates = tuple(pair for pair in self._all if snapshot[pair[0]].state == State.UP)
-            if not candidates and self._seen[1]:
+            before = found
+            found = {
+                name: serving(tiers, lambda alias: snapshot[alias].state == State.UP)
+                for name, tiers in self._tiers.items()
+            }
+            if not any(found.values()) and any(before.values()):
                 logger.warning("No replica of %s may serve: the primary does.", self._primary, extra=NO_REPLICA)
-            self._seen = (snapshot, candidates)
-        return candidates
+            self._seen = (snapshot, found)
+        return found
+
+
+def weights_of(tier: Sequence[ReplicaConfig]) -> Candidates:
+    """Return the replicas of a tier as candidates."""
+    return tuple((replica.alias, replica.weight) for replica in tier)
+
+
+def serving(tiers: Sequence[Candidates], may_serve: Callable[[str], bool]) -> tuple[Candidates, ...]:
+    """Return of each tier those that may serve, without the tiers of which none may."""
+    return tuple(filter(None, (tuple(pair for pair in tier if may_serve(pair[0])) for tier in tiers)))
 
 
 def _bounded_window_seconds(config: ClusterConfig) -> float:

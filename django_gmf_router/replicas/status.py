@@ -13,8 +13,9 @@ from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.addresses import address_book
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import MakeProbe, Monitor
+from django_gmf_router.replicas.pool import serving, weights_of
 from django_gmf_router.replicas.probes import Probe
-from django_gmf_router.settings.values import ClusterConfig, Role
+from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig, Role
 
 ALL_UP, DEGRADED, NO_PRIMARY = 0, 1, 2
 ROUNDS = 3  # where the primary is, whether the replicas come there, and since when they do not
@@ -42,8 +43,12 @@ class NodeReport:
     """Whether it can be asked for what a client wrote; else the time alone decides."""
     since: str | None = None
     """ISO 8601, in UTC."""
+    pool: str | None = None
+    """The one whose reads a replica serves; None: the default pool."""
+    tier: int | None = None
+    """A replica's."""
     share: float | None = None
-    """The part of the reads that goes to a replica now, 0 to 1."""
+    """The part of its pool's reads that goes to a node now, 0 to 1; None for a primary that takes none."""
     error: str | None = None
 
 
@@ -83,23 +88,39 @@ def _watch(config: ClusterConfig, probe: MakeProbe) -> Monitor:
 
 
 def _statuses(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeReport]:
-    yield _status(config, monitor.health(config.primary), None)
-    weights = {replica.alias: replica.weight for replica in config.replicas if _is_up(monitor, replica.alias)}
+    shares = _shares(config, monitor)
+    yield _status(config, monitor.health(config.primary), shares.get(config.primary))
     for replica in config.replicas:
         # An alias that is several servers shares its part among those that are up.
         nodes = [monitor.health(node) for node in monitor.members(replica.alias) or (replica.alias,)]
         up = sum(node.state == State.UP for node in nodes)
-        part = weights.get(replica.alias, 0.0) / (sum(weights.values()) or 1.0)
-        yield from (_status(config, node, part / up if node.state == State.UP else 0.0) for node in nodes)
+        part = shares.get(replica.alias, 0.0)
+        yield from (_status(config, node, part / up if node.state == State.UP else 0.0, replica) for node in nodes)
 
 
-def _is_up(monitor: Monitor, alias: str) -> bool:
-    return monitor.health(alias).state == State.UP
+def _shares(config: ClusterConfig, monitor: Monitor) -> dict[str, float]:
+    """Return by alias the part of its pool's reads that goes there now; nothing of those that get none."""
+
+    def is_up(alias: str) -> bool:
+        return monitor.health(alias).state == State.UP
+
+    shares = {}
+    for pool in {replica.pool for replica in config.replicas}:
+        own = [weights_of(tier) for tier in config.tiers(pool) if tier[0].pool == pool]
+        weights = dict(next(iter(serving(own, is_up)), ()))
+        if weights and pool is None and config.primary_weight and is_up(config.primary):
+            weights[config.primary] = config.primary_weight
+        shares.update({alias: weight / sum(weights.values()) for alias, weight in weights.items()})
+    return shares
 
 
-def _status(config: ClusterConfig, node: NodeHealth, share: float | None) -> NodeReport:
+def _status(
+    config: ClusterConfig, node: NodeHealth, share: float | None, replica: ReplicaConfig | None = None
+) -> NodeReport:
     return NodeReport(
         cluster=config.primary,
+        pool=replica.pool if replica else None,
+        tier=replica.tier if replica else None,
         alias=node.alias,
         role=node.role,
         state=node.state,

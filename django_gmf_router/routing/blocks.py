@@ -20,6 +20,7 @@ from django_gmf_router.routing.unit_of_work import (
     open_unit,
     place,
 )
+from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import Role
 
 if TYPE_CHECKING:
@@ -34,25 +35,25 @@ Function = Callable[..., Any]
 class Block:
     """A context manager and decorator that says of the reads inside where they go; it holds no state of its own."""
 
-    __slots__ = ("eventual", "reason", "role", "token", "unmet")
+    __slots__ = ("eventual", "pool", "role", "token", "unmet")
 
     def __init__(
         self,
         role: Role | None,
-        reason: str,
         *,
         eventual: bool = False,
+        pool: str | None = None,
         token: Token | None = None,
         unmet: bool = False,
     ) -> None:
-        """Fix `role` for `reason`, None leaves it to the rules; `token` must be seen by the reads inside.
+        """Fix `role`, None leaves it to the rules; `token` must be seen by the reads inside.
 
-        `eventual`: what the client wrote in requests before need not be seen; `unmet`: what must be seen nobody knows,
-        only the primary is sure to have it.
+        `eventual`: what the client wrote in requests before need not be seen; `pool`: whose replicas serve; `unmet`:
+        what must be seen nobody knows, only the primary is sure to have it.
         """
         self.role = role
-        self.reason = reason
         self.eventual = eventual
+        self.pool = pool
         self.token = token
         self.unmet = unmet
 
@@ -61,6 +62,8 @@ class Block:
 
     def opened(self) -> Place:
         """Return the place inside this block, as seen from here."""
+        if self.pool is not None and not configuration.has_pool(self.pool):
+            raise ValueError(f"use_replica(pool={self.pool!r}): no replica has this POOL in GMF_ROUTER.")
         here = current_place.get()
         unit = None
         if open_unit() is None:
@@ -68,8 +71,8 @@ class Block:
         opened = OpenBlock(
             self,
             role=self.role,
-            reason=self.reason,
             eventual=self.eventual,
+            pool=self.pool,
             token=self.token,
             unmet=self.unmet,
             unit=unit,
@@ -175,21 +178,24 @@ def use_primary(view: Callable[..., object] | None = None) -> object:
 
     The innermost block wins. A decorated view keeps its choice while its lazy response renders or streams.
     """
-    block = Block(Role.PRIMARY, "use_primary")
+    block = Block(Role.PRIMARY)
     return block if view is None else block(view)
 
 
 @overload
-def use_replica(*, level: str = "session") -> Block: ...
+def use_replica(*, level: str = "session", pool: str | None = None) -> Block: ...
 @overload
 def use_replica(view: View) -> View: ...
-def use_replica(view: Callable[..., object] | None = None, *, level: str = "session") -> object:
+def use_replica(
+    view: Callable[..., object] | None = None, *, level: str = "session", pool: str | None = None
+) -> object:
     """Read from a replica inside this block, function or view, also after writes; see `use_primary`.
 
-    `level`: "session", the replica has what the client wrote in earlier requests, or "eventual", any replica. Raise
-    ValueError for another level.
+    `level`: "session", the replica has what the client wrote in earlier requests, or "eventual", any replica; `pool`:
+    the replicas with this POOL, by default those of the request. Raise ValueError for another level, and when it is
+    entered for a pool that no replica has, where others have one.
     """
     if level not in LEVELS:
         raise ValueError(f"use_replica(level={level!r}): choose one of {', '.join(map(repr, LEVELS))}.")
-    block = Block(Role.REPLICA, "use_replica", eventual=level == "eventual")
+    block = Block(Role.REPLICA, eventual=level == "eventual", pool=pool)
     return block if view is None else block(view)

@@ -26,6 +26,8 @@ class Verdict:
     """Whether the method is in READ_METHODS."""
     slave: str | None = None
     """The first `slave` pattern that matches, where that matters."""
+    pool: str | None = None
+    """The first pool of which a pattern matches; None: the default pool."""
 
 
 class DbChooser:
@@ -36,6 +38,7 @@ class DbChooser:
         self._read_methods = config.read_methods
         self._master = tuple(map(re.compile, config.master))
         self._slave = tuple(map(re.compile, config.slave))
+        self._pools = [(name, tuple(map(re.compile, patterns))) for name, patterns in config.pools]
 
     def verdict(self, method: str, path: str, *, completely: bool = False) -> Verdict:
         """Return what rules 5, 6 and 10 of the policy say; `completely`: name what they would say later, too."""
@@ -44,18 +47,19 @@ class DbChooser:
         master = _first_match(self._master, subject)
         reads = method in self._read_methods
         slave = _first_match(self._slave, subject) if completely or not (reads or master) else None
-        return _verdict(master, reads, slave)
+        pool = next((name for name, patterns in self._pools if _first_match(patterns, subject)), None)
+        return _verdict(master, reads, slave, pool)
 
 
 @lru_cache(maxsize=1024)
-def _verdict(master: str | None, reads: bool, slave: str | None) -> Verdict:
+def _verdict(master: str | None, reads: bool, slave: str | None, pool: str | None) -> Verdict:
     # Few and always the same: making one costs more than matching.
     role, reason = Role.PRIMARY, "write_method"
     if master is not None:
         reason = "master_override"
     elif reads or slave is not None:
         role, reason = Role.REPLICA, "read_method" if reads else "slave_override"
-    return Verdict(role=role, reason=reason, master=master, reads=reads, slave=slave)
+    return Verdict(role=role, reason=reason, master=master, reads=reads, slave=slave, pool=pool)
 
 
 def _first_match(patterns: Sequence[re.Pattern[str]], subject: str) -> str | None:

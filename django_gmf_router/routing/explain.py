@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from django.db.models import Model
 
 from django_gmf_router.routing.advice import quoted
-from django_gmf_router.routing.policy import RULES, Policy, Read
+from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import is_primary_model
+from django_gmf_router.routing.rules import RULES, Read
 from django_gmf_router.routing.unit_of_work import ClusterRecord, UnitOfWork
 from django_gmf_router.settings.values import ClusterConfig, Role
 
@@ -36,6 +38,10 @@ class Explanation:
     model: str | None
     aliases: tuple[str, ...] = ()
     """Those that may serve it."""
+    then: tuple[str, ...] = ()
+    """Those that serve it while none of `aliases` can, the first ones first; at last the primary."""
+    pool: str | None = None
+    """Whose replicas serve it; None: the default pool."""
     rules: tuple[HoldingRule, ...] = ()
     """Those that hold, in order: the first one decides, it beats the rest."""
 
@@ -54,6 +60,8 @@ class Explanation:
             "role": rule and rule.role,
             "reason": rule and rule.reason,
             "aliases": list(self.aliases),
+            "then": list(self.then),
+            "pool": self.pool,
             "rule": rule and rule.as_dict(),
             "beat": [beaten.as_dict() for beaten in self.rules[1:]],
         }
@@ -69,7 +77,7 @@ def explain(config: ClusterConfig, policy: Policy, *, method: str, path: str, mo
     verdict = policy.chooser.verdict(method, path, completely=True)
     record = unit.records[policy.primary] = ClusterRecord(verdict)
     is_primary = model is not None and is_primary_model(config.primary_models, model)
-    read = Read(policy, unit, record, (), is_primary)
+    read = Read(policy.pool, policy.connection, unit, record, (), is_primary)
     label = None if model is None else model._meta.label
     names = {
         "method": method,
@@ -84,5 +92,10 @@ def explain(config: ClusterConfig, policy: Policy, *, method: str, path: str, mo
         for rule in RULES
         if rule.holds(read)
     )
-    aliases = config.replica_aliases if rules[0].role == Role.REPLICA else (config.primary,)
-    return Explanation(method=method, path=path, model=label, aliases=aliases, rules=rules)
+    found = Explanation(method=method, path=path, model=label, aliases=(config.primary,), rules=rules)
+    if rules[0].role != Role.REPLICA:
+        return found
+    # A default pool without a replica has no tier: the primary serves.
+    first, *others = [tuple(replica.alias for replica in tier) for tier in config.tiers(verdict.pool)] or [()]
+    shares = (config.primary,) if verdict.pool is None and (config.primary_weight or not first) else ()
+    return replace(found, aliases=(*first, *shares), then=tuple(chain(*others)), pool=verdict.pool)

@@ -1,21 +1,19 @@
-"""WHAT may a read use, primary or replica, and for which reason? The ordered rules of one cluster.
-
-They are explained in docs/explanation/how-a-query-finds-its-database.md, whose table is compared with this one.
-"""
+"""WHAT may a read use, primary or replica, and for which reason? The rules of one cluster, walked in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from django_gmf_router.routing import transactions
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
 from django_gmf_router.routing.client import Client, client_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
 from django_gmf_router.routing.migrations import is_historical, is_migrating
 from django_gmf_router.routing.primary_models import is_user
+from django_gmf_router.routing.rules import PRIMARY, REPLICA, RULES, PrimaryConnection, Read
+from django_gmf_router.routing.spill import Spill
 from django_gmf_router.routing.unit_of_work import (
     NO_RECORD,
     Blocks,
@@ -28,8 +26,9 @@ from django_gmf_router.routing.unit_of_work import (
     is_eventual,
     open_unit,
     place,
+    pool_of,
 )
-from django_gmf_router.settings.values import ClusterConfig, Role
+from django_gmf_router.settings.values import ClusterConfig
 from django_gmf_router.signals import role_decided
 
 if TYPE_CHECKING:
@@ -38,76 +37,8 @@ if TYPE_CHECKING:
     from django_gmf_router.consistency.stores import Store
     from django_gmf_router.replicas.pool import ReplicaPool, Wanted
 
-PRIMARY, REPLICA = Role.PRIMARY, Role.REPLICA
 Answer = Callable[["type[Model]", "Model | None"], "str | None"]
 """What returns the alias for a model and an instance hint."""
-
-
-class Read(NamedTuple):
-    """A read that is to be decided: all that a rule may look at."""
-
-    policy: Policy
-    unit: UnitOfWork | None
-    record: ClusterRecord
-    """What the unit of work remembers of the cluster; NO_RECORD where there is none."""
-    blocks: Blocks
-    model_is_primary: bool = False
-    instance: Model | None = None
-
-
-class Rule(NamedTuple):
-    """A rule of the policy: its number in the table, what it answers, and when."""
-
-    number: int | str
-    reason: str
-    role: Role
-    holds: Callable[[Read], bool]
-    when: str
-    detail: str = ""
-    """What `gmf_explain` says of it, with the values of the request."""
-
-
-def _joins_a_transaction(read: Read) -> bool:
-    wrapper = read.policy.connection.wrapper
-    if wrapper.in_atomic_block:
-        return read.unit is not None and transactions.counts(wrapper, read.unit, read.record)
-    return not wrapper.autocommit and wrapper.connection is not None
-
-
-RULES = (
-    Rule(2, "no_primary", REPLICA,
-         lambda read: (read.model_is_primary and read.record.verdict.role == REPLICA
-                       and read.policy.pool.primary_is_down()),
-         "the model is a primary model, the primary is known to be down, and method and path stand for a replica"),
-    Rule(2, "primary_model", PRIMARY, lambda read: read.model_is_primary,
-         "the model is a primary model", "{model} is in PRIMARY_MODELS"),
-    Rule(3, "consistency", PRIMARY, lambda read: any(block.unmet for block in read.blocks),
-         "a `read_after()` block is open whose token has expired or is not ours"),
-    Rule(3, "use_primary", PRIMARY, lambda read: innermost_role(read.blocks) == PRIMARY,
-         "the innermost open block is `use_primary()`"),
-    Rule(3, "use_replica", REPLICA, lambda read: innermost_role(read.blocks) == REPLICA,
-         "the innermost open block is `use_replica()`"),
-    Rule(4, "outside_request", PRIMARY, lambda read: read.unit is None,
-         "no unit of work is open, and `OUTSIDE_REQUESTS` is `\"primary\"`"),
-    Rule(5, "master_override", PRIMARY, lambda read: read.record.verdict.master is not None,
-         "a `master` pattern matches", 'DB_CHOOSER["master"] holds {master}'),
-    Rule(6, "write_method", PRIMARY, lambda read: read.record.verdict.reason == "write_method",
-         "the method is no read method, and no `slave` pattern matches",
-         "{method} is not in READ_METHODS and no slave pattern matches"),
-    Rule(7, "wrote", PRIMARY, lambda read: read.record.wrote,
-         "this unit of work has written to the primary"),
-    Rule(8, "atomic", PRIMARY, _joins_a_transaction,
-         "a transaction is open on the primary, other than that of `ATOMIC_REQUESTS` or of a `TestCase`"),
-    Rule(9, "instance", PRIMARY, lambda read: read.policy.is_on_primary(read.instance),
-         "the `instance` of the read was loaded from the primary or saved to it"),
-    Rule(10, "read_method", REPLICA, lambda read: read.record.verdict.reads,
-         "the method is a read method", "{method} is in READ_METHODS"),
-    Rule(10, "slave_override", REPLICA, lambda read: read.record.verdict.slave is not None,
-         "a `slave` pattern matches", 'DB_CHOOSER["slave"] holds {slave}'),
-    Rule(10, "outside_request", REPLICA, lambda read: read.record.verdict.reason == "outside_request",
-         "no request is served, and `OUTSIDE_REQUESTS` is `\"replica\"`"),
-)  # fmt: skip
-"""The first that holds wins. Rules 5, 6 and 10 look at the request alone."""
 
 
 class Policy:
@@ -121,9 +52,10 @@ class Policy:
         self.pool: ReplicaPool = pool
         self._config = config
         self._store = store
+        self._spill = Spill(config)
         self._strong = config.consistency.level == "strong"
         self._outside = Verdict(role=config.outside_requests, reason="outside_request")
-        self.connection = transactions.PrimaryConnection(config.primary)
+        self.connection = PrimaryConnection(config.primary)
         self._for_instances = ClusterAlias.of(config.primary, config.aliases)
         # One object for each: the hot path compares by identity.
         self._routed = {alias: RoutedAlias(alias, config.primary) for alias in config.replica_aliases}
@@ -170,13 +102,6 @@ class Policy:
         """
         alias = instance._state.db
         return alias is None or alias in self.aliases or alias not in connections.settings
-
-    def is_on_primary(self, instance: Model | None) -> bool:
-        """Return whether `instance` was loaded from or saved to the primary."""
-        if instance is None:
-            return False
-        alias = instance._state.db
-        return alias == self.primary and type(alias) is not RoutedAlias
 
     def only_reads(self) -> bool:
         """Return whether this is a request that the rules sent to replicas and that has written nothing so far.
@@ -234,7 +159,7 @@ class Policy:
         if unit is None and not (model_is_primary or innermost_role(blocks) or is_historical(model)):
             unit = self.open_outside()
         record = NO_RECORD if unit is None else self.record(unit)
-        read = Read(self, unit, record, blocks, model_is_primary, instance)
+        read = Read(self.pool, self.connection, unit, record, blocks, model_is_primary, instance)
         rule = next(rule for rule in RULES if rule.holds(read))
         unit = unit or (blocks[-1].unit if blocks else None)
         if rule.role == REPLICA:
@@ -250,10 +175,11 @@ class Policy:
             # Django ends a session whose password differs from the user's: an old one would log its owner out.
             blocks = tuple(block for block in blocks if not block.eventual)
         # A block that asks for other data than the rest of the unit of work has a replica of its own.
-        if is_eventual(blocks) or any(block.token is not None for block in blocks):
+        if is_eventual(blocks) or any(block.token is not None or block.pool is not None for block in blocks):
             picks = blocks[-1].picks
             if self not in picks:
-                picks.setdefault(self, self._choose(client_of(self._config, self._store, unit, blocks), reason))
+                client = client_of(self._config, self._store, unit, blocks)
+                picks.setdefault(self, self._choose(client, reason, pool_of(blocks) or record.verdict.pool))
             decision, alias = picks[self]
         else:
             decision, alias = self._settled(unit, blocks, record)
@@ -273,17 +199,27 @@ class Policy:
         if decision is None or (decision.role == REPLICA and not self.pool.may_go_on(decision.alias)):
             client = client_of(self._config, self._store, unit, blocks)
             record.wanted = client.wanted
-            chosen, alias = self._choose(client, record.verdict.reason)
+            chosen, alias = self._choose(client, record.verdict.reason, record.verdict.pool)
             record.settle(self, chosen, alias, instead_of=decision)
         record.snapshot = snapshot
         return record.decision or decision_of(PRIMARY, self.primary, "no_replica"), record.alias
 
-    def _choose(self, client: Client, reason: str) -> tuple[Decision, str]:
+    def spill(self, wrapper: Any) -> None:
+        """Let this unit of work read from the primary, in place of a replica, by the connection `wrapper`.
+
+        Raise PrimaryBusy where SPILL does not allow it.
+        """
+        if (unit := open_unit()) is not None:
+            self._spill.take(unit, self.record(unit), wrapper)
+
+    def _choose(self, client: Client, reason: str, pool: str | None) -> tuple[Decision, str]:
         """Return the decision on a replica, and the alias whose connection serves it."""
         if self._strong:
             return decision_of(PRIMARY, self.primary, "consistency"), self.primary
-        alias, why_not = self.pool.pick(client.wanted, client.key)
+        alias, why_not = self.pool.pick(client.wanted, client.key, pool)
         if alias is None:
+            if why_not == "no_replica":
+                self.spill(self.connection.wrapper)
             return decision_of(PRIMARY, self.primary, why_not), self.primary
         routed = self._mirrored if self.pool.is_mirrored(alias) else self._routed[alias]
         return decision_of(REPLICA, alias, reason), routed

@@ -54,6 +54,7 @@ class ClusterRecord:
         "own_transaction",
         "settled_for",
         "snapshot",
+        "spills",
         "verdict",
         "wanted",
         "wrote",
@@ -76,6 +77,8 @@ class ClusterRecord:
         self.settled_for: object = None
         # The block of `atomic` that ATOMIC_REQUESTS opened around the view, once it was seen.
         self.own_transaction: object = None
+        # Whether it reads from the primary since no replica serves, as one of those that SPILL allows.
+        self.spills = False
 
     def settle(self, policy: object, decision: Decision, alias: str, *, instead_of: Decision | None) -> None:
         """Keep what serves the reads of this unit of work from now on: a decision, and the alias of the connection.
@@ -163,15 +166,15 @@ class UnitOfWork:
 class OpenBlock:
     """One entering of a block: what it says of the reads inside."""
 
-    __slots__ = ("ended", "eventual", "of", "picks", "reason", "role", "token", "unit", "unmet")
+    __slots__ = ("ended", "eventual", "of", "picks", "pool", "role", "token", "unit", "unmet")
 
     def __init__(
         self,
         of: object,
         *,
         role: Role | None,
-        reason: str,
         eventual: bool,
+        pool: str | None,
         token: Token | None,
         unmet: bool,
         unit: UnitOfWork | None,
@@ -179,8 +182,8 @@ class OpenBlock:
         """Enter the block `of`; the others are its own arguments."""
         self.of = of
         self.role = role
-        self.reason = reason
         self.eventual = eventual
+        self.pool = pool
         self.token = token
         self.unmet = unmet
         # Where no other unit of work is open, one of its own, so that its reads share one replica.
@@ -230,6 +233,12 @@ def open_unit() -> UnitOfWork | None:
     return None if unit is None or unit.closed else unit
 
 
+def current_request() -> str:
+    """Return `METHOD /path` of the request that is served here; an empty str outside requests."""
+    unit = open_unit()
+    return "" if unit is None or unit.method is None else f"{unit.method} {unit.path}"
+
+
 def innermost_role(blocks: Blocks) -> Role | None:
     """Return the role that the innermost block with one gives."""
     return next((block.role for block in reversed(blocks) if block.role is not None), None)
@@ -238,6 +247,11 @@ def innermost_role(blocks: Blocks) -> Role | None:
 def is_eventual(blocks: Blocks) -> bool:
     """Return whether the innermost block with a role says that any replica will do."""
     return next((block.eventual for block in reversed(blocks) if block.role is not None), False)
+
+
+def pool_of(blocks: Blocks) -> str | None:
+    """Return the pool that the innermost block with one names."""
+    return next((block.pool for block in reversed(blocks) if block.pool is not None), None)
 
 
 def current_decision() -> Decision | None:

@@ -116,17 +116,18 @@ class WriteWatch:
         """
         return self.may_repeat(wrapper, sql) and (wrapper.alias != self.primary or self._policy.only_reads())
 
-    def count_move(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
+    def count_move(self, wrapper: BaseDatabaseWrapper, sql: object, moves: int = 0) -> bool:
         """Count the move of a statement that failed with its node; return whether it may be made.
 
-        A unit of work moves MOVES times at most; outside of any the statement counts its own.
+        A unit of work moves MOVES times at most; outside of any the statement counts its own, `moves` so far.
         """
         if not self.may_move(wrapper, sql):
             return False
         unit = open_unit()
-        if unit is not None:
-            unit.moves += 1
-        return unit is None or unit.moves <= MOVES
+        if unit is None:
+            return moves < MOVES
+        unit.moves += 1
+        return unit.moves <= MOVES
 
     def is_last_move(self, moves: int) -> bool:
         """Return whether no further move may follow that of a statement which moves for the `moves`th time."""

@@ -53,6 +53,12 @@ def schemas_of(alias: str) -> SchemasConfig | None:
     return next((entry.schemas for entry in entries() if alias in entry.aliases), None)
 
 
+def has_pool(name: str) -> bool:
+    """Return whether a replica serves the pool `name`, or none any: where one develops there may be no pools."""
+    pools = {replica.pool for cluster in clusters() for replica in cluster.replicas} - {None}
+    return not pools or name in pools
+
+
 def names_schemas() -> bool:
     """Return whether an entry has SCHEMAS; False where GMF_ROUTER is wrong: then no connection is opened."""
     try:

@@ -79,7 +79,20 @@ def _positive(where: str, value: float) -> Iterator[Problem]:
 
 def _not_negative(where: str, value: float) -> Iterator[Problem]:
     if value < 0:
-        yield _unfit(where, value, "It must be a positive number.")
+        yield _unfit(where, value, "It must be a positive number, or 0.")
+
+
+def _at_least(least: int) -> Rule:
+    def rule(where: str, value: int) -> Iterator[Problem]:
+        if value < least:
+            yield _unfit(where, value, f"It must be {least} or more.")
+
+    return rule
+
+
+def _not_empty(where: str, value: str) -> Iterator[Problem]:
+    if not value:
+        yield _unfit(where, value, "Give it a name, or None.")
 
 
 def _header_name(where: str, value: str) -> Iterator[Problem]:
@@ -158,8 +171,12 @@ COLLECTIONS = (list, tuple, set, frozenset)
 BOOL = Kind(text="bool", types=(bool,))
 STR = Kind(text="str", types=(str,))
 POSITIVE = Kind(text="positive number", types=(int, float), rule=_positive)
+WEIGHT = Kind(text="number not below 0", types=(int, float), rule=_not_negative)
+RANK = Kind(text="whole number, 1 or more", types=(int,), rule=_at_least(1))
+COUNT = Kind(text="whole number, 0 or more", types=(int,), rule=_at_least(0))
+NAME = Kind(text="str", types=(str,), rule=_not_empty)
 POSITIVE_SECONDS = replace(POSITIVE, text="positive number, seconds")
-SECONDS = Kind(text="number not below 0, seconds", types=(int, float), rule=_not_negative)
+SECONDS = replace(WEIGHT, text="number not below 0, seconds")
 HEADER_NAME = Kind(text="str", types=(str,), rule=_header_name)
 SCHEMA_NAME = Kind(text="schema name", types=(str,), rule=_schema_name)
 METHODS = Kind(
@@ -168,6 +185,12 @@ METHODS = Kind(
     parse=lambda methods: frozenset(method.upper() for method in methods),
 )
 PATTERNS = Kind(text="list of patterns", types=(list, tuple), rule=_each(_pattern), parse=tuple)
+NAMED_PATTERNS = Kind(
+    text="dict of name to list of patterns",
+    types=(dict,),
+    inner=lambda _name: PATTERNS,
+    parse=lambda named: tuple((name, tuple(patterns)) for name, patterns in named.items()),
+)
 APP_LABELS = Kind(text="list, tuple or set of app labels", types=COLLECTIONS, parse=frozenset)
 MODEL_LABELS = Kind(
     text='list, tuple or set of `"app.Model"` or `"app.*"`',

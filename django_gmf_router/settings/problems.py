@@ -113,6 +113,15 @@ def _app_twice(clusters: Sequence[ClusterConfig], _databases: Collection[str]) -
 
 
 @_rule
+def _pool_without_replica(clusters: Sequence[ClusterConfig], _databases: Collection[str]) -> Iterator[Problem]:
+    for cluster in clusters:
+        served = {replica.pool for replica in cluster.replicas}
+        for name in (name for name, _ in cluster.pools if cluster.replicas and name not in served):
+            message = f"GMF_ROUTER[{cluster.primary!r}]['POOLS'] names the pool {name!r}, which no replica has."
+            yield problem("E023", message, f"Give a replica the POOL {name!r}, or remove the pool.")
+
+
+@_rule
 def _schemas_equal(clusters: Sequence[ClusterConfig], _databases: Collection[str]) -> Iterator[Problem]:
     for primary, schemas in ((cluster.primary, cluster.schemas) for cluster in clusters if cluster.schemas):
         seen: dict[str, str] = {}

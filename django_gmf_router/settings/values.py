@@ -43,6 +43,10 @@ class ReplicaConfig:
     balanced: bool = key(
         "BALANCED", kinds.BOOL, False, "The alias' host is an endpoint with several servers behind it."
     )
+    pool: str | None = key(
+        "POOL", optional(kinds.NAME), None, "The pool whose reads it serves, and no others; `None`: the default pool."
+    )
+    tier: int = key("TIER", kinds.RANK, 1, "It serves only while none of its pool with a smaller number can.")
 
 
 def _replicas(replicas: Any) -> tuple[ReplicaConfig, ...]:
@@ -195,6 +199,19 @@ class ClusterConfig:
         "What happens when a request that the rules sent to replicas writes.",
     )
     balancer: str = key("BALANCER", choice("random", "stable"), "random", "How one replica is picked among several.")
+    pools: tuple[tuple[str, tuple[str, ...]], ...] = key(
+        "POOLS", kinds.NAMED_PATTERNS, (), "By pool the requests whose reads it serves; the first that matches."
+    )
+    primary_weight: float = key(
+        "PRIMARY_WEIGHT", kinds.WEIGHT, 0.0, "How often the primary is picked for a read, beside the replicas' WEIGHT."
+    )
+    spill: int | None = key(
+        "SPILL",
+        optional(kinds.COUNT),
+        None,
+        "How many requests at once, of each process, may read from the primary while no replica serves; the rest is "
+        "answered 503. `None`: any number.",
+    )
     consistency: ConsistencyConfig = key(
         "CONSISTENCY", section(ConsistencyConfig), ConsistencyConfig(), "What a client that wrote sees afterwards."
     )
@@ -234,6 +251,18 @@ class ClusterConfig:
     def balanced_aliases(self) -> frozenset[str]:
         """The replicas' aliases that are more than one server."""
         return frozenset(replica.alias for replica in self.replicas if replica.balanced)
+
+    def tiers(self, pool: str | None) -> tuple[tuple[ReplicaConfig, ...], ...]:
+        """Return the replicas for the reads of a pool, in groups of equals: the first that can serves.
+
+        After the tiers of the pool itself come those of the default pool.
+        """
+        found = []
+        for name in dict.fromkeys((pool, None)):
+            own = [replica for replica in self.replicas if replica.pool == name]
+            ranks = sorted({replica.tier for replica in own})
+            found += [tuple(replica for replica in own if replica.tier == rank) for rank in ranks]
+        return tuple(found)
 
     @property
     def aliases(self) -> frozenset[str]:

@@ -19,7 +19,7 @@ from django.template.loader import render_to_string
 from django.urls import get_callable, get_resolver, get_urlconf
 
 from django_gmf_router import clusters
-from django_gmf_router.exceptions import PrimaryUnavailable
+from django_gmf_router.exceptions import PrimaryBusy, PrimaryUnavailable
 from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
 
 logger = logging.getLogger("django_gmf_router")
@@ -66,6 +66,7 @@ class Quiet(logging.Filter):
 
 QUIET = Quiet()
 REFUSED = Repeated({"event": "unavailable"})
+SPILLED = Repeated({"event": "spill"})
 
 
 def install() -> None:
@@ -115,7 +116,8 @@ def respond(request: HttpRequest, failure: PrimaryUnavailable) -> HttpResponse:
 
     RFC 9110, section 15.6.4. It needs no database, no template engine and no other setting of the site.
     """
-    REFUSED.warn(f"{request.method} {request.path} is answered 503: {failure}")
+    log = SPILLED if isinstance(failure, PrimaryBusy) else REFUSED
+    log.warn(f"{request.method} {request.path} is answered 503: {failure}")
     response = _by_the_site(request) or _default(request, failure)
     # The monitors will have seen a primary that is back by then.
     seconds = [2 * cluster.config.health.interval for cluster in clusters.registry().clusters]

@@ -186,3 +186,28 @@ def test_a_name_that_fails_keeps_its_addresses_and_one_that_changes_gives_new_on
         assert served_by(run, changed) == {named.ports[address] for address in ADDRESSES[1:]}
     run.check(FAST_SECONDS)
     assert run.log().count("event=addresses") == 2 * len(site.each_worker("/monitor"))
+
+
+def test_a_name_that_turns_among_addresses_fails_no_get(named: Named) -> None:
+    """As Aurora's reader endpoint: each answer of the name server is one address, and the next one another."""
+    named.heal()
+    named.resolve_to(ADDRESSES[0])
+    with named.site("gunicorn", "psycopg") as site:
+        until(lambda: nodes_of(site) == [ADDRESSES[0]], 4 * RESOLVE_SECONDS, "the first address is watched")
+        site.wait_until_whole()
+        with Run(site, "one name, which turns among three addresses") as run:
+            run.strike(lambda: None)
+            for address in (*ADDRESSES[1:], ADDRESSES[0]):
+                turn_to(run, named, address)
+            primary = [a for a in run.load.answers if a.body.get("port") == named.cluster.port("primary")]
+            run.note(f"{len(primary)} served by the primary")
+        run.check(FAST_SECONDS)
+
+
+def turn_to(run: Run, named: Named, address: str) -> None:
+    """Let the name have one other address, and see that it serves."""
+    named.resolve_to(address)
+    until(lambda: nodes_of(run.site) == [address], 4 * RESOLVE_SECONDS, f"{address} is watched")
+    turned = time.monotonic() + OWN_SECONDS
+    until(lambda: len([a for a in run.load.answers if a.began > turned]) > 200, 30, "requests go on")
+    assert served_by(run, turned) == {named.ports[address]}

@@ -154,6 +154,8 @@ def test_a_read_in_the_way_of_replay_is_repeated_on_another_node(site: ChaosSite
     assert found.body["port"] != replicas[reading]
     assert found.seconds >= SLEEP_SECONDS
     assert site.log().count("event=retry") == begun + 1
+    # It says which view is in the way.
+    assert f"GET /sleep: a read of {reading} failed on {reading} (conflict) and moves" in site.log()
 
 
 def test_a_read_in_the_way_of_each_replicas_replay_is_served_by_the_primary(

@@ -18,12 +18,13 @@ from django.template.response import TemplateResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 
-from django_gmf_router import unavailable
-from django_gmf_router.exceptions import PrimaryUnavailable
+from django_gmf_router import clusters, unavailable
+from django_gmf_router.exceptions import PrimaryBusy, PrimaryUnavailable
 from django_gmf_router.middleware import RoutingMiddleware
 from django_gmf_router.unavailable import LINE_SECONDS, Repeated, failure_behind, unsaved_sessions
 from tests import settings as site
 from tests import urls
+from tests.books.models import Book
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +73,10 @@ async def saves_its_session(request: HttpRequest) -> HttpResponse:
     await request.session.aset("seen", True)
     await request.session.asave()
     return HttpResponse("served")
+
+
+def reads(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(Book.objects.count()))
 
 
 def who(request: HttpRequest) -> HttpResponse:
@@ -151,6 +156,7 @@ urlpatterns = [
     path("touch", touches_its_session),
     path("save-session", saves_its_session),
     path("who", who),
+    path("reads", reads),
     path("who-async", who_async),
     path("logs-out", logs_out),
     path("logs-in", logs_in),
@@ -255,6 +261,19 @@ def test_a_page_of_the_sites_own_that_needs_the_primary_is_replaced(
         response = client.post("/needs")
     assert (response.status_code, list(response.json())) == (503, ["detail"])
     assert events(caplog) == ["unavailable", "error_page"]
+
+
+def test_who_comes_when_the_primary_has_all_the_reads_it_can_take_is_told_so(
+    client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, unmirrored: None
+) -> None:
+    monkeypatch.setattr(unavailable, "SPILLED", Repeated({"event": "spill"}))
+    with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1"], "SPILL": 0}}):
+        clusters.registry().clusters[0].monitor.report_failure("replica_1", "connection refused")
+        caplog.clear()
+        response = client.get("/reads")
+    assert (response.status_code, response["Retry-After"]) == (503, "2")
+    assert response.json() == {"detail": PrimaryBusy.TOO_MANY}
+    assert events(caplog) == ["no_replica", "spill"]
 
 
 def test_who_develops_the_site_is_told_the_cause(client: Client) -> None:

@@ -244,6 +244,15 @@ def test_every_view_of_a_regular_expression_is_logged_once(client: Client, caplo
     assert r"/old/write/(?P<number>\d+)$" in record.getMessage()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_each_view_that_writes_is_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with configured():
+        for path in ("/old/write/1", "/write", "/write"):
+            client.get(path)
+    told = [record.getMessage() for record in caplog.records if record.name == "django_gmf_router"]
+    assert [" /old/write" in text for text in told] == [True, False]
+
+
 def test_writes_outside_requests_are_nobodys_business(caplog: pytest.LogCaptureFixture) -> None:
     with configured(UNEXPECTED_WRITES="refuse", OUTSIDE_REQUESTS="primary"):
         Author.objects.create(name="command")

@@ -57,6 +57,8 @@ RISKY: list[tuple[str, dict[str, Any]]] = [
     ("W014", {"GMF_ROUTER": cluster(DB_CHOOSER={"master": [r"(GET|HEAD) /((?:[\w\-]+/)*)$"]})}),
     ("W014", {"GMF_ROUTER": cluster(DB_CHOOSER={"primary": [r"\w+ /"]})}),
     ("W015", {"DATABASES": ("replica_1", {"HOST": "db1,db2"})}),
+    ("W016", {"DATABASE_ROUTERS": [checks.ROUTER, "django_tenants.routers.TenantSyncRouter"]}),
+    ("W017", {"GMF_ROUTER": {"default": {"REPLICAS": {"replica_1": {"POOL": "reports", "TIER": 2}}}}}),
 ]
 
 
@@ -184,4 +186,4 @@ def test_each_id_belongs_to_one_rule() -> None:
                 owners.setdefault(check, set()).add(rule)
     shared = {check for check, rules in owners.items() if len(rules) > 1}
     assert shared == set()
-    assert len(owners) == 37
+    assert len(owners) == 40

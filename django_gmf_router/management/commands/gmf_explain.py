@@ -70,6 +70,8 @@ def _lines(found: Explanation) -> str:
     lines = [
         f"{found.method} {found.path}",
         f"  decision: {rule.role} ({' or '.join(found.aliases)}), reason {rule.reason}",
+        *(f"  pool: {found.pool}" for _ in [found.pool] if found.pool),
+        *(f"  while none of these can serve: {', then '.join(found.then)}" for _ in [found.then] if found.then),
         f"  rule {rule.number}: {rule.text}",
         *(f"  beat rule {other.number}: {other.text} ({other.role}, {other.reason})" for other in found.rules[1:]),
     ]

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_gmf_router.replicas.status import NodeReport, exit_code, statuses
 from django_gmf_router.settings import configuration
 
-COLUMNS = ("alias", "role", "state", "lag", "position", "dialect", "since", "share", "error")
+COLUMNS = ("alias", "role", "state", "lag", "position", "dialect", "since", "pool", "tier", "share", "error")
 BY_TIME = "{}: positions are unknown, so clients that wrote read from the primary for CONSISTENCY['WINDOW']."
 FORMATS = {"share": "{:.0%}", "lag": "{:.1f}"}
 
@@ -42,7 +42,10 @@ class Command(BaseCommand):
 def _table(nodes: list[NodeReport]) -> str:
     if not nodes:
         return "No cluster with replicas is configured: see GMF_ROUTER."
-    rows = [COLUMNS, *(tuple(_cell(node, column) for column in COLUMNS) for node in nodes)]
+    # Most sites have one pool and one tier.
+    idle = {name for name in ("pool", "tier") if not {getattr(node, name) for node in nodes} - {None, 1}}
+    columns = [column for column in COLUMNS if column not in idle]
+    rows = [columns, *([_cell(node, column) for column in columns] for node in nodes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     by_time = dict.fromkeys(node.cluster for node in nodes if not node.tells_position)

@@ -258,6 +258,8 @@ def test_a_write_to_another_cluster_keeps_both_marks_and_the_newer_time() -> Non
 def test_a_newer_timeline_wins_whatever_the_positions_and_times() -> None:
     old, new = token(mark(900), time=NOW + 1), token(mark(5, timeline=4))
     assert old.merged(new).mark("default") == new.merged(old).mark("default") == mark(5, timeline=4)
+    later = token(mark(5, timeline=4), time=NOW + 2)
+    assert old.merged(later).mark("default") == later.merged(old).mark("default") == mark(5, timeline=4)
 
 
 def test_the_newer_of_two_systems_wins() -> None:

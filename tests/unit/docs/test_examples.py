@@ -16,6 +16,7 @@ from typing import Any
 
 import environ
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.test import override_settings
 
@@ -25,7 +26,10 @@ from django_gmf_router.settings import problems, values
 from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, text_of
 
 README = "README.md"
-ALIASES = ("default", "replica_1", "replica_2", "city", "city_replica")
+ALIASES = {
+    *("default", "pool", "replica", "replica_1", "replica_2", "replica_3", "reports"),
+    *("city", "city_replica", "geneva", "here_1", "here_2"),
+}
 PROMPT = "$ python manage.py gmf_explain "
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
@@ -126,6 +130,41 @@ def readme_settings() -> dict[str, Any]:
     return settings
 
 
+PROVIDERS = "docs/how-to/providers/"
+
+
+@pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+@pytest.mark.parametrize(
+    "block",
+    [each for each in all_blocks("python") if each.page.startswith(PROVIDERS) and "GMF_ROUTER" in each.text],
+    ids=str,
+)
+def test_the_settings_for_a_provider_pass_every_check_without_a_warning(
+    block: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "secret")
+    settings: dict[str, Any] = {}
+    exec(block.text, settings)
+    named = {name: readme_settings()[name] for name in ("DATABASE_ROUTERS", "MIDDLEWARE")}
+    with override_settings(DATABASES=settings["DATABASES"], GMF_ROUTER=settings["GMF_ROUTER"], **named):
+        assert [*checks.check_errors(), *checks.check_warnings()] == []
+
+
+def test_every_provider_has_settings_and_says_what_was_not_tested() -> None:
+    pages = [page for page in names() if page.startswith(PROVIDERS) and not page.endswith("index.md")]
+    assert len(pages) == 9
+    words = ("\nDATABASES = ", "\nGMF_ROUTER = ", "## What was tested", "ot tested")
+    assert [(page, word) for page in pages for word in words if word not in text_of(page)] == []
+
+
+def test_a_provider_page_names_tests_that_there_are() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = {
+        test for page in names() if page.startswith(PROVIDERS) for test in re.findall(r"`(test_\w+)`", text_of(page))
+    }
+    assert sorted(test for test in named if f"def {test}(" not in code) == []
+
+
 @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
 def test_the_settings_of_the_readme_pass_every_check_without_a_warning() -> None:
     settings = readme_settings()
@@ -141,13 +180,21 @@ def test_the_settings_of_the_readme_can_be_imported_before_django_is_set_up() ->
 
 def explanations() -> list[Any]:
     consoles = (block for block in all_blocks("console") if PROMPT in block.text)
-    return [pytest.param(*block.text.split("\n", 1), id=str(block)) for block in consoles]
+    return [pytest.param(*block.text.split("\n", 1), str(block), id=str(block)) for block in consoles]
 
 
-@pytest.mark.parametrize(("prompt", "shown"), explanations())
-def test_gmf_explain_prints_what_the_page_shows(prompt: str, shown: str) -> None:
+def router_of(console: str) -> Any:
+    """The settings of an explanation: the first of its page that has pools, else those of the README."""
+    with_pools = (router for router in routers_of(console.partition(":")[0]) if "POOLS" in router["default"])
+    return next(with_pools, readme_settings()["GMF_ROUTER"])
+
+
+@pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
+@pytest.mark.parametrize(("prompt", "shown", "console"), explanations())
+def test_gmf_explain_prints_what_the_page_shows(prompt: str, shown: str, console: str) -> None:
     out = StringIO()
-    with override_settings(GMF_ROUTER=readme_settings()["GMF_ROUTER"]):
+    databases = {**settings.DATABASES, "reports": settings.DATABASES["replica_2"]}
+    with override_settings(GMF_ROUTER=router_of(console), DATABASES=databases):
         call_command("gmf_explain", *shlex.split(prompt.removeprefix(PROMPT)), stdout=out)
     assert shown in {"", out.getvalue()}
 

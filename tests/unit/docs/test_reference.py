@@ -72,7 +72,8 @@ def is_default(config: Any, name: str, literal: str) -> bool:
 
 
 def test_every_dict_of_settings_is_looked_at() -> None:
-    assert {key.name for key in CLUSTER if key.kind.inner} == set(SECTIONS)
+    # The names of POOLS are the site's own.
+    assert {key.name for key in CLUSTER if key.kind.inner} == {*SECTIONS, "POOLS"}
 
 
 def test_the_table_of_keys_is_the_one_that_the_settings_are_parsed_by() -> None:
@@ -156,6 +157,7 @@ ERRORS: dict[str, Any] = {
         **cluster(SCHEMAS={"STATIC_APPS": ["auth", "trees"]}),
         "other": {"REPLICAS": ["replica_2"], "APPS": ["trees"]},
     },
+    "E023": cluster(POOLS={"reports": ["GET /exports/.*"]}),
 }
 STATIC_LIBRARY = values.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "library"}))
 ENTRY = values.ClusterConfig(primary="default", schemas=STATIC_LIBRARY)
@@ -193,6 +195,8 @@ WARNINGS: dict[str, dict[str, Any]] = {
     "W013": {"DATABASES": {"default": POSTGRESQL, "replica_1": POSTGRESQL}},
     "W014": {"GMF_ROUTER": cluster(DB_CHOOSER={"master": ["(GET|HEAD) /.*"]})},
     "W015": {"DATABASES": {"default": {}, "replica_1": {"HOST": "db1,db2", "TEST": {"MIRROR": "default"}}}},
+    "W016": {"DATABASE_ROUTERS": [checks.ROUTER, "django_tenants.routers.TenantSyncRouter"]},
+    "W017": {"GMF_ROUTER": {"default": {"REPLICAS": {"replica_1": {"POOL": "reports"}}}}},
 }
 
 

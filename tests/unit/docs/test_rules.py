@@ -12,14 +12,14 @@ from django.test import override_settings
 
 from django_gmf_router import clusters
 from django_gmf_router.replicas import pool
-from django_gmf_router.routing import policy
+from django_gmf_router.routing import rules as table
 from django_gmf_router.routing.explain import explain
-from django_gmf_router.routing.policy import RULES
+from django_gmf_router.routing.rules import RULES
 from tests.books.models import Book
 from tests.unit.docs.pages import ROOT, prose, rules, text_of
 
 EXPLANATION = "docs/explanation/how-a-query-finds-its-database.md"
-AFTER_THE_RULES = ["no_replica", "consistency"]
+AFTER_THE_RULES = ["no_replica", "shared", "consistency"]
 LATER = {"maintenance"}
 
 
@@ -70,5 +70,5 @@ def test_gmf_explain_prints_the_rules_in_the_order_of_the_table(line: str, model
 
 
 def test_the_policy_says_where_its_table_stands() -> None:
-    assert EXPLANATION in (policy.__doc__ or "")
+    assert EXPLANATION in (table.__doc__ or "")
     assert "## The policy" in text_of(EXPLANATION)

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from django_gmf_router.postgres.sqlstates import cause_of, is_dead, is_lost, is_mistake, is_refusal, is_time_out
+from django_gmf_router.postgres.sqlstates import (
+    cause_of,
+    is_conflict,
+    is_dead,
+    is_lost,
+    is_mistake,
+    is_refusal,
+    is_time_out,
+)
 
 SERVER = 'connection to server at "127.0.0.1", port 5433 failed: '
 PARAMS = {"user": "gmf", "dbname": "geo", "password": "s3cret"}
@@ -123,3 +131,14 @@ def test_a_connection_that_is_closed_is_lost_whatever_the_sqlstate(state: str | 
     error.__cause__ = cause
     assert is_lost(error, SimpleNamespace(closed=closed)) is lost
     assert not is_lost(error, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "conflict"), [("40001", True), ("40P01", True), ("57014", False), ("55P03", False), (None, False)]
+)
+def test_a_conflict_with_replay_is_told_by_its_sqlstate(state: str | None, conflict: bool) -> None:
+    error = OperationalError("storniere Anfrage wegen Konflikt mit der Wiederherstellung")
+    cause: Any = Exception()
+    cause.sqlstate = state
+    error.__cause__ = cause
+    assert is_conflict(error) is conflict

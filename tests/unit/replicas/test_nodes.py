@@ -102,6 +102,22 @@ def test_a_new_connection_goes_to_the_address_to_which_the_fewest_are_held() -> 
     assert list(nodes.to_try("replica_1")) == [second, third, first, "default"]
 
 
+def test_the_nodes_of_its_pool_come_first_and_those_of_another_pool_never() -> None:
+    pools = {"near": None, "far": None, "reports_1": "reports", "reports_2": "reports", "exports": "exports"}
+    replicas = tuple(ReplicaConfig(alias=alias, pool=pool, tier=1 + (alias == "far")) for alias, pool in pools.items())
+    config = ClusterConfig(primary="default", replicas=replicas)
+    nodes = Nodes(config, NodeStates(config, AddressBook({})), NodeSockets(), AddressBook({}))
+    assert list(nodes.to_try("reports_1")) == ["reports_1", "reports_2", "near", "far", "default"]
+    assert list(nodes.to_try("far")) == ["far", "near", "default"]
+    assert list(nodes.to_try("default")) == ["default", "near", "far"]
+
+
+def test_the_equals_of_a_node_are_tried_in_random_order() -> None:
+    config = ClusterConfig(primary="default", replicas=tuple(ReplicaConfig(alias=alias) for alias in "abc"))
+    nodes = Nodes(config, NodeStates(config, AddressBook({})), NodeSockets(), AddressBook({}))
+    assert {tuple(nodes.to_try("a")) for _ in range(100)} == {("a", "b", "c", "default"), ("a", "c", "b", "default")}
+
+
 def test_a_time_out_while_this_process_stood_still_is_no_proof_against_a_node(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

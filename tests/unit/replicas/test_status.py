@@ -68,6 +68,7 @@ def test_nodes_that_are_up() -> None:
         lag=0.0,
         position="1/100",
         since="2023-11-14T22:13:20+00:00",
+        tier=1,
         share=0.75,
     )
     assert (nodes["default"].lag, nodes["default"].share, nodes["default"].position) == (None, None, "1/100")

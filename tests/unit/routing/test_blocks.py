@@ -125,8 +125,13 @@ def test_a_decorated_function_reads_there(open_request: OpenUnit) -> None:
     def bare() -> str:
         return reason()
 
+    @use_primary
+    def bare_too() -> str:
+        return reason()
+
     with open_request("GET", "/"):
         assert (called(), reason(), called.__doc__) == ("use_primary", "read_method", "Documented.")
+        assert (bare_too(), reason()) == ("use_primary", "read_method")
     with open_request("POST", "/"):
         assert bare() == "use_replica"
 
@@ -256,6 +261,14 @@ def test_a_block_that_was_opened_in_another_context_ends_without_a_trace(open_re
         assert contextvars.copy_context().run(next, generator) == "use_primary"
         generator.close()
         assert reason() == "use_replica"
+
+
+def test_blocks_outside_requests_share_a_replica() -> None:
+    for _ in range(20):
+        with use_replica():
+            alias = router.db_for_read(Book)
+            with use_replica():
+                assert router.db_for_read(Book) == alias
 
 
 def test_nothing_is_left_when_the_last_block_ends() -> None:

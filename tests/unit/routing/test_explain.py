@@ -69,3 +69,32 @@ def test_a_program_reads_the_same_as_json() -> None:
     beaten = found["beat"]
     assert isinstance(beaten, list)
     assert [rule["number"] for rule in beaten] == [10, 10]
+
+
+POOLS = {
+    "REPLICAS": {"replica_1": {"TIER": 2}, "replica_2": {"POOL": "reports"}},
+    "POOLS": {"reports": ["GET /reports"]},
+    "PRIMARY_WEIGHT": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "pool", "aliases", "then"),
+    [
+        ("GET /reports", "reports", ("replica_2",), ("replica_1",)),
+        ("GET /", None, ("replica_1", "default"), ()),
+        ("POST /reports", None, ("default",), ()),
+    ],
+)
+def test_the_pool_of_the_request_and_who_stands_in_are_named(
+    line: str, pool: str | None, aliases: tuple[str, ...], then: tuple[str, ...]
+) -> None:
+    with override_settings(GMF_ROUTER={"default": POOLS}):
+        found = explained(*line.split())
+    assert (found.pool, found.aliases, found.then) == (pool, aliases, then)
+    assert (found.as_dict()["pool"], found.as_dict()["then"]) == (pool, list(then))
+
+
+def test_where_each_replica_has_a_pool_the_primary_serves_all_else() -> None:
+    with override_settings(GMF_ROUTER={"default": {"REPLICAS": {"replica_1": {"POOL": "reports"}}}}):
+        assert explained("GET", "/").aliases == ("default",)

@@ -39,6 +39,11 @@ def test_a_unit_of_work_moves_twice_at_most(open_request: OpenUnit) -> None:
         assert [moves("replica_1") for _ in range(4)] == [True, True, False, False]
 
 
+def test_outside_requests_a_statement_counts_its_own_moves() -> None:
+    count_move = clusters.registry().clusters[0].writes.count_move
+    assert [count_move(wrapper("replica_1"), READ, moves) for moves in range(3)] == [True, True, False]
+
+
 def test_a_read_of_the_primary_moves_only_in_a_request_that_only_reads(open_request: OpenUnit) -> None:
     assert not moves("default")
     with open_request("POST"):

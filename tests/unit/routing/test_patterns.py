@@ -44,6 +44,14 @@ def compiles(pattern: str) -> bool:
         ("(GET|HEAD) /s/.*", "(GET|HEAD) /s/x", True),
         (r"GET /a\.*", r"GET /a\.b", False),
         ("GET /[a", "GET /[ab]", False),
+        ("GET /a", "GET /ab{2}|POST /b", False),
+        ("GET /a", "GET /a(b|c)", True),
+        ("GET /a", "GET /a(b(c)|d)e", True),
+        ("GET /a", "GET /a(b)|c", False),
+        ("GET /a", r"GET /a\|b", True),
+        ("GET /a", "GET /ab[|]", True),
+        ("GET /a", "GET /a+", False),
+        ("GET /a", "GET /a{2}", False),
     ],
 )
 def test_a_pattern_shadows_what_begins_with_it(pattern: str, later: str, expected: bool) -> None:

@@ -12,17 +12,19 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.contrib.sessions.models import Session
 from django.core.cache import caches
 from django.db import connections, models, router
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 from django.test.utils import isolate_apps
 
 from django_gmf_router import Decision, clusters, current_decision, routers, use_primary, use_replica
 from django_gmf_router.replicas.pool import ReplicaPool
-from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place
+from django_gmf_router.routing.primary_models import is_user
+from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place, within
 from django_gmf_router.signals import role_decided
 from tests.books.models import Author, Book, Tile
 from tests.conftest import OpenUnit
@@ -293,17 +295,17 @@ def test_the_reason_follows_each_read(open_request: OpenUnit) -> None:
 
 
 def test_role_decided_is_sent_when_the_decision_changes(open_request: OpenUnit) -> None:
-    seen: list[Decision] = []
+    seen: list[tuple[str, Any]] = []
 
-    def note(*, decision: Decision, **kwargs: Any) -> None:
-        seen.append(decision)
+    def note(*, decision: Decision, model: Any, **kwargs: Any) -> None:
+        seen.append((decision.reason, model))
 
     role_decided.connect(note)
     with open_request("GET", "/"):
         for model in (Book, Author, Session, Session, Book):
             router.db_for_read(model)
     role_decided.disconnect(note)
-    assert [decision.reason for decision in seen] == ["read_method", "primary_model", "read_method"]
+    assert seen == [("read_method", Book), ("primary_model", Session), ("read_method", Book)]
 
 
 def test_without_replicas_the_router_answers_nothing_at_all(open_request: OpenUnit) -> None:
@@ -380,3 +382,105 @@ def test_the_wrapper_of_a_dead_threads_id_is_never_asked(open_request: OpenUnit)
         thread.start()
         thread.join()
     assert seen == [True] * 5
+
+
+# What is decided once the role is replica
+
+
+def test_a_decision_says_role_and_alias_whatever_made_it(open_request: OpenUnit) -> None:
+    with open_request("POST", "/"), use_replica():
+        alias = router.db_for_read(Book)
+        assert current_decision() == Decision(role="replica", alias=alias, reason="use_replica")
+    with routed(CONSISTENCY={"LEVEL": "strong"}), open_request("GET", "/"):
+        router.db_for_read(Book)
+        assert current_decision() == Decision(role="primary", alias="default", reason="consistency")
+    with routed(REPLICAS=["replica_1"]), open_request("GET", "/"):
+        clusters.registry().clusters[0].monitor.report_failure("replica_1", "connection refused")
+        router.db_for_read(Book)
+        assert current_decision() == Decision(role="primary", alias="default", reason="no_replica")
+
+
+@pytest.mark.parametrize("cookie", ["sessionid={}", "gmf_token={}", "sessionid={}; gmf_token=other"])
+def test_a_stable_balancer_knows_a_client_by_its_session_or_else_its_token(cookie: str) -> None:
+    def served(client: int) -> str:
+        request = RequestFactory().get("/", headers={"cookie": cookie.format(f"client{client}")})
+        unit = UnitOfWork(request)
+        with within(unit):
+            return router.db_for_read(Book)
+
+    with routed(BALANCER="stable"):
+        by_client = {client: {served(client) for _ in range(8)} for client in range(12)}
+    assert {len(found) for found in by_client.values()} == {1}
+    assert set.union(*by_client.values()) == REPLICAS
+
+
+def test_no_other_balancer_asks_who_the_client_is(open_request: OpenUnit, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = []
+    monkeypatch.setattr(ReplicaPool, "pick", lambda self, wanted, key, pool: keys.append(key) or ("replica_1", ""))
+    with routed(), open_request("GET", "/") as unit:
+        unit.request.COOKIES["sessionid"] = "somebody"  # type: ignore[union-attr]
+        router.db_for_read(Book)
+    assert keys == [None]
+
+
+def test_a_proxy_of_the_user_is_the_user() -> None:
+    with isolate_apps("tests.books"):
+
+        class Editor(User):
+            class Meta:
+                proxy = True
+                app_label = "books"
+
+        assert is_user(Editor)
+    assert not is_user(Book)
+
+
+# Pools
+
+
+def pools() -> Any:
+    replicas = {"replica_1": {}, "replica_2": {"POOL": "reports"}}
+    return routed(REPLICAS=replicas, POOLS={"reports": [r"\w+ /reports"]}, DB_CHOOSER={"slave": ["POST /reports/run"]})
+
+
+@pytest.mark.parametrize(
+    ("line", "alias"),
+    [
+        ("GET /reports/1", "replica_2"),
+        ("POST /reports/run", "replica_2"),
+        ("POST /reports/1", "default"),
+        ("GET /tiles", "replica_1"),
+    ],
+)
+def test_a_request_reads_from_its_pool_where_it_reads_from_a_replica(
+    open_request: OpenUnit, line: str, alias: str
+) -> None:
+    with pools():
+        for _ in range(10):
+            with open_request(*line.split()):
+                assert router.db_for_read(Book) == alias
+
+
+def test_a_block_names_the_pool_of_the_reads_inside(open_request: OpenUnit) -> None:
+    with pools(), open_request("GET", "/tiles"):
+        assert router.db_for_read(Book) == "replica_1"
+        with use_replica(pool="reports"):
+            assert read() == ("replica_2", "use_replica")
+            with use_replica(level="eventual"):
+                assert router.db_for_read(Book) == "replica_2"
+        assert router.db_for_read(Book) == "replica_1"
+        with use_replica(pool="reports"), use_primary():
+            assert router.db_for_read(Book) == "default"
+    with pools(), open_request("GET", "/reports/1"), use_replica(level="eventual"):
+        assert router.db_for_read(Book) == "replica_2"
+
+
+def test_a_pool_that_no_replica_has_is_an_error_where_there_are_pools(open_request: OpenUnit) -> None:
+    block = use_replica(pool="report")
+    with open_request("GET", "/"):
+        with pools(), pytest.raises(ValueError, match=r"use_replica\(pool='report'\): no replica has this POOL"):
+            block.__enter__()
+        with routed(), block:
+            assert router.db_for_read(Book) in REPLICAS
+        with override_settings(GMF_ROUTER={}), block:
+            assert router.db_for_read(Book) == "default"

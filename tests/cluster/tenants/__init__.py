@@ -1,0 +1,1 @@
+"""Does each tenant see its own rows, and no other's, whichever node serves it?"""

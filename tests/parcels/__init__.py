@@ -1,0 +1,1 @@
+"""What do the tests of tenants read? Parcels, each of one tenant."""

@@ -1,0 +1,1 @@
+"""Who are the tenants, as django-tenants wants to know?"""

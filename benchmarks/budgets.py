@@ -99,7 +99,7 @@ def _watching() -> list[Row]:
         for nodes, limit in limits.items()
     ]
     wake_ups = [
-        Row(group="watching", subject=f"{nodes} nodes, wake-ups", reference="nothing", measure=A_SECOND)
+        Row(group="watching", subject=f"{nodes} nodes, wake-ups", reference="nothing, wake-ups", measure=A_SECOND)
         for nodes in limits
     ]
     return [*cost, *wake_ups]

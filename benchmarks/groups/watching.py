@@ -29,14 +29,14 @@ def measure(take: Callable[[list[Contestant]], Any]) -> None:
 
 
 def _contestants() -> Iterator[Contestant]:
-    yield Contestant(name="nothing", run=lambda _loops: 0.0)
+    yield Contestant(name="nothing", run=lambda _loops: _cost()[0])
+    yield Contestant(name="nothing, wake-ups", run=lambda _loops: _cost()[1])
     for nodes in NODES:
         yield Contestant(name=f"{nodes} nodes", run=lambda _loops, nodes=nodes: _watch(nodes)[0])
         yield Contestant(name=f"{nodes} nodes, wake-ups", run=lambda _loops, nodes=nodes: _watch(nodes)[1])
 
 
 def _watch(nodes: int) -> tuple[float, float]:
-    """Return the processor's seconds in each second, and how often the threads of this process waited in it."""
     from django_gmf_router.replicas.monitor import Monitor  # noqa: PLC0415  settings first
     from django_gmf_router.settings.values import parse  # noqa: PLC0415
 
@@ -47,10 +47,15 @@ def _watch(nodes: int) -> tuple[float, float]:
     try:
         if not monitor.wait(2, LONGEST_SECONDS):
             raise AssertionError("Not every node has answered twice.")
-        before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
-        time.sleep(SECONDS)
-        after, seconds = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - began
+        return _cost()
     finally:
         monitor.stop()
+
+
+def _cost() -> tuple[float, float]:
+    """Return the processor's seconds in each second, and how often the threads of this process waited in it."""
+    before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
+    time.sleep(SECONDS)
+    after, seconds = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - began
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return used / seconds, (after.ru_nvcsw - before.ru_nvcsw) / seconds

@@ -21,7 +21,7 @@ from django_gmf_router.replicas.states import NodeStates
 JOIN_SECONDS = 1.0
 GATHERING_SECONDS = 0.02
 """How long an answer without bad news waits for those of other nodes: each wake-up costs as much as there are nodes."""
-TOGETHER, BREATH_SECONDS = 8, 0.005
+TOGETHER, BREATH_SECONDS = 8, 0.002
 """So many nodes are asked at once, and the next ones so much later."""
 PROBE_FAILED = Reading(up=False, error="The probe failed: see the log.")
 
@@ -195,8 +195,8 @@ class ProbeThreads:
         answers = []
         for item in items:
             is_in_time = self._rounds.answered(item.alias)
-            if isinstance(item, Answer):
-                answers += [item] * is_in_time
+            if isinstance(item, Answer) and is_in_time:
+                answers.append(item)
             # Its thread may still be seen alive: it must not be asked again.
             elif self._threads.get(item.alias) is item:
                 del self._threads[item.alias]

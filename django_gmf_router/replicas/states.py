@@ -134,7 +134,9 @@ class NodeStates:
             nodes = [node for node in self.snapshot if node in known and node not in self._membership]
             told = [(known[node], self.snapshot[node]) for node in nodes]
         for before, after in told:
-            self._announce(before, after)
+            # Of the others it is told all the same.
+            with events.Surviving(after.alias, "telling of a change"):
+                self._announce(before, after)
         return any(changed)
 
     def late(self, aliases: Iterable[str]) -> None:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GROUPS = ("decisions", "wsgi", "asgi", "patterns", "backend", "consistency", "clone")
-SLOW = {"clone"}
+GROUPS = ("decisions", "wsgi", "asgi", "patterns", "backend", "consistency", "watching", "clone")
+SLOW = {"watching", "clone"}
 """Groups that are measured in one process: a value of theirs takes seconds."""
 RATIO = "times"
 OVER = "us over"
+OF_A_CORE = "% of a core"
+A_SECOND = "a second"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table: `subject` against `reference`, as their ratio or as microseconds over it.
+    """One line of the table: `subject` against `reference`, as their ratio or as what it takes over it.
 
     Without a `limit` it is for information.
     """
@@ -90,9 +92,22 @@ def _consistency() -> list[Row]:
     ]
 
 
+def _watching() -> list[Row]:
+    limits = {2: None, 20: None, 100: 1.0}
+    cost = [
+        Row(group="watching", subject=f"{nodes} nodes", reference="nothing", measure=OF_A_CORE, limit=limit)
+        for nodes, limit in limits.items()
+    ]
+    wake_ups = [
+        Row(group="watching", subject=f"{nodes} nodes, wake-ups", reference="nothing, wake-ups", measure=A_SECOND)
+        for nodes in limits
+    ]
+    return [*cost, *wake_ups]
+
+
 def _clone() -> list[Row]:
     # 0.8 times its speed.
     return [Row(group="clone", subject="clone_schema", reference="pg_dump | psql", limit=1.25)]
 
 
-ROWS = (*_decisions(), *_requests(), *_patterns(), *_backend(), *_consistency(), *_clone())
+ROWS = (*_decisions(), *_requests(), *_patterns(), *_backend(), *_consistency(), *_watching(), *_clone())

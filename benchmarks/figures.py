@@ -6,7 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.budgets import RATIO, Row
+from benchmarks.budgets import A_SECOND, OF_A_CORE, OVER, RATIO, Row
+
+UNITS = {OVER: 1e6, OF_A_CORE: 1e2, A_SECOND: 1.0}
 
 Values = Mapping[str, Sequence[float]]
 """Seconds per call of each contestant, one for each round of one process."""
@@ -49,4 +51,4 @@ def figure(row: Row, processes: Sequence[Values]) -> Figure | None:
 
 
 def _measure(row: Row, subject: float, reference: float) -> float:
-    return subject / reference if row.measure == RATIO else (subject - reference) * 1e6
+    return subject / reference if row.measure == RATIO else (subject - reference) * UNITS[row.measure]

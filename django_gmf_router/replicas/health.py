@@ -167,7 +167,8 @@ class Tracker:
 
         proven: up to which position, where the primary is away.
         """
-        self.health = replace(self.health, follows=timeline, proven=proven)
+        if (timeline, proven) != (self.health.follows, self.health.proven):
+            self.health = replace(self.health, follows=timeline, proven=proven)
         return self.health
 
     def fail(self, reason: str, now: Moment) -> NodeHealth:

@@ -80,6 +80,8 @@ class Lineage:
     def _gone_on(self, way: Way, position: int, goal: int) -> Way:
         if way.goal is None and goal > way.first:
             way = replace(way, goal=goal)
+        if way.follows and not self._is_away and way.proven is None:
+            return way
         follows = way.follows or position == goal or (way.goal is not None and position >= way.goal)
         return replace(way, follows=follows, proven=position if self._is_away else None)
 

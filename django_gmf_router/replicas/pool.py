@@ -175,8 +175,9 @@ class ReplicaPool:
         is_by_time = self.freshness.is_by_time(node)
         if wanted.mark.position is not None and not is_by_time:
             return False
-        # Where nobody measures the lag, MAX_LAG is no bound to it.
-        is_bounded = not is_by_time or self.monitor.health(node).lag is not None
+        # Where nobody measures the lag, MAX_LAG is no bound to it. While the primary is away, it may have been.
+        is_measured = self.monitor.health(node).lag is not None or self.primary_is_down()
+        is_bounded = not is_by_time or is_measured
         return self._clock() - wanted.time > (self._bounded_window_seconds if is_bounded else self._window_seconds)
 
     def _pick_caught_up(self, tiers: Sequence[Candidates], mark: Mark, key: str | None) -> str | None:

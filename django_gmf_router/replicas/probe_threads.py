@@ -1,12 +1,13 @@
-"""Which threads measure the nodes of a cluster, when is a node asked, and when is its answer late?"""
+"""Which threads measure the nodes of a cluster, and when are their answers looked at?"""
 
 from __future__ import annotations
 
+import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
 
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.postgres.sqlstates import is_dead
@@ -14,83 +15,15 @@ from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import Lookup
 from django_gmf_router.replicas.observer import Answer
 from django_gmf_router.replicas.probes import Probe, Reading
+from django_gmf_router.replicas.rounds import Rounds
 from django_gmf_router.replicas.states import NodeStates
 
-JITTER = (0.8, 1.0)
-"""Of the interval, never above it: budgets are promised in intervals."""
 JOIN_SECONDS = 1.0
+GATHERING_SECONDS = 0.02
+"""How long an answer without bad news waits for those of other nodes: each wake-up costs as much as there are nodes."""
+TOGETHER, BREATH_SECONDS = 8, 0.002
+"""So many nodes are asked at once, and the next ones so much later."""
 PROBE_FAILED = Reading(up=False, error="The probe failed: see the log.")
-
-
-class Rounds:
-    """The times of the rounds; a node that has not answered yet is left out, and holds up no other.
-
-    Times are monotonic seconds.
-    """
-
-    def __init__(
-        self,
-        aliases: Iterable[str],
-        *,
-        interval_seconds: float,
-        timeout_seconds: float,
-        jitter: Callable[[float, float], float],
-    ) -> None:
-        """Take the nodes; the first round is due at once."""
-        self._aliases = tuple(aliases)
-        self._interval = interval_seconds
-        self._timeout = timeout_seconds
-        self._jitter = jitter
-        self._next: float | None = None
-        self._busy: set[str] = set()
-        self._deadlines: dict[str, float] = {}
-        self._extended: set[str] = set()
-
-    def watch(self, aliases: Iterable[str]) -> None:
-        """Ask these nodes from now on, and no others."""
-        self._aliases = tuple(aliases)
-
-    def begin(self, now: float) -> list[str]:
-        """Begin a round if one is due; return the nodes to be asked now."""
-        if self._next is not None and now < self._next:
-            return []
-        self._next = now + self._interval * self._jitter(*JITTER)
-        asked = [alias for alias in self._aliases if alias not in self._busy]
-        self._busy.update(asked)
-        self._extended.difference_update(asked)
-        self._deadlines.update(dict.fromkeys(asked, now + self._timeout))
-        return asked
-
-    def answered(self, alias: str) -> bool:
-        """Note that a node can be asked again; return whether it was in time."""
-        self._busy.discard(alias)
-        return self._deadlines.pop(alias, None) is not None
-
-    def is_busy(self, alias: str) -> bool:
-        """Return whether a node was asked and has not answered, late or not."""
-        return alias in self._busy
-
-    def give_up_late(self, now: float, more_seconds: Callable[[str], float]) -> list[str]:
-        """Give up the nodes whose time is over, each once; return them.
-
-        `more_seconds`: how much more a node has a right to, asked when its time is over.
-        """
-        for alias in {alias for alias, deadline in self._deadlines.items() if deadline <= now} - self._extended:
-            self._extended.add(alias)
-            self._deadlines[alias] += more_seconds(alias)
-        late = [alias for alias, deadline in self._deadlines.items() if deadline <= now]
-        for alias in late:
-            del self._deadlines[alias]
-        return late
-
-    def wait_until(self) -> float:
-        """Return when there is something to do without an answer."""
-        return min([self._next or 0.0, *self._deadlines.values()])
-
-    def stood_still(self, seconds: float) -> None:
-        """Give the nodes the time in which this process did not run: what was late then was not theirs."""
-        for alias in self._deadlines:
-            self._deadlines[alias] += seconds
 
 
 class ProbeThread:
@@ -134,8 +67,33 @@ class ProbeThread:
         return Answer(alias=self.alias, reading=reading, started_at=started_at, finished_at=self._clock())
 
 
-Outbox: TypeAlias = "SimpleQueue[Answer | ProbeThread | None]"
-"""Answers; a thread that has ended; None to wake the reader."""
+class Outbox:
+    """What is on its way to the coordinating thread: answers, and threads that have ended."""
+
+    def __init__(self, awaited: Callable[[], int]) -> None:
+        """Take what says how many answers are still to come."""
+        self._awaited = awaited
+        self._items: deque[Answer | ProbeThread] = deque()
+        self._woken: SimpleQueue[None] = SimpleQueue()
+
+    def put(self, item: Answer | ProbeThread) -> None:
+        """Hand in; wake the reader for the last answer of a round, and for what cannot wait for that."""
+        self._items.append(item)
+        if isinstance(item, ProbeThread) or not item.reading.up or len(self._items) >= self._awaited():
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the reader look now."""
+        self._woken.put(None)
+
+    def wait(self, timeout_seconds: float | None = None) -> None:
+        """Wait for what cannot wait; with a time-out, for so long at most."""
+        with suppress(Empty):
+            self._woken.get(timeout=timeout_seconds)
+
+    def take(self) -> list[Answer | ProbeThread]:
+        """Return all that has come in."""
+        return [self._items.popleft() for _ in range(len(self._items))]
 
 
 class ProbeThreads:
@@ -160,7 +118,7 @@ class ProbeThreads:
         self._make_probe = make_probe
         self._clock = clock
         self._pause_seconds = pause_seconds
-        self._outbox: Outbox = SimpleQueue()
+        self._outbox = Outbox(rounds.awaited)
         self._ended = threading.Event()
         self._threads: dict[str, ProbeThread] = {}
         self.thread = threading.Thread(target=self._run, name=f"gmf-monitor-{cluster}", daemon=True)
@@ -174,7 +132,7 @@ class ProbeThreads:
     def end(self) -> None:
         """Let all threads close their probes and end."""
         self._ended.set()
-        self._outbox.put(None)
+        self._outbox.wake()
 
     def abandon(self) -> None:
         """Ask nothing more, in a child process: the connections are its parent's, and must not even be closed.
@@ -212,37 +170,44 @@ class ProbeThreads:
     def _step(self) -> None:
         if not self.run:
             # Abandoned; not ended, since gevent complains loudly of a thread that ends in a child.
-            self._outbox.get()
+            self._outbox.wait()
             return
         # What came in while this thread did not run is in time.
-        while not self._outbox.empty():
-            self._take(self._outbox.get())
+        self._take(self._outbox.take())
         now = self._clock()
         if late := self._rounds.give_up_late(now, lambda alias: self._connecting_seconds(alias) or 0.0):
             self._give_up(late)
-        for alias in self._rounds.begin(now):
+        for number, alias in enumerate(self._rounds.begin(now), 1):
             with events.Surviving(alias, "starting its thread") as failure:
                 self._asked(alias).ask()
             if failure.happened:
                 # Not asked, so not late: it has its turn in the next round, and those after it in this one.
                 self._rounds.answered(alias)
+            # Threads that wait for the interpreter wake up time after time, so not all of them at once.
+            if number % TOGETHER == 0:
+                self._outbox.wait(BREATH_SECONDS)
         until = self._rounds.wait_until()
-        with suppress(Empty):
-            self._take(self._outbox.get(timeout=max(0.0, until - self._clock())))
+        longest = GATHERING_SECONDS if self._rounds.awaited() else math.inf
+        self._outbox.wait(max(0.0, min(longest, until - self._clock())))
         self._rounds.stood_still(max(0.0, self._clock() - until))
 
-    def _take(self, answer: Answer | ProbeThread | None) -> None:
-        if isinstance(answer, ProbeThread):
+    def _take(self, items: Iterable[Answer | ProbeThread]) -> None:
+        answers = []
+        for item in items:
+            is_in_time = self._rounds.answered(item.alias)
+            if isinstance(item, Answer) and is_in_time:
+                answers.append(item)
             # Its thread may still be seen alive: it must not be asked again.
-            if self._threads.get(answer.alias) is answer:
-                del self._threads[answer.alias]
-            self._rounds.answered(answer.alias)
-        elif answer is not None and self._rounds.answered(answer.alias):
-            # What may fail is caught: the other nodes must have their turn all the same.
-            with events.Surviving(self._cluster, "telling of a change"):
-                if self._states.answered(answer):
-                    self._watch(self._states.watched())
-                self._free_if_dead(answer)
+            elif self._threads.get(item.alias) is item:
+                del self._threads[item.alias]
+        if not answers:
+            return
+        # What may fail is caught: the nodes must have their next turn all the same.
+        with events.Surviving(self._cluster, "telling of a change"):
+            if self._states.answered(*answers):
+                self._watch(self._states.watched())
+        for answer in answers:
+            self._free_if_dead(answer)
 
     def _free_if_dead(self, answer: Answer) -> None:
         """Free all that hangs on a node that is dead; what connected after the question is not meant."""

@@ -81,6 +81,7 @@ class Probe:
         self._connect_seconds = max(LEAST_CONNECT_SECONDS, ceil(timeout_seconds))
         self._wrapper: Any = None
         self._connection: Any = None
+        self._cursor: Any = None
         self._dialect = POSTGRESQL
         self._identifier: str | None = None
         self._role: Role | None = None
@@ -160,6 +161,7 @@ class Probe:
             if self._aborted:
                 raise driver.OperationalError("The probe was given up while it connected.")
         connection.autocommit = True
+        self._cursor = connection.cursor()
         self._identifier = self._identify()
         self._dialect = self._identified(POSTGRESQL)
 
@@ -211,9 +213,8 @@ class Probe:
         return dict(zip(dialect.facts, self._fetch(dialect.row), strict=True))
 
     def _fetch(self, sql: str) -> Any:
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchone()
+        self._cursor.execute(sql)
+        return self._cursor.fetchone()
 
     def _select(self) -> Reading:
         try:

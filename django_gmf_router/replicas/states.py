@@ -120,29 +120,24 @@ class NodeStates:
         """
         self._fail(alias, error)
 
-    def answered(self, answer: Answer) -> bool:
-        """Take what a probe read, or the nodes that a name has now; return whether other nodes are to be watched."""
-        alias, changed = answer.alias, False
+    def answered(self, *answers: Answer) -> bool:
+        """Take what probes read, or the nodes that names have now; return whether other nodes are to be watched.
+
+        All of it is published at once: that costs as much as there are nodes.
+        """
         with self._lock:
             self._note_run()
             known = self.snapshot
-            before = known.get(alias)
-            if before is None:
-                return False  # Its name has lost this address meanwhile.
-            if alias not in self._membership:
-                after = self._observer.observe(answer, self._wall())
-                if after.generation != before.generation:
-                    self._membership.note_return(alias)
-            elif self._membership.replace(alias, answer.reading.members or ()):
-                changed = True
-                self._follow_members()
-            self._publish(alias)
+            changed = [self._take(answer) for answer in answers]
+            self._publish()
             # What a primary answers may tell of its replicas, too.
             nodes = [node for node in self.snapshot if node in known and node not in self._membership]
             told = [(known[node], self.snapshot[node]) for node in nodes]
         for before, after in told:
-            self._announce(before, after)
-        return changed
+            # Of the others it is told all the same.
+            with events.Surviving(after.alias, "telling of a change"):
+                self._announce(before, after)
+        return any(changed)
 
     def late(self, aliases: Iterable[str]) -> None:
         """Take it that probes were not answered in time."""
@@ -167,6 +162,21 @@ class NodeStates:
             self._is_waking, self._counts = True, dict.fromkeys(self._counts, 0)
         self._judged_at = now
 
+    def _take(self, answer: Answer) -> bool:
+        alias = answer.alias
+        if alias not in self._counts:
+            return False  # Its name has lost this address meanwhile.
+        self._counts[alias] += 1
+        if alias in self._membership:
+            if not self._membership.replace(alias, answer.reading.members or ()):
+                return False
+            self._follow_members()
+            return True
+        generation = self._observer.health(alias).generation
+        if self._observer.observe(answer, self._wall()).generation != generation:
+            self._membership.note_return(alias)
+        return False
+
     def _fail(self, alias: str, reason: str) -> None:
         now = Moment(monotonic=self._clock(), wall=self._wall())
         with self._lock:
@@ -174,7 +184,8 @@ class NodeStates:
             if before is None or alias in self._membership:
                 return  # What resolved last holds.
             after = self._observer.fail(alias, reason, now)
-            self._publish(alias)
+            self._counts[alias] += 1
+            self._publish()
         self._announce(before, after)
 
     def _follow_members(self) -> None:
@@ -186,8 +197,7 @@ class NodeStates:
     def _new(self, node: str, generation: int = 0) -> NodeHealth:
         return NodeHealth(alias=node, role=Role.REPLICA, since=self._wall(), generation=generation)
 
-    def _publish(self, alias: str) -> None:
-        self._counts[alias] += 1
+    def _publish(self) -> None:
         # All of them: a position of the primary may tell of a replica that it follows.
         self.snapshot = MappingProxyType({name: self._known(name) for name in self._counts})
         self._is_waking = self._is_waking and not self._is_settled(*self.snapshot, rounds=2)

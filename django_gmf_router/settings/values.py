@@ -132,7 +132,7 @@ class HealthConfig:
 
     interval: float = key("INTERVAL", kinds.POSITIVE_SECONDS, 1.0, "How often each node is probed.")
     timeout: float = key("TIMEOUT", kinds.POSITIVE_SECONDS, 2.0, "How long a probe may take before its node is down.")
-    max_lag: float = key("MAX_LAG", kinds.POSITIVE_SECONDS, 10.0, "A replica that is behind by more gets no reads.")
+    max_lag: float = key("MAX_LAG", kinds.POSITIVE_SECONDS, 5.0, "A replica that is behind by more gets no reads.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,9 @@ from tests.cluster.sites import DRIVERS, environment, manage, served
 from tests.consistency.runs import Run, run
 from tests.waiting import until
 
-WINDOW, INTERVAL = 0.5, 0.2
+WINDOW, INTERVAL, MAX_LAG = 0.5, 0.2, 1.5
 OPERATIONS = 400
-ROUTER = {"HEALTH": {"INTERVAL": INTERVAL}, "CONSISTENCY": {"WINDOW": WINDOW}}
+ROUTER = {"HEALTH": {"INTERVAL": INTERVAL, "MAX_LAG": MAX_LAG}, "CONSISTENCY": {"WINDOW": WINDOW}}
 SERVER_OF = {"psycopg": "gunicorn", "psycopg2": "uvicorn"}
 BY_TIME = "default: positions are unknown, so clients that wrote read from the primary for CONSISTENCY['WINDOW']."
 
@@ -37,21 +37,21 @@ FUNCTIONS = [
 ]
 
 # As the Aurora User Guide and the errors of its servers have it: the writer is the row MASTER_SESSION_ID, positions are
-# not to be had. The functions are PostgreSQL's own under another name for whoever is not the site.
+# not to be had.
 AURORA = """
+CREATE TABLE aurora_lag (port text, lag float8);
+INSERT INTO aurora_lag VALUES ('{replica_1}', 20), ('{replica_2}', 30);
+GRANT SELECT ON aurora_lag TO PUBLIC;
 CREATE FUNCTION aurora_version() RETURNS text LANGUAGE sql AS $$ SELECT '17.7.2' $$;
 CREATE FUNCTION aurora_db_instance_identifier() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('port') $$;
 CREATE FUNCTION aurora_replica_status(OUT server_id text, OUT session_id text, OUT replica_lag_in_msec float8)
     RETURNS SETOF record LANGUAGE sql AS $$
     SELECT '{primary}', 'MASTER_SESSION_ID', NULL::float8
     UNION ALL SELECT port, 'a-uuid', lag FROM aurora_lag $$;
-CREATE TABLE aurora_lag (port text, lag float8);
-INSERT INTO aurora_lag VALUES ('{replica_1}', 20), ('{replica_2}', 30);
-GRANT SELECT ON aurora_lag TO PUBLIC;
 """
 NOT_AURORA = """
-DROP FUNCTION aurora_version(), aurora_db_instance_identifier(), aurora_replica_status();
-DROP TABLE aurora_lag;
+DROP FUNCTION IF EXISTS aurora_version(), aurora_db_instance_identifier(), aurora_replica_status();
+DROP TABLE IF EXISTS aurora_lag;
 """
 REFUSED_BY_AURORA = (
     "pg_last_wal_replay_lsn()",
@@ -82,8 +82,8 @@ def refusing(cluster: LocalCluster, *functions: str) -> Iterator[None]:
 def aurora(cluster: LocalCluster) -> Iterator[None]:
     """Make of every node one that looks like Aurora."""
     ports = {node: cluster.port(node) for node in cluster.nodes}
-    cluster.execute("primary", AURORA.format(**ports))
     try:
+        cluster.execute("primary", AURORA.format(**ports))
         with refusing(cluster, *REFUSED_BY_AURORA):
             yield
     finally:
@@ -115,8 +115,8 @@ def assert_strangers_read_replicas(url: str) -> None:
         assert httpx.get(f"{url}/register/1", timeout=30).json()["reason"] == "read_method"
 
 
-def env_of(cluster: LocalCluster, driver: str, router: dict[str, Any] = ROUTER) -> dict[str, str]:
-    return environment(cluster, driver, router, CONN_MAX_AGE=0 if driver == "psycopg2" else 60)
+def env_of(cluster: LocalCluster, driver: str) -> dict[str, str]:
+    return environment(cluster, driver, ROUTER, CONN_MAX_AGE=0 if driver == "psycopg2" else 60)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -140,8 +140,10 @@ def test_a_function_that_is_refused_costs_what_it_tells_alone(
         # Nobody asks for what was received.
         refused = name != "pg_last_wal_receive_lsn"
         assert [name in node["refused"] for node in nodes.values()] == [refused] * 3
-        # A pause that is longer than the window at times: then a client that wrote goes on to a replica.
-        found = worked(gmf_cluster, env, driver, pause_seconds=2 * WINDOW if without_position else 0.0)
+        # A pause that is longer than the window at times: then a client that wrote goes on to a replica. Where the lag
+        # is known, what lags by MAX_LAG is in service.
+        window = max(WINDOW, MAX_LAG + 2 * INTERVAL) if knows_lag else WINDOW
+        found = worked(gmf_cluster, env, driver, pause_seconds=2 * window if without_position else 0.0)
     assert found.reads[0] > OPERATIONS / 20
     assert (found.history.reasons()["consistency"] > 0) or not without_position
 
@@ -150,9 +152,7 @@ def test_a_function_that_is_refused_costs_what_it_tells_alone(
 def test_a_server_like_aurora_tells_its_lag_and_no_position(
     gmf_cluster: LocalCluster, migrated: LocalCluster, driver: str
 ) -> None:
-    # What lags by so much is in service; so a client that wrote stays for that and two intervals.
-    router = {"HEALTH": {"INTERVAL": INTERVAL, "MAX_LAG": 0.5}, "CONSISTENCY": {"WINDOW": 0.1}}
-    env = env_of(gmf_cluster, driver, router)
+    env = env_of(gmf_cluster, driver)
     with aurora(gmf_cluster):
         nodes = status(env)
         assert [(node["state"], node["dialect"]) for node in nodes.values()] == [("up", "Aurora")] * 3
@@ -163,8 +163,8 @@ def test_a_server_like_aurora_tells_its_lag_and_no_position(
         ]
         shown = manage(env, "gmf_status")
         assert shown.stdout.splitlines()[-1] == BY_TIME
-        assert shown.stdout.count("unknown  Aurora") == 3
-        found = worked(gmf_cluster, env, driver, pause_seconds=2.0)
+        assert [shown.stdout.split().count(word) for word in ("unknown", "Aurora")] == [3, 3]
+        found = worked(gmf_cluster, env, driver, pause_seconds=2 * (MAX_LAG + 2 * INTERVAL))
         assert found.reads[0] > OPERATIONS / 20
         assert found.history.reasons()["consistency"] > 0
         gmf_cluster.execute(

@@ -269,6 +269,9 @@ def test_where_the_lag_is_measured_the_window_is_no_shorter_than_a_replica_may_l
     # Of what nobody measures there is no bound: then WINDOW is what the site says.
     site.knows("replica_1", lag=None)
     assert pool(site, 5.1).pick(Wanted(mark=MARK, time=0.0)) == ("replica_1", "")
+    # It may be unknown since the primary is away alone.
+    site.knows("default", state=State.DOWN)
+    assert pool(site, 5.1).pick(Wanted(mark=MARK, time=0.0)) == (None, "consistency")
 
 
 @pytest.mark.usefixtures("unmirrored")

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from django_gmf_router.postgres.dialects import POSTGRESQL
+from django_gmf_router.replicas import probe_threads
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
@@ -284,6 +285,43 @@ def test_a_probe_that_hangs_puts_its_node_down_is_freed_and_holds_up_no_other(fa
         fake.readings["replica_1"] = REPLICA
         fake.hanging["replica_1"].put(None)
         until(lambda: not monitor.is_down("replica_1"))
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One for each publication; and whoever can wait for the last answer of a round does."""
+    found: list[None] = []
+    publish = NodeStates._publish
+    monkeypatch.setattr(NodeStates, "_publish", lambda states: (found.append(None), publish(states))[1])
+    monkeypatch.setattr(probe_threads, "GATHERING_SECONDS", 6 * LONG_SECONDS)
+    return found
+
+
+def test_answers_that_come_together_are_published_together(fake: Fake, published: list[None]) -> None:
+    fake.readings["replica_1"], fake.freed = "hang", REPLICA
+    with a_monitor(fake, interval_seconds=6 * LONG_SECONDS, timeout_seconds=6 * LONG_SECONDS) as monitor:
+        monitor.ensure()
+        assert monitor._threads is not None
+        outbox = monitor._threads._outbox
+        until(lambda: len(outbox._items) == 2)
+        fake.hanging["replica_1"].put(None)
+        assert monitor.wait(1, LONG_SECONDS)
+    assert len(published) == 1
+
+
+@pytest.mark.usefixtures("published")
+def test_a_failure_is_told_at_once_while_others_have_not_answered(fake: Fake) -> None:
+    fake.readings["replica_1"], fake.readings["replica_2"] = REFUSED, "hang"
+    with a_monitor(fake, interval_seconds=6 * LONG_SECONDS, timeout_seconds=6 * LONG_SECONDS) as monitor:
+        monitor.ensure()
+        until(lambda: monitor.is_down("replica_1"))
+
+
+def test_good_news_wait_no_longer_than_they_gather(fake: Fake) -> None:
+    fake.readings["replica_2"] = "hang"
+    with a_monitor(fake, interval_seconds=6 * LONG_SECONDS, timeout_seconds=6 * LONG_SECONDS) as monitor:
+        monitor.ensure()
+        until(lambda: monitor.health("replica_1").sampled_at is not None)
 
 
 def test_nodes_that_hang_together_are_all_down_before_anything_is_freed(fake: Fake) -> None:

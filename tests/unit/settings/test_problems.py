@@ -138,7 +138,7 @@ RIGHT: list[Any] = [
                 "COOKIE_NAME": "gmf_token",
                 "HEADER": "GMF-Consistency-Token",
             },
-            "HEALTH": {"INTERVAL": 1.0, "TIMEOUT": 2.0, "MAX_LAG": 10.0},
+            "HEALTH": {"INTERVAL": 1.0, "TIMEOUT": 2.0, "MAX_LAG": 5.0},
             "PRIMARY_WAIT": 0.0,
             "DEBUG_HEADER": "X-GMF-Database",
             "SCHEMAS": {"MAIN": 'a "b".C', "STATIC": "select", "STATIC_APPS": ["auth"], "EXTENSIONS": "public"},

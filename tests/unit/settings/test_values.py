@@ -31,7 +31,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         cookie_name="gmf_token",
         header="GMF-Consistency-Token",
     )
-    assert config.health == values.HealthConfig(interval=1.0, timeout=2.0, max_lag=10.0)
+    assert config.health == values.HealthConfig(interval=1.0, timeout=2.0, max_lag=5.0)
     assert (config.primary_wait, config.debug_header, config.schemas, config.apps) == (0.0, None, None, None)
 
 

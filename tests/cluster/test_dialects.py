@@ -17,7 +17,8 @@ from tests.cluster.sites import DRIVERS, environment, manage, served
 from tests.consistency.runs import Run, run
 from tests.waiting import until
 
-WINDOW, INTERVAL, MAX_LAG = 0.5, 0.2, 1.5
+WINDOW, INTERVAL, MAX_LAG = 1.0, 0.2, 1.5
+DELAY_SECONDS = 0.2  # so far behind are the replicas: without it most would be in time by chance
 OPERATIONS = 400
 ROUTER = {"HEALTH": {"INTERVAL": INTERVAL, "MAX_LAG": MAX_LAG}, "CONSISTENCY": {"WINDOW": WINDOW}}
 SERVER_OF = {"psycopg": "gunicorn", "psycopg2": "uvicorn"}
@@ -90,6 +91,19 @@ def aurora(cluster: LocalCluster) -> Iterator[None]:
         cluster.execute("primary", NOT_AURORA)
 
 
+@contextmanager
+def delayed(cluster: LocalCluster) -> Iterator[None]:
+    """Let every replica lag a little, always."""
+    try:
+        for node in cluster.nodes[1:]:
+            delay = f"ALTER SYSTEM SET recovery_min_apply_delay = '{DELAY_SECONDS}s'"
+            cluster.execute(node, f"{delay}; SELECT pg_reload_conf()")
+        yield
+    finally:
+        for node in cluster.nodes[1:]:
+            cluster.execute(node, "ALTER SYSTEM RESET recovery_min_apply_delay; SELECT pg_reload_conf()")
+
+
 def status(env: dict[str, str]) -> dict[str, Any]:
     """Return the nodes by their aliases; all are up."""
     done = manage(env, "gmf_status", "--json")
@@ -100,7 +114,7 @@ def status(env: dict[str, str]) -> dict[str, Any]:
 def worked(cluster: LocalCluster, env: dict[str, str], driver: str, **plan: Any) -> Run:
     """Let clients write and read registers."""
     env = {**env, "DJANGO_SETTINGS_MODULE": "tests.consistency.settings"}
-    with served(SERVER_OF[driver], env) as site:
+    with delayed(cluster), served(SERVER_OF[driver], env) as site:
         found = run(cluster, [site], operations=OPERATIONS, seed=1, **plan)
         assert_strangers_read_replicas(site.url)
     assert found.history.failures() == []
@@ -143,7 +157,7 @@ def test_a_function_that_is_refused_costs_what_it_tells_alone(
         # A pause that is longer than the window at times: then a client that wrote goes on to a replica. Where the lag
         # is known, what lags by MAX_LAG is in service.
         window = max(WINDOW, MAX_LAG + 2 * INTERVAL) if knows_lag else WINDOW
-        found = worked(gmf_cluster, env, driver, pause_seconds=2 * window if without_position else 0.0)
+        found = worked(gmf_cluster, env, driver, pause_seconds=2 * window if without_position else 3 * DELAY_SECONDS)
     assert found.reads[0] > OPERATIONS / 20
     assert (found.history.reasons()["consistency"] > 0) or not without_position
 

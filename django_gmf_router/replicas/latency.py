@@ -112,10 +112,6 @@ class Comparison:
             pool[node].judge(is_slow=excess[node] > 1 and rank < len(pool) // 2)
         return [node for node in ranked if pool[node].is_slow]
 
-    def typical(self, node: str) -> float | None:
-        """Return how many seconds a node typically takes; None: unknown."""
-        return self.times[node].typical
-
     def keep(self, nodes: Collection[str]) -> None:
         """Forget all others."""
         self.times = {node: times for node, times in self.times.items() if node in nodes}
@@ -161,12 +157,9 @@ class Latency:
             by_statements = self._statements.judge({node: self._took(node) for node in pool})
             by_probes = self._probes.judge({node: self._probed.get(node, ()) for node in pool})
             slow = [*dict.fromkeys([*by_statements, *by_probes])][: len(pool) // 2]
-            counts = any(self._statements.typical(node) is not None for node in pool)
             for node in pool:
-                tells = (
-                    self._statements if node in by_statements or (counts and node not in by_probes) else self._probes
-                )
-                yield node, tells.typical(node), node in slow
+                known = (comparison.times[node].typical or 0.0 for comparison in (self._statements, self._probes))
+                yield node, max(known) or None, node in slow
         self._probed.clear()
         for comparison in (self._statements, self._probes):
             comparison.keep(set(chain.from_iterable(pools)))
@@ -189,18 +182,21 @@ class Latency:
         return None
 
     def _took(self, node: str) -> Collection[float]:
-        traffic = self._sockets.traffic(node)
+        traffic, times = self._sockets.traffic(node), self._statements.times.get(node)
         took = traffic.take()
-        # What was measured before it was out says nothing of what it is.
-        return evidence(took, traffic.ages()) if node in self._statements.times else []
+        if times is None:
+            # What was measured before it was out says nothing of what it is.
+            return ()
+        ages = [age for age in traffic.ages() if age > (times.typical or 0.0)]
+        return evidence(took, ages, 1 if times.is_slow else HANGING)
 
 
-def evidence(took: Collection[float], ages: Collection[float]) -> Collection[float]:
-    """Return what tells of a node after a round: what its statements took, or else how long several have waited.
+def evidence(took: Collection[float], ages: Collection[float], least: int = HANGING) -> Collection[float]:
+    """Return what tells of a node after a round: what its statements took, or else how long `least` have waited.
 
     What waits beside others that are answered is a long report; to count it in each round would accuse its node.
     """
-    return took or (ages if len(ages) >= HANGING else ())
+    return took or (ages if len(ages) >= least else ())
 
 
 def with_room(candidates: Sequence[Candidate], busy: Callable[[str], int]) -> Sequence[Candidate]:

@@ -81,6 +81,8 @@ class SessionStateMixin(Base):
             return cursor
         finally:
             if held is not None:
+                # Often nothing was sent at all.
+                held.leave_uncounted()
                 held.end()
 
     def _follow_tenant(self) -> None:

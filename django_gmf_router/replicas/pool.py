@@ -10,21 +10,33 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections
 
 from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.replicas.freshness import Freshness
-from django_gmf_router.replicas.health import State
+from django_gmf_router.replicas.health import NodeHealth, State
+from django_gmf_router.replicas.latency import Candidate, with_room
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 logger = logging.getLogger("django_gmf_router")
 
 NO_REPLICA = {"event": "no_replica"}
-Candidates = tuple[tuple[str, float], ...]
-"""Equals to pick from, and their weights."""
+Candidates = Sequence[Candidate]
+"""Equals to pick from."""
+
+
+class Tier(NamedTuple):
+    """Who serves of the replicas of one tier, and which slow ones beside them are only tried."""
+
+    candidates: Candidates
+    slow: Sequence[str] = ()
+
+
+Tiers = tuple[Tier, ...]
+"""The first one serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +55,7 @@ class WeightedRandom:
         """Take a source of numbers in [0, 1)."""
         self._random = random_fraction
 
-    def pick(self, candidates: Sequence[tuple[str, float]], key: str | None = None) -> str:  # noqa: ARG002
+    def pick(self, candidates: Candidates, key: str | None = None) -> str:  # noqa: ARG002
         """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
         point = self._random() * sum(weight for _, weight in candidates)
         for alias, weight in candidates:
@@ -64,11 +76,35 @@ class Stable:
         """Take how to pick for a client without a key."""
         self._otherwise = otherwise or WeightedRandom()
 
-    def pick(self, candidates: Sequence[tuple[str, float]], key: str | None = None) -> str:
+    def pick(self, candidates: Candidates, key: str | None = None) -> str:
         """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
         if key is None:
             return self._otherwise.pick(candidates)
         return max(candidates, key=lambda pair: _score(key, *pair))[0]
+
+
+class LeastBusy:
+    """Of two candidates that are picked at random, take the one with fewer reads of this process, then the faster one.
+
+    Both may be the same: so a slower one keeps a share while nothing is under way.
+    """
+
+    def __init__(
+        self,
+        busy: Callable[[str], int],
+        typical: Callable[[str], float | None],
+        random_fraction: Callable[[], float] = random.random,
+    ) -> None:
+        """Take how many reads are under way on an alias, and how many seconds one typically takes, None: unknown."""
+        self._busy = busy
+        self._typical = typical
+        self._random = WeightedRandom(random_fraction)
+
+    def pick(self, candidates: Candidates, key: str | None = None) -> str:  # noqa: ARG002
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
+        weights = dict(candidates)
+        two = (self._random.pick(candidates), self._random.pick(candidates))
+        return min(two, key=lambda alias: (self._busy(alias) / weights[alias], self._typical(alias) or 0.0))
 
 
 class ReplicaPool:
@@ -80,7 +116,7 @@ class ReplicaPool:
         monitor: Monitor,
         freshness: Freshness,
         *,
-        balancer: WeightedRandom | Stable | None = None,
+        balancer: WeightedRandom | Stable | LeastBusy | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the replicas, and who knows which of them may serve; `clock` gives seconds of the wall clock."""
@@ -88,14 +124,17 @@ class ReplicaPool:
         self._primary = config.primary
         self._primary_weight = config.primary_weight
         names = {None, *(replica.pool for replica in config.replicas)}
-        self._tiers = {name: tuple(map(weights_of, config.tiers(name))) for name in names}
-        self._balancer = balancer or (Stable() if config.balancer == "stable" else WeightedRandom())
+        self._pools = {name: config.tiers(name) for name in names}
+        self._balancer = balancer or self._balancer_named(config.balancer)
+        # What is under way on the primary nobody counts.
+        self._sharer = WeightedRandom() if isinstance(self._balancer, LeastBusy) else self._balancer
         self.freshness = freshness
+        self._looks_for_room = config.health.slow is not None
         self._window_seconds = config.consistency.window
         self._bounded_window_seconds = _bounded_window_seconds(config)
         self._clock = clock
         # The snapshot that was looked at last, and who may serve by it in each pool; replaced in one step.
-        self._seen: tuple[object, dict[str | None, tuple[Candidates, ...]]] = (None, self._tiers)
+        self._seen: tuple[object, dict[str | None, Tiers]] = (None, dict.fromkeys(names, ()))
 
     def pick(
         self, wanted: Wanted | None = None, key: str | None = None, pool: str | None = None
@@ -105,21 +144,25 @@ class ReplicaPool:
         `wanted`: what the client must be able to read; `key`: the client, for balancers that care; `pool`: whose
         replicas are wanted, None for the default pool.
         """
-        tiers = self._tiers_of(pool, self._tiers)
-        if tiers and self.is_mirrored(tiers[0][0][0]):
-            return self._balancer.pick(tiers[0], key), ""
+        pools = self._pools
+        own = pools[pool] if pool in pools else pools[None]
+        if own and self.is_mirrored(own[0][0].alias):
+            return self._balancer.pick([(replica.alias, replica.weight) for replica in own[0]], key), ""
         self.monitor.ensure()
-        tiers = self._tiers_of(pool, self._serving())
+        tiers = self._tiers(pool)
         if self.monitor.is_outdated():
             self.monitor.note_outdated()
             tiers = ()
         if not tiers:
             return None, "no_replica"
-        if pool is None and self._is_for_primary(tiers[0], key):
+        if pool is None and self._is_for_primary(tiers[0].candidates, key):
             return None, "shared"
         if wanted is None:
-            return self._balancer.pick(tiers[0], key), ""
-        alias = self._pick_caught_up(tiers, wanted.mark, key) or self._pick_by_time(tiers, wanted, key)
+            slow = tiers[0].slow
+            tried = self.monitor.latency.to_try(slow, self._busy) if slow else None
+            return tried or self._balancer.pick(self._with_room(tiers[0].candidates), key), ""
+        candidates = [self._with_room(tier.candidates) for tier in tiers]
+        alias = self._pick_caught_up(candidates, wanted.mark, key) or self._pick_by_time(candidates, wanted, key)
         return (alias, "") if alias else (None, "consistency")
 
     def _is_for_primary(self, candidates: Candidates, key: str | None) -> bool:
@@ -127,26 +170,26 @@ class ReplicaPool:
         if not self._primary_weight or self.monitor.health(self._primary).state != State.UP:
             return False
         shared = (*candidates, (self._primary, self._primary_weight))
-        return self._balancer.pick(shared, key) == self._primary
+        return self._sharer.pick(shared, key) == self._primary
 
-    @staticmethod
-    def _tiers_of(pool: str | None, tiers: Mapping[str | None, tuple[Candidates, ...]]) -> tuple[Candidates, ...]:
-        """Return the tiers of a pool, the default pool's where there is none of its name."""
-        return tiers[pool] if pool in tiers else tiers[None]
+    def _with_room(self, candidates: Candidates) -> Candidates:
+        return with_room(candidates, self._busy) if self._looks_for_room else candidates
 
     def sees(self, node: str, connection: Any, wanted: Wanted) -> bool:
         """Return whether a client may read on a driver's new connection to the replica `node`: it may be asked."""
         return self._is_over(node, wanted) or self.freshness.sees(node, connection, wanted.mark)
 
-    def may_go_on(self, alias: str) -> bool:
+    def may_go_on(self, alias: str, *, for_ever: bool = False) -> bool:
         """Return whether the replica that a unit of work has may go on serving it.
 
         One that is down may too: its connection goes to another node, within a time that all its attempts share. To
         pick anew here would begin that time again, at a node of which nothing is known yet. Where it went must not lag.
+        One that is slow may finish a page, which then sees one node; what goes on for_ever, a worker, leaves it.
         """
         snapshot = self.monitor.snapshot
         health = snapshot.get(self.freshness.node_of(alias), snapshot[alias])
-        return health.state != State.LAGGING or self.is_mirrored(alias)
+        is_left = health.state == State.LAGGING or (for_ever and health.state == State.SLOW)
+        return not is_left or self.is_mirrored(alias)
 
     def primary_is_down(self) -> bool:
         """Return whether the primary is known to be down."""
@@ -167,7 +210,7 @@ class ReplicaPool:
         )
 
     def _pick_by_time(self, tiers: Sequence[Candidates], wanted: Wanted, key: str | None) -> str | None:
-        over = serving(tiers, lambda alias: self._is_over(alias, wanted))
+        over = _among(tiers, lambda alias: self._is_over(alias, wanted))
         return self._balancer.pick(over[0], key) if over else None
 
     def _is_over(self, node: str, wanted: Wanted) -> bool:
@@ -184,37 +227,60 @@ class ReplicaPool:
         position = mark.position
         if position is None or not self.freshness.is_of_this_history(mark):
             return None
-        following = serving(tiers, lambda alias: self.freshness.follows(alias, mark))
-        known = serving(following, lambda alias: self.freshness.is_known_to_have(alias, position))
+        following = _among(tiers, lambda alias: self.freshness.follows(alias, mark))
+        known = _among(following, lambda alias: self.freshness.is_known_to_have(alias, position))
         if known or not following:
             return self._balancer.pick(known[0], key) if known else None
         alias = self._balancer.pick(following[0], key)
         return alias if self.freshness.has(alias, mark) else None
 
-    def _serving(self) -> dict[str | None, tuple[Candidates, ...]]:
+    def _tiers(self, pool: str | None) -> Tiers:
+        """Return who may serve of a pool, of the default pool where there is none of its name."""
         # One comparison where nothing is new: each request comes here.
         snapshot = self.monitor.snapshot
         seen, found = self._seen
         if seen is not snapshot:
-            before = found
-            found = {
-                name: serving(tiers, lambda alias: snapshot[alias].state == State.UP)
-                for name, tiers in self._tiers.items()
-            }
-            if not any(found.values()) and any(before.values()):
+            before, found = found, {name: serving(tiers, snapshot) for name, tiers in self._pools.items()}
+            if not any(found.values()) and (seen is None or any(before.values())):
                 logger.warning("No replica of %s may serve: the primary does.", self._primary, extra=NO_REPLICA)
             self._seen = (snapshot, found)
-        return found
+        return found[pool] if pool in found else found[None]
+
+    def _busy(self, alias: str) -> int:
+        return self.monitor.latency.busy(self.monitor.members(alias))
+
+    def _typical(self, alias: str) -> float | None:
+        return self.monitor.snapshot[alias].latency
+
+    def _balancer_named(self, name: str) -> WeightedRandom | Stable | LeastBusy:
+        if name == "least_busy":
+            return LeastBusy(self._busy, self._typical)
+        return Stable() if name == "stable" else WeightedRandom()
 
 
-def weights_of(tier: Sequence[ReplicaConfig]) -> Candidates:
-    """Return the replicas of a tier as candidates."""
-    return tuple((replica.alias, replica.weight) for replica in tier)
+def serving(tiers: Sequence[Sequence[ReplicaConfig]], snapshot: Mapping[str, NodeHealth]) -> Tiers:
+    """Return who may serve of each tier, slow ones if there is no other there, without the tiers of which none may.
+
+    An old page or a slow one is better than the primary's only where nobody else is left: what lags never serves.
+    """
+    return tuple(filter(_serves, (_tier(tier, snapshot) for tier in tiers)))
 
 
-def serving(tiers: Sequence[Candidates], may_serve: Callable[[str], bool]) -> tuple[Candidates, ...]:
+def _serves(tier: Tier) -> bool:
+    return bool(tier.candidates)
+
+
+def _tier(replicas: Sequence[ReplicaConfig], snapshot: Mapping[str, NodeHealth]) -> Tier:
+    up, slow = (
+        tuple((replica.alias, replica.weight) for replica in replicas if snapshot[replica.alias].state == state)
+        for state in (State.UP, State.SLOW)
+    )
+    return Tier(up, [alias for alias, _ in slow]) if up else Tier(slow)
+
+
+def _among(tiers: Sequence[Candidates], may_serve: Callable[[str], bool]) -> Sequence[Candidates]:
     """Return of each tier those that may serve, without the tiers of which none may."""
-    return tuple(filter(None, (tuple(pair for pair in tier if may_serve(pair[0])) for tier in tiers)))
+    return [found for tier in tiers if (found := tuple(pair for pair in tier if may_serve(pair[0])))]
 
 
 def _bounded_window_seconds(config: ClusterConfig) -> float:

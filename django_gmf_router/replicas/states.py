@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import AddressBook, Membership
 from django_gmf_router.replicas.health import Moment, NodeHealth, State, summary
+from django_gmf_router.replicas.latency import Latency
 from django_gmf_router.replicas.observer import Answer, Observer
 from django_gmf_router.settings.values import ClusterConfig, Role
 
@@ -27,13 +29,18 @@ class NodeStates:
         self,
         config: ClusterConfig,
         addresses: AddressBook,
+        sockets: NodeSockets | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         announces: bool = True,
     ) -> None:
-        """Begin with nodes that all count as up; `announces`: whether to log and signal changes."""
+        """Begin with nodes that all count as up.
+
+        `sockets`: what is under way on them; `announces`: whether to log and signal changes.
+        """
         self._config = config
+        self._sockets = sockets or NodeSockets()
         self._primary = config.primary
         self._clock = clock
         self._wall = wall
@@ -65,6 +72,7 @@ class NodeStates:
         self._counts = dict.fromkeys(self.snapshot, 0)
         known = {alias: health for alias, health in self.snapshot.items() if alias not in self._membership}
         health = self._config.health
+        self.latency = Latency(health.slow, self._sockets)
         self._observer = Observer(known, max_lag_seconds=health.max_lag, settle_seconds=health.interval / 2)
 
     # Read
@@ -131,13 +139,25 @@ class NodeStates:
             changed = [self._take(answer) for answer in answers]
             self._publish()
             # What a primary answers may tell of its replicas, too.
-            nodes = [node for node in self.snapshot if node in known and node not in self._membership]
-            told = [(known[node], self.snapshot[node]) for node in nodes]
-        for before, after in told:
-            # Of the others it is told all the same.
-            with events.Surviving(after.alias, "telling of a change"):
-                self._announce(before, after)
+            told = self._changes(known)
+        self._announce_all(told)
         return any(changed)
+
+    def compare(self) -> None:
+        """Compare the nodes of each pool, once a round: which of them are slow?"""
+        now = Moment(monotonic=self._clock(), wall=self._wall())
+        with self._lock:
+            known, changed = self.snapshot, False
+            for node, seconds, is_slow in self.latency.judge(self._pools()):
+                before = self._observer.health(node).state
+                changed |= self._observer.compare(node, seconds, now, is_slow=is_slow).state != before
+                if before == State.SLOW and not is_slow:
+                    self._membership.note_return(node)
+            # How long each takes is published with the answers of the round.
+            if changed:
+                self._publish()
+            told = self._changes(known)
+        self._announce_all(told)
 
     def late(self, aliases: Iterable[str]) -> None:
         """Take it that probes were not answered in time."""
@@ -172,6 +192,8 @@ class NodeStates:
                 return False
             self._follow_members()
             return True
+        if answer.reading.up:
+            self.latency.probed(alias, answer.finished_at - answer.started_at)
         generation = self._observer.health(alias).generation
         if self._observer.observe(answer, self._wall()).generation != generation:
             self._membership.note_return(alias)
@@ -197,6 +219,17 @@ class NodeStates:
     def _new(self, node: str, generation: int = 0) -> NodeHealth:
         return NodeHealth(alias=node, role=Role.REPLICA, since=self._wall(), generation=generation)
 
+    def _pools(self) -> list[list[str]]:
+        """Return the nodes that may serve, by the pool and tier whose reads they share."""
+        pools: dict[tuple[str | None, int], list[str]] = {}
+        for replica in self._config.replicas:
+            nodes = self._membership.nodes(replica.alias)
+            pools.setdefault((replica.pool, replica.tier), []).extend(filter(self._may_serve, nodes))
+        return list(pools.values())
+
+    def _may_serve(self, node: str) -> bool:
+        return self._observer.health(node).state in {State.UP, State.SLOW}
+
     def _publish(self) -> None:
         # All of them: a position of the primary may tell of a replica that it follows.
         self.snapshot = MappingProxyType({name: self._known(name) for name in self._counts})
@@ -212,6 +245,16 @@ class NodeStates:
         if not members and self._counts[name]:
             return replace(before, state=State.DOWN, error=UNRESOLVED)
         return summary(before, members, generation=self._membership.changes(name))
+
+    def _changes(self, known: Mapping[str, NodeHealth]) -> list[tuple[NodeHealth, NodeHealth]]:
+        nodes = [node for node in self.snapshot if node in known and node not in self._membership]
+        return [(known[node], self.snapshot[node]) for node in nodes]
+
+    def _announce_all(self, told: Iterable[tuple[NodeHealth, NodeHealth]]) -> None:
+        for before, after in told:
+            # Of the others it is told all the same.
+            with events.Surviving(after.alias, "telling of a change"):
+                self._announce(before, after)
 
     def _announce(self, before: NodeHealth, after: NodeHealth) -> None:
         # Without the lock: a log handler or receiver may take its time, or ask us.

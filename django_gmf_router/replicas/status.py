@@ -12,15 +12,16 @@ from django.db import connections
 from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.addresses import address_book
 from django_gmf_router.replicas.health import NodeHealth, State
+from django_gmf_router.replicas.latency import READS_A_TRIAL
 from django_gmf_router.replicas.monitor import MakeProbe, Monitor
-from django_gmf_router.replicas.pool import serving, weights_of
+from django_gmf_router.replicas.pool import serving
 from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig, Role
 
 ALL_UP, DEGRADED, NO_PRIMARY = 0, 1, 2
-ROUNDS = 3  # where the primary is, whether the replicas come there, and since when they do not
+ROUNDS = 6  # where the primary is, whether the replicas come there, since when they do not, and which are slow
 INTERVAL_SECONDS = 0.2
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 4.0  # of what is slow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class NodeReport:
 def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list[NodeReport]:
     """Watch the nodes of the clusters at the same time; return how they are.
 
-    It takes TIMEOUT and a second at most, where an alias has a list of hosts TIMEOUT for each of them.
+    It takes TIMEOUT and four seconds at most, where an alias has a list of hosts TIMEOUT for each of them.
     """
     with ExitStack() as stack:
         watched = [(config, _watch(config, probe)) for config in configs]
@@ -91,26 +92,24 @@ def _statuses(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeReport]:
     shares = _shares(config, monitor)
     yield _status(config, monitor.health(config.primary), shares.get(config.primary))
     for replica in config.replicas:
-        # An alias that is several servers shares its part among those that are up.
+        # An alias that is several servers shares its part among those that are as good as it is.
         nodes = [monitor.health(node) for node in monitor.members(replica.alias) or (replica.alias,)]
-        up = sum(node.state == State.UP for node in nodes)
-        part = shares.get(replica.alias, 0.0)
-        yield from (_status(config, node, part / up if node.state == State.UP else 0.0, replica) for node in nodes)
+        best = [node.alias for node in nodes if node.state == monitor.health(replica.alias).state]
+        part = shares.get(replica.alias, 0.0) / len(best)
+        yield from (_status(config, node, part if node.alias in best else 0.0, replica) for node in nodes)
 
 
 def _shares(config: ClusterConfig, monitor: Monitor) -> dict[str, float]:
     """Return by alias the part of its pool's reads that goes there now; nothing of those that get none."""
-
-    def is_up(alias: str) -> bool:
-        return monitor.health(alias).state == State.UP
-
     shares = {}
     for pool in {replica.pool for replica in config.replicas}:
-        own = [weights_of(tier) for tier in config.tiers(pool) if tier[0].pool == pool]
-        weights = dict(next(iter(serving(own, is_up)), ()))
-        if weights and pool is None and config.primary_weight and is_up(config.primary):
-            weights[config.primary] = config.primary_weight
-        shares.update({alias: weight / sum(weights.values()) for alias, weight in weights.items()})
+        own = [tier for tier in config.tiers(pool) if tier[0].pool == pool]
+        for candidates, slow in serving(own, monitor.snapshot)[:1]:
+            weights = dict(candidates)
+            if pool is None and config.primary_weight and monitor.health(config.primary).state == State.UP:
+                weights[config.primary] = config.primary_weight
+            shares.update({alias: weight / sum(weights.values()) for alias, weight in weights.items()})
+            shares.update(dict.fromkeys(slow, 1 / (READS_A_TRIAL * max(1, len(slow)))))
     return shares
 
 

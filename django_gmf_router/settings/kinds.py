@@ -95,6 +95,11 @@ def _not_empty(where: str, value: str) -> Iterator[Problem]:
         yield _unfit(where, value, "Give it a name, or None.")
 
 
+def _above_one(where: str, value: float) -> Iterator[Problem]:
+    if value <= 1:
+        yield _unfit(where, value, "It must be a number above 1.")
+
+
 def _header_name(where: str, value: str) -> Iterator[Problem]:
     # RFC 9110, section 5.6.2, "Tokens"; RFC 6265 says the same of a cookie's name.
     if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", value, re.ASCII):
@@ -162,7 +167,7 @@ def optional(kind: Kind) -> Kind:
     return replace(
         kind,
         text=f"{kind.text} or `None`",
-        types=(*kind.types, NoneType),
+        types=tuple(dict.fromkeys((*kind.types, NoneType))),
         parse=lambda value: None if value is None else kind.parse(value),
     )
 
@@ -176,6 +181,7 @@ RANK = Kind(text="whole number, 1 or more", types=(int,), rule=_at_least(1))
 COUNT = Kind(text="whole number, 0 or more", types=(int,), rule=_at_least(0))
 NAME = Kind(text="str", types=(str,), rule=_not_empty)
 POSITIVE_SECONDS = replace(POSITIVE, text="positive number, seconds")
+ABOVE_ONE = Kind(text="number above 1", types=(int, float), rule=_above_one)
 SECONDS = replace(WEIGHT, text="number not below 0, seconds")
 HEADER_NAME = Kind(text="str", types=(str,), rule=_header_name)
 SCHEMA_NAME = Kind(text="schema name", types=(str,), rule=_schema_name)

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GROUPS = ("decisions", "wsgi", "asgi", "patterns", "backend", "consistency", "clone")
-SLOW = {"clone"}
+from benchmarks.slowness import OURS, SITES, WAYS
+
+GROUPS = ("decisions", "wsgi", "asgi", "patterns", "backend", "consistency", "clone", "slow")
+ONCE = {"clone", "slow"}
 """Groups that are measured in one process: a value of theirs takes seconds."""
 RATIO = "times"
 OVER = "us over"
+# Of the subject itself, against nothing.
+SECONDS = "s"
+FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table: `subject` against `reference`, as their ratio or as microseconds over it.
+    """One line of the table: `subject` against `reference`, as their ratio or as microseconds over it; or it alone.
 
     Without a `limit` it is for information.
     """
 
     group: str
     subject: str
-    reference: str
+    reference: str = ""
     measure: str = RATIO
     limit: float | None = None
 
@@ -95,4 +100,27 @@ def _clone() -> list[Row]:
     return [Row(group="clone", subject="clone_schema", reference="pg_dump | psql", limit=1.25)]
 
 
-ROWS = (*_decisions(), *_requests(), *_patterns(), *_backend(), *_consistency(), *_clone())
+def _slow() -> list[Row]:
+    return [
+        Row(
+            group="slow",
+            subject=f"{site}, {way}, {subject}",
+            reference=reference and f"{site}, {way}, {reference}",
+            measure=measure,
+            limit=limit if site == OURS else None,
+        )
+        for way in WAYS
+        for subject, reference, measure, limit in (
+            # 0.9 times the throughput.
+            ("one slow, a request", "both fast, a request", RATIO, 1 / 0.9),
+            ("one slow, p99", "both fast, p99", RATIO, 3.0),
+            ("its share is back", "", SECONDS, 15.0),
+            # Some 40 requests: nobody is ejected where it is below 4, and chance alone is.
+            ("both slow, the idler", "both slow, the busier", RATIO, 4.0),
+            ("failed requests", "", FAILED, 0.0),
+        )
+        for site in SITES
+    ]
+
+
+ROWS = (*_decisions(), *_requests(), *_patterns(), *_backend(), *_consistency(), *_clone(), *_slow())

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.budgets import RATIO, Row
+from benchmarks.budgets import OVER, RATIO, Row
 
 Values = Mapping[str, Sequence[float]]
 """Seconds per call of each contestant, one for each round of one process."""
@@ -36,7 +36,7 @@ def figure(row: Row, processes: Sequence[Values]) -> Figure | None:
     """
     if not processes or row.subject not in processes[0]:
         return None
-    pairs = [(min(values[row.subject]), min(values[row.reference])) for values in processes]
+    pairs = [(min(values[row.subject]), min(values[row.reference or row.subject])) for values in processes]
     found = [_measure(row, *pair) for pair in pairs]
     return Figure(
         row=row,
@@ -49,4 +49,5 @@ def figure(row: Row, processes: Sequence[Values]) -> Figure | None:
 
 
 def _measure(row: Row, subject: float, reference: float) -> float:
-    return subject / reference if row.measure == RATIO else (subject - reference) * 1e6
+    measures = {RATIO: lambda: subject / reference, OVER: lambda: (subject - reference) * 1e6}
+    return measures.get(row.measure, lambda: subject)()

@@ -33,7 +33,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     return (
         f"{row.group}: {row.subject}",
         row.reference,
-        f"{figure.subject_seconds * 1e6:.3f} / {figure.reference_seconds * 1e6:.3f}",
+        f"{figure.subject_seconds * 1e6:.3f} / {figure.reference_seconds * 1e6:.3f}" if row.reference else "",
         f"{figure.measured:.2f} {row.measure}",
         f"{figure.lowest:.2f} to {figure.highest:.2f}",
         "" if row.limit is None else f"at most {row.limit:g}",
@@ -61,6 +61,8 @@ def _suite(measured: Mapping[str, Sequence[Values]]) -> pyperf.BenchmarkSuite:
             pyperf.Benchmark([_run(f"{group}: {name}", values[name]) for values in processes])
             for group, processes in measured.items()
             for name in processes[0]
+            # pyperf knows no 0, as of requests that failed.
+            if all(min(values[name]) > 0 for values in processes)
         ]
     )
 

@@ -81,10 +81,10 @@ def nothing_serves() -> str | None:
 
 
 @contextmanager
-def serving(setup: Setup, stage: Stage) -> Iterator[Site]:
-    """Serve a site until the block ends."""
+def serving(setup: Setup, stage: Stage, *, is_spared: bool = False) -> Iterator[Site]:
+    """Serve a site until the block ends; for one that is spared no replica is ever slow."""
     with ExitStack() as stack:
-        databases = stage.databases(setup.engine)
+        databases = stage.databases(setup.engine, is_spared=is_spared)
         if setup.is_balanced:
             databases = _balanced(databases, stack.enter_context(_haproxy(stage)))
         settings = {

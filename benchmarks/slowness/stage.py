@@ -12,6 +12,7 @@ from django_gmf_router.testing import LocalCluster
 from tests.chaos.proxy import Proxy
 
 DELAY_SECONDS = 0.3
+SPARED = "spared"
 # Nothing differs but the wait: what is slow says a row of the primary, which a replica has at once.
 TABLES = """
 SET ROLE gmf;
@@ -19,7 +20,8 @@ CREATE TABLE bench_slowness (port int PRIMARY KEY, seconds float8 NOT NULL);
 CREATE FUNCTION bench_waited() RETURNS bool LANGUAGE plpgsql VOLATILE AS $$
     DECLARE wait float8;
     BEGIN
-        SELECT seconds INTO wait FROM bench_slowness WHERE port = current_setting('port')::int;
+        SELECT seconds INTO wait FROM bench_slowness
+            WHERE port = current_setting('port')::int AND current_setting('application_name') <> '$SPARED';
         IF wait > 0 THEN PERFORM pg_sleep(wait); END IF;
         RETURN true;
     END $$;
@@ -29,7 +31,7 @@ CREATE VIEW bench_place AS
     SELECT id, name, current_setting('port')::int AS port FROM bench_row WHERE bench_waited();
 RESET ROLE;
 ANALYZE bench_row;
-""".replace("$PLACES", str(PLACES))
+""".replace("$PLACES", str(PLACES)).replace("$SPARED", SPARED)
 NO_TABLES = "DROP VIEW bench_place; DROP FUNCTION bench_waited; DROP TABLE bench_row, bench_slowness"
 
 
@@ -55,11 +57,14 @@ class Stage:
         """Return the port of a replica as its server knows it, and its rows say."""
         return self._cluster.port(replica)
 
-    def databases(self, engine: str) -> dict[str, Any]:
-        """Return Django's DATABASES."""
+    def databases(self, engine: str, *, is_spared: bool = False) -> dict[str, Any]:
+        """Return Django's DATABASES; for a site that is spared no replica is ever slow."""
         found = self._cluster.databases(engine=engine)
         for replica, port in self.proxy_ports.items():
-            found[replica]["PORT"] = port
+            if is_spared:
+                found[replica]["OPTIONS"]["application_name"] = SPARED
+            else:
+                found[replica]["PORT"] = port
         return {alias: {**settings, "CONN_MAX_AGE": 600} for alias, settings in found.items()}
 
     def slow(self, way: str, slow: Collection[str]) -> None:

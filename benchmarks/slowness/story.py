@@ -36,11 +36,13 @@ class Lengths:
 
 
 class Span:
-    """The requests that were answered in some seconds of a story."""
+    """The requests that were answered in some seconds of a story, which begin at each of `moments`."""
 
-    def __init__(self, requests: Sequence[Request], began: float, seconds: float) -> None:
-        self.requests = [request for request in requests if began <= request.ended < began + seconds]
-        self._seconds = seconds
+    def __init__(self, requests: Sequence[Request], seconds: float, *moments: float) -> None:
+        self.requests = [
+            request for request in requests for began in moments if began <= request.ended < began + seconds
+        ]
+        self._seconds = seconds * len(moments)
 
     @property
     def throughput(self) -> float:
@@ -77,18 +79,19 @@ class Story:
 
     @property
     def fast(self) -> Span:
-        """Both are fast."""
-        return self._span(self.moments["fast"], self.lengths.fast)
+        """Both are fast: before one is slow, and at the end of `again`, so that a drift of the machine is halved."""
+        end = self.moments["again"] + self.lengths.again
+        return self._span(self.lengths.fast, self.moments["fast"], end - self.lengths.fast)
 
     @property
     def slow(self) -> Span:
         """One is slow, and the site had time to notice."""
-        return self._span(self.moments["slow"] + SETTLED_SECONDS, self.lengths.slow)
+        return self._span(self.lengths.slow, self.moments["slow"] + SETTLED_SECONDS)
 
     @property
     def both(self) -> Span:
         """Both are slow, and the site had time to notice."""
-        return self._span(self.moments["both"] + SETTLED_SECONDS, self.lengths.both)
+        return self._span(self.lengths.both, self.moments["both"] + SETTLED_SECONDS)
 
     @property
     def failed(self) -> list[Request]:
@@ -99,9 +102,10 @@ class Story:
     def back_seconds(self) -> float:
         """How long after it was fast again the replica had its share for a second; all of `again` if it never had."""
         port, _ = self.ports
-        wanted, since = BACK * self.fast.share(port), self.moments["again"]
+        before = self._span(self.lengths.fast, self.moments["fast"])
+        wanted, since = BACK * before.share(port), self.moments["again"]
         for step in range(int((self.lengths.again - WINDOW_SECONDS) / STEP_SECONDS)):
-            if self._span(since + step * STEP_SECONDS, WINDOW_SECONDS).share(port) >= wanted:
+            if self._span(WINDOW_SECONDS, since + step * STEP_SECONDS).share(port) >= wanted:
                 return step * STEP_SECONDS + WINDOW_SECONDS
         return self.lengths.again
 
@@ -116,10 +120,10 @@ class Story:
         """Return the throughput over time, from when both are fast until the end of `again`."""
         began = self.moments["fast"]
         bins = int((self.moments["again"] + self.lengths.again - began) / bin_seconds)
-        return [self._span(began + number * bin_seconds, bin_seconds).throughput for number in range(bins)]
+        return [self._span(bin_seconds, began + number * bin_seconds).throughput for number in range(bins)]
 
-    def _span(self, began: float, seconds: float) -> Span:
-        return Span(self.requests, began, seconds)
+    def _span(self, seconds: float, *moments: float) -> Span:
+        return Span(self.requests, seconds, *moments)
 
 
 def play(setup: Setup, stage: Stage, way: str, lengths: Lengths) -> Story:

@@ -60,7 +60,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("groups", nargs="*", help=f"which of {', '.join(GROUPS)}; all by default")
-    parser.add_argument("--full", action="store_true", help="measure longer: some ten minutes instead of two")
+    parser.add_argument("--full", action="store_true", help="measure longer: some forty minutes instead of eleven")
     parser.add_argument("--output", type=Path, default=ROOT / "bench-results", help="the folder for the JSON files")
     options = parser.parse_args()
     options.groups = options.groups or list(GROUPS)

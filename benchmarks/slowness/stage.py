@@ -42,6 +42,8 @@ class Stage:
         self._cluster = cluster
         self._stack = ExitStack()
         self._proxies: dict[str, Proxy] = {}
+        # A wire of its own for who is spared, which costs as much.
+        self._spared: dict[str, Proxy] = {}
 
     @property
     def replicas(self) -> Sequence[str]:
@@ -60,11 +62,9 @@ class Stage:
     def databases(self, engine: str, *, is_spared: bool = False) -> dict[str, Any]:
         """Return Django's DATABASES; for a site that is spared no replica is ever slow."""
         found = self._cluster.databases(engine=engine)
-        for replica, port in self.proxy_ports.items():
-            if is_spared:
-                found[replica]["OPTIONS"]["application_name"] = SPARED
-            else:
-                found[replica]["PORT"] = port
+        for replica, proxy in (self._spared if is_spared else self._proxies).items():
+            found[replica]["PORT"] = proxy.port
+            found[replica]["OPTIONS"]["application_name"] = SPARED if is_spared else ""
         return {alias: {**settings, "CONN_MAX_AGE": 600} for alias, settings in found.items()}
 
     def slow(self, way: str, slow: Collection[str]) -> None:
@@ -84,8 +84,9 @@ class Stage:
         ports = ", ".join(f"({self.server_port(replica)}, 0)" for replica in self.replicas)
         self._cluster.execute("primary", f"INSERT INTO bench_slowness VALUES {ports}")  # noqa: S608  our own
         self._cluster.wait_for_replay()
-        for replica in self.replicas:
-            self._proxies[replica] = self._stack.enter_context(Proxy(self.server_port(replica)))
+        for proxies in (self._proxies, self._spared):
+            for replica in self.replicas:
+                proxies[replica] = self._stack.enter_context(Proxy(self.server_port(replica)))
         return self
 
     def __exit__(

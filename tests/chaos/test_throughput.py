@@ -1,8 +1,8 @@
 """What does one slow replica cost a site? A tenth of the benchmark `slow`, and beside a twin.
 
 The twin is the same site on the same servers at the same time, for which no replica is slow: what else the machine does
-hits both alike. With 30 processes that wanted two cores, two equal spans of one site differed by a factor of up to 2.5,
-and by 3.5 in the worst case; beside the twin by 0.8 in all but 5 of 100 pairs, and by 0.76 in the worst.
+hits both alike. Where 30 processes wanted two cores, one span of a site had between 0.4 and 1.8 times the throughput of
+another one of 3 to 6 seconds, in 9 of 10 pairs; beside the twin between 0.8 and 1.15 times.
 """
 
 from __future__ import annotations

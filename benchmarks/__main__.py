@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import OUTPUT, STRETCH, peers, report
+from benchmarks import OUTPUT, STRETCH, end_when_terminated, peers, report
 from benchmarks.budgets import GROUPS, ONCE, ROWS
 from benchmarks.figures import Figure, Values, figure
 
@@ -40,6 +40,7 @@ FULL = Effort(processes=15, rounds=200, seconds=0.003, stretch=3)
 def main() -> int:
     """Measure the groups that the command line names."""
     options = _options()
+    end_when_terminated()
     started = time.monotonic()
     for name in peers.missing():
         print(f"* {name} is not installed: its rows are left out (pip install {name})", flush=True)
@@ -83,10 +84,17 @@ def _measure(group: str, effort: Effort, output: Path) -> Values:
     command = [sys.executable, "-m", "benchmarks.worker", group]
     command += ["--rounds", str(effort.rounds), "--seconds", str(effort.seconds)]
     env = {**os.environ, OUTPUT: str(output.absolute()), STRETCH: str(effort.stretch)}
-    ended = subprocess.run(command, check=False, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
-    if ended.returncode:
+    # Ctrl-C is ours: the worker is told once, and ends the servers that it started.
+    with subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as worker:
+        try:
+            text, _ = worker.communicate()
+        finally:
+            worker.terminate()
+    if worker.returncode:
         raise SystemExit(f"The group {group} could not be measured: see its message above.")
-    values: Values = json.loads(ended.stdout)
+    values: Values = json.loads(text)
     return values
 
 

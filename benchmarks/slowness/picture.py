@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.slowness import HAPROXY, MULTIDB, OURS, RANDOM, WAYS
 
 WIDTH, HEIGHT = 760, 230
-LEFT, TOP, BOTTOM = 52, 40, 36
+LEFT, TOP, BOTTOM = 52, 48, 36
 LEGEND = 30
 HIGHEST = 1.4
 """The top of the scale, in throughputs of both fast."""
@@ -43,7 +43,7 @@ class Panel:
         for moment, what in (("slow_at_seconds", "slow"), ("fast_at_seconds", "fast again")):
             x = self._x(first[moment])
             yield _line(x, self._y(HIGHEST), x, self._y(0), "#888", dash="4 3")
-            yield _text(x + 4, self._y(HIGHEST) + 10, what, anchor="start")
+            yield _text(x, self._y(HIGHEST) - 5, what)
         for second in range(0, int(self._seconds) + 1, 5):
             yield _text(self._x(second), self._y(0) + 16, f"{second} s")
         for site, colour in COLOURS.items():

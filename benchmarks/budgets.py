@@ -115,7 +115,7 @@ def _slow() -> list[Row]:
             ("one slow, a request", "both fast, a request", RATIO, 1 / 0.9),
             ("one slow, p99", "both fast, p99", RATIO, 3.0),
             ("its share is back", "", SECONDS, 15.0),
-            # Some 40 requests: nobody is ejected where it is below 4, and chance alone is.
+            # Nobody is left out. Of the 40 requests that there are, chance alone keeps it below 4.
             ("both slow, the idler", "both slow, the busier", RATIO, 4.0),
             ("failed requests", "", FAILED, 0.0),
         )

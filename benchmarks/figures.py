@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmarks.budgets import OVER, RATIO, Row
 
 Values = Mapping[str, Sequence[float]]
-"""Seconds per call of each contestant, one for each round of one process."""
+"""Seconds per call of each contestant, one for each round of one process; or how many failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

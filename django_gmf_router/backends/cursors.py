@@ -61,6 +61,8 @@ class MovingCursorMixin:
         if self._streams_on is None and self.db.held is not None:
             self._streams_on = self.db.held
             self._streams_on.streams += 1
+            # To declare it took no time; the rows come later.
+            self._streams_on.leave_uncounted()
 
     def close(self) -> None:
         """Close the driver's cursor."""

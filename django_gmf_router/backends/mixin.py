@@ -183,7 +183,7 @@ class ReplicaConnectionMixin(Base):
         # A primary that is back must take the next write, whether the monitor has seen it or not.
         may_return = self.alias == cluster.config.primary or not cluster.nodes.is_out(self.alias)
         is_away = cluster.nodes.alias_of(self.node) != self.alias
-        return (is_away and may_return) or is_gone(self.connection)
+        return (is_away and may_return) or cluster.nodes.is_left(self.node) or is_gone(self.connection)
 
     def make_cursor(self, cursor: Any) -> Any:
         """Return Django's cursor wrapper, whose reads move."""
@@ -230,7 +230,7 @@ class ReplicaConnectionMixin(Base):
         cluster = clusters.of_alias(self.alias)
         if cluster is None or not cluster.writes.may_move(self, sql):
             return None
-        held.begin()
+        held.begin_statement()
         # In this order: the monitor doubts it first, then looks what is under way.
         if held.doubted:
             held.doubted = cluster.nodes.is_down(held.node)

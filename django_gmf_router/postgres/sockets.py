@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import deque
 from contextlib import suppress
 from typing import Any
 
@@ -26,6 +27,35 @@ _GEVENT = sys.modules.get("gevent.monkey")
 _POLL: Any = _GEVENT.get_original("select", "poll") if _GEVENT else getattr(select, "poll", None)
 
 
+NEWEST = 256
+"""So many times are remembered from one look at a node to the next."""
+
+
+class Traffic:
+    """The statements of this process on one node that count: those under way, and how long the last ones took.
+
+    There is no lock: each step is one operation of a dictionary or deque.
+    """
+
+    __slots__ = ("took", "under_way")
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.under_way: dict[HeldSocket, float] = {}
+        """By the socket that it waits on, when a statement began, in monotonic seconds."""
+        self.took: deque[float] = deque(maxlen=NEWEST)
+        """The seconds of those that were answered since they were taken last."""
+
+    def take(self) -> list[float]:
+        """Return the seconds of what was answered since the last time."""
+        return [self.took.popleft() for _ in range(len(self.took))]
+
+    def ages(self) -> list[float]:
+        """Return how many seconds ago each statement that is under way began."""
+        now = time.monotonic()
+        return [now - began for began in list(self.under_way.values())]
+
+
 class HeldSocket:
     """A duplicate of the descriptor of one connection, and whether what is under way there may be executed again.
 
@@ -33,11 +63,12 @@ class HeldSocket:
     closed and used again meanwhile.
     """
 
-    __slots__ = ("_lock", "_repeatable", "_socket", "doubted", "node", "since", "streams")
+    __slots__ = ("_lock", "_repeatable", "_socket", "_took", "_under_way", "doubted", "node", "since", "streams")
 
-    def __init__(self, node: str, connection: Any) -> None:
-        """Duplicate the descriptor of a driver's connection to `node`."""
+    def __init__(self, node: str, connection: Any, traffic: Traffic) -> None:
+        """Duplicate the descriptor of a driver's connection to `node`, whose statements are those of `traffic`."""
         self.node = node
+        self._under_way, self._took = traffic.under_way, traffic.took
         self.since = time.monotonic()
         self._socket = socket.socket(fileno=os.dup(connection.fileno()))
         # The monitor looks and shuts in one step: what begins in between may be a write.
@@ -52,10 +83,22 @@ class HeldSocket:
         """Note that what begins now may be executed again elsewhere, if this connection fails."""
         self._repeatable = True
 
+    def begin_statement(self) -> None:
+        """Note that a statement begins, of which the same is true, and when."""
+        self._repeatable = True
+        self._under_way[self] = time.monotonic()
+
     def end(self) -> None:
-        """Note that this is over: what comes next may not."""
+        """Note that this is over: what comes next may not. How long a statement took is noted if it was answered."""
         with self._lock:
             self._repeatable = False
+        began = self._under_way.pop(self, None)
+        if began is not None:
+            self._took.append(time.monotonic() - began)
+
+    def leave_uncounted(self) -> None:
+        """Take it that the time of what is under way says nothing of the node."""
+        self._under_way.pop(self, None)
 
     def free(self) -> None:
         """Let what is under way fail at once, if it may be executed again; doubt the connection if not."""
@@ -71,6 +114,7 @@ class HeldSocket:
 
     def close(self) -> None:
         """Give the descriptor back."""
+        self.leave_uncounted()
         with self._lock:
             self._socket.close()
 
@@ -80,6 +124,8 @@ class HeldSocket:
         self._socket.detach()
 
     def _shut(self) -> None:
+        # What is cut is no answer.
+        self.leave_uncounted()
         with suppress(OSError):  # The server or the driver was first.
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -99,6 +145,7 @@ class NodeSockets:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._sockets: dict[str, set[HeldSocket]] = {}
+        self._traffic: dict[str, Traffic] = {}
         self._known: weakref.WeakKeyDictionary[Any, HeldSocket] = weakref.WeakKeyDictionary()
 
     def hold(self, node: str, connection: Any) -> HeldSocket:
@@ -107,10 +154,14 @@ class NodeSockets:
             forks.look()
         held = self._known.get(connection)
         if held is None:
-            held = self._known[connection] = HeldSocket(node, connection)
+            held = self._known[connection] = HeldSocket(node, connection, self.traffic(node))
             self._sockets.setdefault(node, set()).add(held)
             weakref.finalize(connection, self.release, held).atexit = False
         return held
+
+    def traffic(self, node: str) -> Traffic:
+        """Return the statements of this process on a node."""
+        return self._traffic.get(node) or self._traffic.setdefault(node, Traffic())
 
     def release(self, held: HeldSocket) -> None:
         """Hold a socket no longer: its connection was closed."""

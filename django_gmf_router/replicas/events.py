@@ -10,7 +10,7 @@ from django_gmf_router import signals
 from django_gmf_router.replicas.health import NodeHealth, State
 
 LOGGER = logging.getLogger("django_gmf_router")
-NODE_DOWN, NODE_UP, NODE_LAGGING = "node_down", "node_up", "node_lagging"
+NODE_DOWN, NODE_UP, NODE_LAGGING, NODE_SLOW = "node_down", "node_up", "node_lagging", "node_slow"
 MONITOR_ERROR, MONITOR_LATE = "monitor_error", "monitor_late"
 
 
@@ -68,6 +68,9 @@ def _log(cluster: str, before: NodeHealth, after: NodeHealth, max_lag_seconds: f
     elif after.state == State.LAGGING:
         text = "%s lags by %.1f s, more than %g s: it gets no reads."
         LOGGER.warning(text, node, after.lag, max_lag_seconds, extra=_extra(NODE_LAGGING, cluster, after))
+    elif after.state == State.SLOW:
+        text = "%s is slow: what it is asked typically takes %.3f s. Its reads go elsewhere."
+        LOGGER.warning(text, node, after.latency, extra=_extra(NODE_SLOW, cluster, after))
     else:
         seconds = after.since - before.since
         LOGGER.info(
@@ -76,4 +79,11 @@ def _log(cluster: str, before: NodeHealth, after: NodeHealth, max_lag_seconds: f
 
 
 def _extra(event: str, cluster: str, health: NodeHealth) -> dict[str, Any]:
-    return {"event": event, "cluster": cluster, "alias": health.alias, "lag": health.lag, "error": health.error}
+    return {
+        "event": event,
+        "cluster": cluster,
+        "alias": health.alias,
+        "lag": health.lag,
+        "latency": health.latency,
+        "error": health.error,
+    }

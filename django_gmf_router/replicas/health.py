@@ -1,4 +1,4 @@
-"""Is a node up, lagging or down, by what is remembered of its readings?
+"""Is a node up, slow, lagging or down, by what is remembered of its readings?
 
 No I/O and no clock: the monitor gives both.
 """
@@ -21,11 +21,12 @@ class State:
     """The states of a node."""
 
     UP: Final = "up"
+    SLOW: Final = "slow"
     LAGGING: Final = "lagging"
     DOWN: Final = "down"
 
 
-ORDER = (State.UP, State.LAGGING, State.DOWN)
+ORDER = (State.UP, State.SLOW, State.LAGGING, State.DOWN)
 """The best first."""
 
 
@@ -55,6 +56,8 @@ class NodeHealth:
     """As its last reading said; None while it does not answer."""
     lag: float | None = None
     """Seconds that a replica is behind; None: unknown."""
+    latency: float | None = None
+    """Seconds that a statement of this process typically takes there; None: unknown."""
     error: str | None = None
     """Why it is down, or what the last probe said."""
     timeline: int | None = None
@@ -98,6 +101,7 @@ def summary(before: NodeHealth, members: Sequence[NodeHealth], *, generation: in
         since=before.since if best.state == before.state else best.since,
         generation=generation,
         lag=best.lag,
+        latency=best.latency,
         error=best.error,
         sampled_at=best.sampled_at,
     )
@@ -113,6 +117,7 @@ class Tracker:
         self._good = 0
         self._bad = 0
         self._diverged = False
+        self._is_slow = False
         self._seen: Reading | None = None
 
     def observe(
@@ -159,6 +164,14 @@ class Tracker:
         self.health = replace(self.health, follows=timeline, proven=proven)
         return self.health
 
+    def compare(self, latency: float | None, now: Moment, *, is_slow: bool) -> NodeHealth:
+        """Take what the node's statements typically take, and whether it is slow beside its pool."""
+        before, self._is_slow = self.health, is_slow
+        state = self._up if before.state in {State.UP, State.SLOW} else before.state
+        since = before.since if state == before.state else now.wall
+        self.health = replace(before, state=state, since=since, latency=latency)
+        return self.health
+
     def fail(self, reason: str, now: Moment) -> NodeHealth:
         """Take it that the node refused, answered not in time, or is a stranger: it is down at once."""
         self._good = 0
@@ -200,6 +213,10 @@ class Tracker:
         if state == State.DOWN and self._good < READINGS_TO_COME_BACK:
             return State.DOWN
         if not lag:
-            return State.UP
+            return self._up
         lagging = lag >= self._max_lag / 2 if state == State.LAGGING else lag > self._max_lag
-        return State.LAGGING if lagging else State.UP
+        return State.LAGGING if lagging else self._up
+
+    @property
+    def _up(self) -> str:
+        return State.SLOW if self._is_slow else State.UP

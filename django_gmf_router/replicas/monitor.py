@@ -53,11 +53,10 @@ class Monitor(NodeStates):
         time; `announces`: whether to log and signal.
         """
         self._addresses = addresses or AddressBook({})
-        self._sockets = sockets or NodeSockets()
         self._probe = probe
         self._jitter = jitter
         self._stopped = False
-        super().__init__(config, self._addresses, clock=clock, wall=wall, announces=announces)
+        super().__init__(config, self._addresses, sockets, clock=clock, wall=wall, announces=announces)
         _MONITORS.add(self)
         forks.on_fork(self.begin_in_child)
 

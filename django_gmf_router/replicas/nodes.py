@@ -67,6 +67,11 @@ class Nodes:
             return False
         return health.sampled_at is None or time.monotonic() - health.sampled_at < self._overdue_seconds
 
+    def is_left(self, node: str) -> bool:
+        """Return whether connections to `node` are better made anew: it is slow, another server of its alias is not."""
+        alias, health = self.alias_of(node), self._states.health
+        return alias != node and health(node).state == State.SLOW and health(alias).state == State.UP
+
     def generation(self, node: str) -> tuple[int, int]:
         """Return what changes whenever `node` comes back or changes, or another server of its alias does."""
         health = self._states.health

@@ -132,6 +132,10 @@ class Observer:
         self._note_primary_away(health)
         return health
 
+    def compare(self, alias: str, latency: float | None, now: Moment, *, is_slow: bool) -> None:
+        """Take what a node's statements typically take, and whether it is slow beside its pool."""
+        self._trackers[alias].compare(latency, now, is_slow=is_slow)
+
     def _observe_primary(self, tracker: Tracker, answer: Answer, now: Moment) -> NodeHealth:
         health = tracker.observe(answer.reading, None, now)
         if answer.reading.role == Role.PRIMARY:

@@ -8,21 +8,22 @@ import math
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connections
 
 from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.replicas.freshness import Freshness
-from django_gmf_router.replicas.health import State
+from django_gmf_router.replicas.health import NodeHealth, State
+from django_gmf_router.replicas.latency import Candidate, with_room
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.settings.values import ClusterConfig
 
 logger = logging.getLogger("django_gmf_router")
 
 NO_REPLICA = {"event": "no_replica"}
-Candidates = tuple[tuple[str, float], ...]
+Candidates = Sequence[Candidate]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class WeightedRandom:
         """Take a source of numbers in [0, 1)."""
         self._random = random_fraction
 
-    def pick(self, candidates: Sequence[tuple[str, float]], key: str | None = None) -> str:  # noqa: ARG002
+    def pick(self, candidates: Candidates, key: str | None = None) -> str:  # noqa: ARG002
         """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
         point = self._random() * sum(weight for _, weight in candidates)
         for alias, weight in candidates:
@@ -62,11 +63,35 @@ class Stable:
         """Take how to pick for a client without a key."""
         self._otherwise = otherwise or WeightedRandom()
 
-    def pick(self, candidates: Sequence[tuple[str, float]], key: str | None = None) -> str:
+    def pick(self, candidates: Candidates, key: str | None = None) -> str:
         """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
         if key is None:
             return self._otherwise.pick(candidates)
         return max(candidates, key=lambda pair: _score(key, *pair))[0]
+
+
+class LeastBusy:
+    """Of two candidates that are picked at random, take the one with fewer reads of this process, then the faster one.
+
+    Both may be the same: so a slower one keeps a share while nothing is under way.
+    """
+
+    def __init__(
+        self,
+        busy: Callable[[str], int],
+        typical: Callable[[str], float | None],
+        random_fraction: Callable[[], float] = random.random,
+    ) -> None:
+        """Take how many reads are under way on an alias, and how many seconds one typically takes, None: unknown."""
+        self._busy = busy
+        self._typical = typical
+        self._random = WeightedRandom(random_fraction)
+
+    def pick(self, candidates: Candidates, key: str | None = None) -> str:  # noqa: ARG002
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
+        weights = dict(candidates)
+        two = (self._random.pick(candidates), self._random.pick(candidates))
+        return min(two, key=lambda alias: (self._busy(alias) / weights[alias], self._typical(alias) or 0.0))
 
 
 class ReplicaPool:
@@ -78,19 +103,20 @@ class ReplicaPool:
         monitor: Monitor,
         freshness: Freshness,
         *,
-        balancer: WeightedRandom | Stable | None = None,
+        balancer: WeightedRandom | Stable | LeastBusy | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the replicas, and who knows which of them may serve; `clock` gives seconds of the wall clock."""
         self.monitor = monitor
         self._primary = config.primary
         self._all = tuple((replica.alias, replica.weight) for replica in config.replicas)
-        self._balancer = balancer or (Stable() if config.balancer == "stable" else WeightedRandom())
+        self._balancer = balancer or self._balancer_named(config.balancer)
         self.freshness = freshness
+        self._looks_for_room = config.health.slow is not None
         self._window_seconds = _window_seconds(config)
         self._clock = clock
         # The snapshot that was looked at last, and who may serve by it; replaced in one step.
-        self._seen: tuple[object, Candidates] = (None, self._all)
+        self._seen: tuple[object, Candidates, Sequence[str]] = (None, self._all, ())
 
     def pick(self, wanted: Wanted | None = None, key: str | None = None) -> tuple[str | None, str]:
         """Return a replica's alias and "", or None and the reason why the primary has to serve.
@@ -100,28 +126,33 @@ class ReplicaPool:
         if self._all and self.is_mirrored(self._all[0][0]):
             return self._balancer.pick(self._all, key), ""
         self.monitor.ensure()
-        candidates = self._candidates()
+        candidates, slow = self._candidates()
         if self.monitor.is_outdated():
             self.monitor.note_outdated()
             candidates = ()
         if not candidates:
             return None, "no_replica"
+        if self._looks_for_room:
+            candidates = with_room(candidates, self._busy)
         # What no position tells of is over with its window.
         is_over = wanted and wanted.mark.position is None and self._clock() - wanted.time > self._window_seconds
         if wanted is None or is_over:
-            return self._balancer.pick(candidates, key), ""
+            tried = self.monitor.latency.to_try(slow, self._busy) if slow else None
+            return tried or self._balancer.pick(candidates, key), ""
         alias = self._pick_fresh(candidates, wanted.mark, key)
         return (alias, "") if alias else (None, "consistency")
 
-    def may_go_on(self, alias: str) -> bool:
+    def may_go_on(self, alias: str, *, for_ever: bool = False) -> bool:
         """Return whether the replica that a unit of work has may go on serving it.
 
         One that is down may too: its connection goes to another node, within a time that all its attempts share. To
         pick anew here would begin that time again, at a node of which nothing is known yet. Where it went must not lag.
+        One that is slow may finish a page, which then sees one node; what goes on for_ever, a worker, leaves it.
         """
         snapshot = self.monitor.snapshot
         health = snapshot.get(self.freshness.node_of(alias), snapshot[alias])
-        return health.state != State.LAGGING or self.is_mirrored(alias)
+        is_left = health.state == State.LAGGING or (for_ever and health.state == State.SLOW)
+        return not is_left or self.is_mirrored(alias)
 
     def primary_is_down(self) -> bool:
         """Return whether the primary is known to be down."""
@@ -152,16 +183,37 @@ class ReplicaPool:
         alias = self._balancer.pick(candidates, key)
         return alias if self.freshness.has(alias, mark) else None
 
-    def _candidates(self) -> Candidates:
+    def _candidates(self) -> tuple[Candidates, Sequence[str]]:
+        """Return who may serve, and which slow ones beside them are only tried."""
         # One comparison where nothing is new: each request comes here.
         snapshot = self.monitor.snapshot
-        seen, candidates = self._seen
+        seen, candidates, slow = self._seen
         if seen is not snapshot:
-            candidates = tuple(pair for pair in self._all if snapshot[pair[0]].state == State.UP)
+            candidates, slow = serving(self._all, snapshot)
             if not candidates and self._seen[1]:
                 logger.warning("No replica of %s may serve: the primary does.", self._primary, extra=NO_REPLICA)
-            self._seen = (snapshot, candidates)
-        return candidates
+            self._seen = (snapshot, candidates, slow)
+        return candidates, slow
+
+    def _busy(self, alias: str) -> int:
+        return self.monitor.latency.busy(self.monitor.members(alias))
+
+    def _typical(self, alias: str) -> float | None:
+        return self.monitor.snapshot[alias].latency
+
+    def _balancer_named(self, name: str) -> WeightedRandom | Stable | LeastBusy:
+        if name == "least_busy":
+            return LeastBusy(self._busy, self._typical)
+        return Stable() if name == "stable" else WeightedRandom()
+
+
+def serving(group: Candidates, snapshot: Mapping[str, NodeHealth]) -> tuple[Candidates, Sequence[str]]:
+    """Return who of a group may serve, and which slow ones beside them are only tried; slow ones if there is no other.
+
+    An old page or a slow one is better than the primary's only where nobody else is left: what lags never serves.
+    """
+    up, slow = (tuple(pair for pair in group if snapshot[pair[0]].state == state) for state in (State.UP, State.SLOW))
+    return (up, [alias for alias, _ in slow]) if up else (slow, ())
 
 
 def _window_seconds(config: ClusterConfig) -> float:

@@ -220,7 +220,11 @@ class ProbeThreads:
         now = self._clock()
         if late := self._rounds.give_up_late(now, lambda alias: self._connecting_seconds(alias) or 0.0):
             self._give_up(late)
-        for alias in self._rounds.begin(now):
+        asked = self._rounds.begin(now)
+        if asked:
+            with events.Surviving(self._cluster, "comparing"):
+                self._states.compare()
+        for alias in asked:
             with events.Surviving(alias, "starting its thread") as failure:
                 self._asked(alias).ask()
             if failure.happened:

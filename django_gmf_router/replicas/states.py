@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import AddressBook, Membership
 from django_gmf_router.replicas.health import Moment, NodeHealth, State, summary
+from django_gmf_router.replicas.latency import Latency
 from django_gmf_router.replicas.observer import Answer, Observer
 from django_gmf_router.settings.values import ClusterConfig, Role
 
@@ -27,13 +29,18 @@ class NodeStates:
         self,
         config: ClusterConfig,
         addresses: AddressBook,
+        sockets: NodeSockets | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         announces: bool = True,
     ) -> None:
-        """Begin with nodes that all count as up; `announces`: whether to log and signal changes."""
+        """Begin with nodes that all count as up.
+
+        `sockets`: what is under way on them; `announces`: whether to log and signal changes.
+        """
         self._config = config
+        self._sockets = sockets or NodeSockets()
         self._primary = config.primary
         self._clock = clock
         self._wall = wall
@@ -64,6 +71,7 @@ class NodeStates:
         self._counts = dict.fromkeys(self.snapshot, 0)
         known = {alias: health for alias, health in self.snapshot.items() if alias not in self._membership}
         health = self._config.health
+        self.latency = Latency(health.slow, self._sockets)
         self._observer = Observer(known, max_lag_seconds=health.max_lag, settle_seconds=health.interval / 2)
 
     # Read
@@ -130,18 +138,33 @@ class NodeStates:
                 return False  # Its name has lost this address meanwhile.
             if alias not in self._membership:
                 after = self._observer.observe(answer, self._wall())
+                if answer.reading.up:
+                    self.latency.probed(alias, answer.finished_at - answer.started_at)
                 if after.generation != before.generation:
                     self._membership.note_return(alias)
             elif self._membership.replace(alias, answer.reading.members or ()):
                 changed = True
                 self._follow_members()
-            self._publish(alias)
+            self._counts[alias] += 1
+            self._publish()
             # What a primary answers may tell of its replicas, too.
-            nodes = [node for node in self.snapshot if node in known and node not in self._membership]
-            told = [(known[node], self.snapshot[node]) for node in nodes]
-        for before, after in told:
-            self._announce(before, after)
+            told = self._changes(known)
+        self._announce_all(told)
         return changed
+
+    def compare(self) -> None:
+        """Compare the nodes of each pool, once a round: which of them are slow?"""
+        now = Moment(monotonic=self._clock(), wall=self._wall())
+        with self._lock:
+            known = self.snapshot
+            for node, seconds, is_slow in self.latency.judge(self._pools()):
+                was_slow = self._observer.health(node).state == State.SLOW
+                self._observer.compare(node, seconds, now, is_slow=is_slow)
+                if was_slow and not is_slow:
+                    self._membership.note_return(node)
+            self._publish()
+            told = self._changes(known)
+        self._announce_all(told)
 
     def late(self, aliases: Iterable[str]) -> None:
         """Take it that probes were not answered in time."""
@@ -173,7 +196,8 @@ class NodeStates:
             if before is None or alias in self._membership:
                 return  # What resolved last holds.
             after = self._observer.fail(alias, reason, now)
-            self._publish(alias)
+            self._counts[alias] += 1
+            self._publish()
         self._announce(before, after)
 
     def _follow_members(self) -> None:
@@ -185,8 +209,13 @@ class NodeStates:
     def _new(self, node: str, generation: int = 0) -> NodeHealth:
         return NodeHealth(alias=node, role=Role.REPLICA, since=self._wall(), generation=generation)
 
-    def _publish(self, alias: str) -> None:
-        self._counts[alias] += 1
+    def _pools(self) -> list[list[str]]:
+        """Return the nodes that may serve, by the pool whose reads they share."""
+        aliases = [alias for alias, role in self._roles.items() if role == Role.REPLICA]
+        nodes = [node for alias in aliases for node in self._membership.nodes(alias)]
+        return [[node for node in nodes if self._observer.health(node).state in {State.UP, State.SLOW}]]
+
+    def _publish(self) -> None:
         # All of them: a position of the primary may tell of a replica that it follows.
         self.snapshot = MappingProxyType({name: self._known(name) for name in self._counts})
         self._is_waking = self._is_waking and not self._is_settled(*self.snapshot, rounds=2)
@@ -201,6 +230,14 @@ class NodeStates:
         if not members and self._counts[name]:
             return replace(before, state=State.DOWN, error=UNRESOLVED)
         return summary(before, members, generation=self._membership.changes(name))
+
+    def _changes(self, known: Mapping[str, NodeHealth]) -> list[tuple[NodeHealth, NodeHealth]]:
+        nodes = [node for node in self.snapshot if node in known and node not in self._membership]
+        return [(known[node], self.snapshot[node]) for node in nodes]
+
+    def _announce_all(self, told: Iterable[tuple[NodeHealth, NodeHealth]]) -> None:
+        for before, after in told:
+            self._announce(before, after)
 
     def _announce(self, before: NodeHealth, after: NodeHealth) -> None:
         # Without the lock: a log handler or receiver may take its time, or ask us.

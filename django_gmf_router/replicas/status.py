@@ -12,14 +12,16 @@ from django.db import connections
 from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.addresses import address_book
 from django_gmf_router.replicas.health import NodeHealth, State
+from django_gmf_router.replicas.latency import READS_A_TRIAL
 from django_gmf_router.replicas.monitor import MakeProbe, Monitor
+from django_gmf_router.replicas.pool import serving
 from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 ALL_UP, DEGRADED, NO_PRIMARY = 0, 1, 2
-ROUNDS = 3  # where the primary is, whether the replicas come there, and since when they do not
+ROUNDS = 6  # where the primary is, whether the replicas come there, since when they do not, and which are slow
 INTERVAL_SECONDS = 0.2
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 4.0  # of what is slow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class NodeReport:
 def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list[NodeReport]:
     """Watch the nodes of the clusters at the same time; return how they are.
 
-    It takes TIMEOUT and a second at most, where an alias has a list of hosts TIMEOUT for each of them.
+    It takes TIMEOUT and four seconds at most, where an alias has a list of hosts TIMEOUT for each of them.
     """
     with ExitStack() as stack:
         watched = [(config, _watch(config, probe)) for config in configs]
@@ -78,17 +80,15 @@ def _watch(config: ClusterConfig, probe: MakeProbe) -> Monitor:
 
 def _statuses(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeReport]:
     yield _status(config, monitor.health(config.primary), None)
-    weights = {replica.alias: replica.weight for replica in config.replicas if _is_up(monitor, replica.alias)}
+    candidates, slow = serving([(replica.alias, replica.weight) for replica in config.replicas], monitor.snapshot)
+    parts = {alias: weight / sum(each for _, each in candidates) for alias, weight in candidates}
+    parts |= dict.fromkeys(slow, 1 / (READS_A_TRIAL * len(slow or "-")))
     for replica in config.replicas:
-        # An alias that is several servers shares its part among those that are up.
+        # An alias that is several servers shares its part among those that are as good as it is.
         nodes = [monitor.health(node) for node in monitor.members(replica.alias) or (replica.alias,)]
-        up = sum(node.state == State.UP for node in nodes)
-        part = weights.get(replica.alias, 0.0) / (sum(weights.values()) or 1.0)
-        yield from (_status(config, node, part / up if node.state == State.UP else 0.0) for node in nodes)
-
-
-def _is_up(monitor: Monitor, alias: str) -> bool:
-    return monitor.health(alias).state == State.UP
+        best = [node.alias for node in nodes if node.state == monitor.health(replica.alias).state]
+        part = parts.get(replica.alias, 0.0) / len(best)
+        yield from (_status(config, node, part if node.alias in best else 0.0) for node in nodes)
 
 
 def _status(config: ClusterConfig, node: NodeHealth, share: float | None) -> NodeReport:

@@ -270,7 +270,10 @@ class Policy:
     def _settled(self, unit: UnitOfWork, blocks: Blocks, record: ClusterRecord) -> tuple[Decision, str]:
         """Return what serves the reads of `unit`: looked at again when something new is known of the nodes."""
         snapshot, decision = self.pool.monitor.snapshot, record.decision
-        if decision is None or (decision.role == REPLICA and not self.pool.may_go_on(decision.alias)):
+        for_ever = unit.method is None
+        if decision is None or (
+            decision.role == REPLICA and not self.pool.may_go_on(decision.alias, for_ever=for_ever)
+        ):
             client = client_of(self._config, self._store, unit, blocks)
             record.wanted = client.wanted
             chosen, alias = self._choose(client, record.verdict.reason)

@@ -82,6 +82,11 @@ def _not_negative(where: str, value: float) -> Iterator[Problem]:
         yield _unfit(where, value, "It must be a positive number.")
 
 
+def _above_one(where: str, value: float) -> Iterator[Problem]:
+    if value <= 1:
+        yield _unfit(where, value, "It must be a number above 1.")
+
+
 def _header_name(where: str, value: str) -> Iterator[Problem]:
     # RFC 9110, section 5.6.2, "Tokens"; RFC 6265 says the same of a cookie's name.
     if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", value, re.ASCII):
@@ -149,7 +154,7 @@ def optional(kind: Kind) -> Kind:
     return replace(
         kind,
         text=f"{kind.text} or `None`",
-        types=(*kind.types, NoneType),
+        types=tuple(dict.fromkeys((*kind.types, NoneType))),
         parse=lambda value: None if value is None else kind.parse(value),
     )
 
@@ -159,6 +164,7 @@ BOOL = Kind(text="bool", types=(bool,))
 STR = Kind(text="str", types=(str,))
 POSITIVE = Kind(text="positive number", types=(int, float), rule=_positive)
 POSITIVE_SECONDS = replace(POSITIVE, text="positive number, seconds")
+ABOVE_ONE = Kind(text="number above 1", types=(int, float), rule=_above_one)
 SECONDS = Kind(text="number not below 0, seconds", types=(int, float), rule=_not_negative)
 HEADER_NAME = Kind(text="str", types=(str,), rule=_header_name)
 SCHEMA_NAME = Kind(text="schema name", types=(str,), rule=_schema_name)

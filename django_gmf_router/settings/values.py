@@ -123,12 +123,23 @@ class ConsistencyConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlowConfig:
+    """When a replica is slow."""
+
+    factor: float = key("FACTOR", kinds.ABOVE_ONE, 4.0, "How many times as long as on the best its reads take.")
+    floor: float = key("FLOOR", kinds.SECONDS, 0.05, "What takes no longer than this is not slow.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HealthConfig:
     """How nodes are watched."""
 
     interval: float = key("INTERVAL", kinds.POSITIVE_SECONDS, 1.0, "How often each node is probed.")
     timeout: float = key("TIMEOUT", kinds.POSITIVE_SECONDS, 2.0, "How long a probe may take before its node is down.")
     max_lag: float = key("MAX_LAG", kinds.POSITIVE_SECONDS, 10.0, "A replica that is behind by more gets no reads.")
+    slow: SlowConfig | None = key(
+        "SLOW", optional(section(SlowConfig)), SlowConfig(), "When a replica is slow; `None`: none ever is."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +205,9 @@ class ClusterConfig:
         UnexpectedWritesConfig(),
         "What happens when a request that the rules sent to replicas writes.",
     )
-    balancer: str = key("BALANCER", choice("random", "stable"), "random", "How one replica is picked among several.")
+    balancer: str = key(
+        "BALANCER", choice("random", "stable", "least_busy"), "random", "How one replica is picked among several."
+    )
     consistency: ConsistencyConfig = key(
         "CONSISTENCY", section(ConsistencyConfig), ConsistencyConfig(), "What a client that wrote sees afterwards."
     )

@@ -19,6 +19,7 @@ urlpatterns = [
     path("write-twice", views.write_twice),
     path("slow-write", views.slow_write),
     path("sleep", views.sleep),
+    path("held-up", views.held_up),
     path("monitor", views.monitor),
     path("kill-monitor", views.kill_monitor),
     path("held", views.held),

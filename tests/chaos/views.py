@@ -214,6 +214,14 @@ def sleep(request: HttpRequest) -> JsonResponse:
     return signed(port=row.port)
 
 
+def held_up(request: HttpRequest) -> JsonResponse:
+    """Read once, for as long as the function `hold_up` of the database says for this server."""
+    (row,) = Author.objects.raw(f"SELECT 1 AS id, '' AS name, {PORT} AS port, hold_up()::text AS held")
+    decision = current_decision()
+    assert decision is not None
+    return signed(port=row.port, reason=decision.reason)
+
+
 # Levers
 
 

@@ -27,11 +27,13 @@ django.setup()
 from dataclasses import asdict
 from django_gmf_router.replicas.monitor import Monitor
 from types import SimpleNamespace
+from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.settings.values import parse
 changes, hung = [], []
 health = {{"INTERVAL": {INTERVAL}, "TIMEOUT": {TIMEOUT}, "MAX_LAG": {MAX_LAG}}}
 config = parse("default", {{"REPLICAS": ["replica_1", "replica_2"], "HEALTH": health}})
-monitor = Monitor(config, sockets=SimpleNamespace(free=hung.append, shut=lambda *_: None))
+sockets = SimpleNamespace(free=hung.append, shut=lambda *_: None, traffic=NodeSockets().traffic)
+monitor = Monitor(config, sockets=sockets)
 def note(before, after, announce=monitor._announce):
     if (before.state, before.generation) != (after.state, after.generation):
         changes.append([after.alias, before.state, after.state, after.since])

@@ -220,9 +220,32 @@ MUTATIONS = (
     Mutation(
         promise="a replica that is down or lags is not picked",
         file="django_gmf_router/replicas/pool.py",
-        quote=".state == State.UP)",
-        instead=".state)",
+        quote="snapshot[pair[0]].state == state",
+        instead="True",
         test="tests/unit/replicas/test_freshness.py::test_replicas_that_are_down_or_lag_are_not_picked",
+    ),
+    Mutation(
+        promise="a slow replica is not picked like any other",
+        file="django_gmf_router/replicas/pool.py",
+        quote="(up, [alias for alias, _ in slow]) if up else",
+        instead="(up + slow, ()) if up else",
+        test="tests/unit/replicas/test_slow_replicas.py"
+        "::test_a_slow_replica_is_picked_once_in_a_while_and_always_where_no_other_may_serve",
+    ),
+    Mutation(
+        promise="never more than half of the replicas are slow",
+        file="django_gmf_router/replicas/latency.py",
+        quote="and rank < len(pool) // 2",
+        instead="",
+        test="tests/unit/replicas/test_latency.py::test_of_three_of_which_two_are_slow_the_slower_one_is",
+    ),
+    Mutation(
+        promise="a replica that hangs holds not every thread",
+        file="django_gmf_router/replicas/latency.py",
+        quote="if waiting[alias] < max(AT_ONCE, share * weight)",
+        instead="",
+        test="tests/unit/replicas/test_latency.py"
+        "::test_before_anything_is_known_a_node_that_hangs_holds_not_every_thread",
     ),
     Mutation(
         promise="nothing moves inside a transaction",

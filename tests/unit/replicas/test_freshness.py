@@ -239,6 +239,7 @@ def test_replicas_that_are_down_or_lag_are_not_picked(site: Site) -> None:
 def test_what_has_begun_on_a_replica_leaves_one_that_lags(site: Site, state: str, goes_on: bool) -> None:
     site.knows("replica_1", state=state)
     assert pool(site).may_go_on("replica_1") is goes_on
+    assert pool(site).may_go_on("replica_1", for_ever=True) is goes_on
 
 
 @pytest.mark.usefixtures("unmirrored")

@@ -4,7 +4,8 @@ The transitions, each with an example in TRANSITIONS, and reached by the state m
 whole history and keeps no state: up to down (a probe timed out, was refused, failed twice; a request's connection
 failed; promoted or demoted; diverged), up to lagging, lagging to up (below half, unknown), lagging to down, down to up,
 down to lagging; staying up (one failure, lag below the limit, unknown lag), lagging (between half and the limit, one
-failure), down (one good reading, a failure between two good ones).
+failure), down (one good reading, a failure between two good ones). Not in the model: up to slow and back, slow to
+lagging and to down, and from there to slow.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from django_gmf_router.replicas.health import DIVERGED, Moment, NodeHealth, Stat
 from django_gmf_router.replicas.probes import Reading
 
 MAX_LAG = 10.0
-UP, LAGGING, DOWN = State.UP, State.LAGGING, State.DOWN
+UP, SLOW, LAGGING, DOWN = State.UP, State.SLOW, State.LAGGING, State.DOWN
 SINCE = 1_000_000.0
 
 
@@ -46,6 +47,8 @@ def at(second: float) -> Moment:
 
 def take(tracker: Tracker, step: Any, second: float = 1.0) -> NodeHealth:
     """Take a step of a script: a number or None is a good reading with that lag, "refused" a request's connection."""
+    if step in {"slow", "fast"}:
+        return tracker.compare(0.3, at(second), is_slow=step == "slow")
     if step == "request":
         return tracker.fail("refused", at(second))
     if step == "diverged":
@@ -56,6 +59,10 @@ def take(tracker: Tracker, step: Any, second: float = 1.0) -> NodeHealth:
 
 
 TRANSITIONS: dict[str, tuple[list[Any], list[str]]] = {
+    "up to slow and back": ([0.0, "slow", 0.0, FAILED, 0.0, "fast", 0.0], [UP, SLOW, SLOW, SLOW, SLOW, UP, UP]),
+    "slow to lagging to slow": ([0.0, "slow", 11.0, "slow", 4.0], [UP, SLOW, LAGGING, LAGGING, SLOW]),
+    "lagging, no more slow, to up": ([0.0, "slow", 11.0, "fast", 4.0], [UP, SLOW, LAGGING, LAGGING, UP]),
+    "slow to down to slow": (["slow", REFUSED, "slow", 0.0, 0.0], [SLOW, DOWN, DOWN, DOWN, SLOW]),
     "up to down: timed out": ([0.0, TIMED_OUT], [UP, DOWN]),
     "up to down: refused": ([0.0, REFUSED], [UP, DOWN]),
     "up to down: never answered": ([REFUSED], [DOWN]),
@@ -170,6 +177,14 @@ def test_the_primarys_timeline_and_identity_are_kept() -> None:
     tracker.observe(good(role="primary", timeline=3, system_identifier="7"), None, at(1))
     tracker.observe(FAILED, None, at(2))
     assert (tracker.health.timeline, tracker.health.system_identifier) == (3, "7")
+
+
+def test_a_node_that_turns_slow_is_not_stale_and_says_since_when_and_how_slow() -> None:
+    tracker = a_tracker()
+    take(tracker, 0.0, 1)
+    health = take(tracker, "slow", 2)
+    assert (health.since - SINCE, health.generation, health.latency) == (2, 0, 0.3)
+    assert (take(tracker, "slow", 3).since - SINCE, take(tracker, "fast", 4).since - SINCE) == (2, 4)
 
 
 # A model that keeps no state: everything is derived from the whole history, each time.

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
@@ -94,7 +95,7 @@ def a_monitor(fake: Fake, **options: Any) -> Iterator[Monitor]:
     balanced = options.pop("balanced", ())
     replicas = tuple(ReplicaConfig(alias=alias, balanced=alias in balanced) for alias in ("replica_1", "replica_2"))
     if on_hang := options.pop("on_hang", None):
-        options["sockets"] = SimpleNamespace(free=on_hang, shut=lambda *_: None)
+        options["sockets"] = SimpleNamespace(free=on_hang, shut=lambda *_: None, traffic=NodeSockets().traffic)
     config = ClusterConfig(primary="default", replicas=replicas, health=health)
     monitor = Monitor(config, probe=fake.probe, **options)  # type: ignore[arg-type]
     try:

@@ -31,6 +31,9 @@ class FakeProbe:
         self.freed = threading.Event()
 
     def read(self) -> Reading:
+        if self.reading == "slow":
+            self.freed.wait(0.1)  # what it takes is what is measured
+            return REPLICA
         if self.reading == "hang":
             self.freed.wait(10)
             return REFUSED
@@ -88,6 +91,13 @@ def test_a_replica_that_lagged_before_this_process_began_is_lagging() -> None:
     assert (nodes["replica_1"].state, nodes["replica_1"].lag) == ("lagging", 90.0)
     ago = datetime.now().astimezone() - datetime.fromisoformat(str(nodes["replica_1"].since))
     assert 88 < ago.total_seconds() < 110
+    assert exit_code(list(nodes.values())) == 1
+
+
+def test_a_replica_whose_probes_take_long_is_slow_and_is_read_for_trials_only() -> None:
+    nodes = shown(replica_1="slow")
+    assert (nodes["replica_1"].state, nodes["replica_1"].share) == ("slow", 0.005)
+    assert (nodes["replica_2"].state, nodes["replica_2"].share) == ("up", 1.0)
     assert exit_code(list(nodes.values())) == 1
 
 

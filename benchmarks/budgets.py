@@ -7,25 +7,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GROUPS = ("decisions", "wsgi", "asgi", "patterns", "backend", "consistency", "watching", "clone")
-SLOW = {"watching", "clone"}
+from benchmarks.slowness import OURS, SITES, WAYS
+
+GROUPS = ("decisions", "wsgi", "asgi", "patterns", "backend", "consistency", "watching", "clone", "slow")
+ONCE = {"watching", "clone", "slow"}
 """Groups that are measured in one process: a value of theirs takes seconds."""
 RATIO = "times"
 OVER = "us over"
 OF_A_CORE = "% of a core"
 A_SECOND = "a second"
+# Of the subject itself, against nothing.
+SECONDS = "s"
+FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table: `subject` against `reference`, as their ratio or as what it takes over it.
+    """One line of the table: `subject` against `reference`, as their ratio or as what it takes over it; or it alone.
 
     Without a `limit` it is for information.
     """
 
     group: str
     subject: str
-    reference: str
+    reference: str = ""
     measure: str = RATIO
     limit: float | None = None
 
@@ -110,4 +115,27 @@ def _clone() -> list[Row]:
     return [Row(group="clone", subject="clone_schema", reference="pg_dump | psql", limit=1.25)]
 
 
-ROWS = (*_decisions(), *_requests(), *_patterns(), *_backend(), *_consistency(), *_watching(), *_clone())
+def _slow() -> list[Row]:
+    return [
+        Row(
+            group="slow",
+            subject=f"{site}, {way}, {subject}",
+            reference=reference and f"{site}, {way}, {reference}",
+            measure=measure,
+            limit=limit if site == OURS else None,
+        )
+        for way in WAYS
+        for subject, reference, measure, limit in (
+            # 0.9 times the throughput.
+            ("one slow, a request", "both fast, a request", RATIO, 1 / 0.9),
+            ("one slow, p99", "both fast, p99", RATIO, 3.0),
+            ("its share is back", "", SECONDS, 15.0),
+            # Nobody is left out. Of the 40 requests that there are, chance alone keeps it below 4.
+            ("both slow, the idler", "both slow, the busier", RATIO, 4.0),
+            ("failed requests", "", FAILED, 0.0),
+        )
+        for site in SITES
+    ]
+
+
+ROWS = (*_decisions(), *_requests(), *_patterns(), *_backend(), *_consistency(), *_watching(), *_clone(), *_slow())

@@ -11,7 +11,7 @@ from benchmarks.budgets import A_SECOND, OF_A_CORE, OVER, RATIO, Row
 UNITS = {OVER: 1e6, OF_A_CORE: 1e2, A_SECOND: 1.0}
 
 Values = Mapping[str, Sequence[float]]
-"""Seconds per call of each contestant, one for each round of one process."""
+"""Seconds per call of each contestant, one for each round of one process; or how many failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ def figure(row: Row, processes: Sequence[Values]) -> Figure | None:
     """
     if not processes or row.subject not in processes[0]:
         return None
-    pairs = [(min(values[row.subject]), min(values[row.reference])) for values in processes]
+    pairs = [(min(values[row.subject]), min(values[row.reference or row.subject])) for values in processes]
     found = [_measure(row, *pair) for pair in pairs]
     return Figure(
         row=row,
@@ -51,4 +51,6 @@ def figure(row: Row, processes: Sequence[Values]) -> Figure | None:
 
 
 def _measure(row: Row, subject: float, reference: float) -> float:
-    return subject / reference if row.measure == RATIO else (subject - reference) * UNITS[row.measure]
+    if row.measure == RATIO:
+        return subject / reference
+    return (subject - reference) * UNITS[row.measure] if row.measure in UNITS else subject

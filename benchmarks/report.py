@@ -33,7 +33,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     return (
         f"{row.group}: {row.subject}",
         row.reference,
-        f"{figure.subject_seconds * 1e6:.3f} / {figure.reference_seconds * 1e6:.3f}",
+        f"{figure.subject_seconds * 1e6:.3f} / {figure.reference_seconds * 1e6:.3f}" if row.reference else "",
         f"{figure.measured:.2f} {row.measure}",
         f"{figure.lowest:.2f} to {figure.highest:.2f}",
         "" if row.limit is None else f"at most {row.limit:g}",
@@ -51,18 +51,18 @@ def write(folder: Path, figures: Sequence[Figure], measured: Mapping[str, Sequen
     }
     path = folder / "benchmark.json"
     path.write_text(json.dumps(told, indent=2), encoding="utf-8")
-    _suite(measured).dump(str(folder / "pyperf.json"), replace=True)
+    # pyperf knows no empty suite, as where nothing serves the sites of the only group.
+    if benchmarks := list(_benchmarks(measured)):
+        pyperf.BenchmarkSuite(benchmarks).dump(str(folder / "pyperf.json"), replace=True)
     return path
 
 
-def _suite(measured: Mapping[str, Sequence[Values]]) -> pyperf.BenchmarkSuite:
-    return pyperf.BenchmarkSuite(
-        [
-            pyperf.Benchmark([_run(f"{group}: {name}", values[name]) for values in processes])
-            for group, processes in measured.items()
-            for name in processes[0]
-        ]
-    )
+def _benchmarks(measured: Mapping[str, Sequence[Values]]) -> Iterator[pyperf.Benchmark]:
+    for group, processes in measured.items():
+        for name in processes[0]:
+            # Nor does it know a 0, as of requests that failed.
+            if all(min(values[name]) > 0 for values in processes):
+                yield pyperf.Benchmark([_run(f"{group}: {name}", values[name]) for values in processes])
 
 
 def _run(name: str, values: Sequence[float]) -> pyperf.Run:

@@ -14,6 +14,7 @@ from importlib import import_module
 import django
 from django.conf import settings
 
+from benchmarks import end_when_terminated
 from benchmarks.contestants import Contestant
 
 WARM_UP_ROUNDS = 2
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True, help="at least, for one value")
     options = parser.parse_args()
     options.warm_up = WARM_UP_ROUNDS
+    end_when_terminated()
     group = import_module(f"benchmarks.groups.{options.group}")
     if hasattr(group, "ROUNDS"):
         options.rounds, options.seconds, options.warm_up = group.ROUNDS, 0.0, 0

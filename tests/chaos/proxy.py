@@ -72,7 +72,7 @@ class Proxy:
         self._await(self._set(flows=False))
 
     def slow(self, seconds: float) -> None:
-        """Pass on each chunk after so many seconds, in either direction."""
+        """Pass on each answer so many seconds late."""
         self._await(self._set(flows=True, delay_seconds=seconds))
 
     def refuse(self) -> None:
@@ -150,7 +150,7 @@ class Proxy:
             there, back = await asyncio.open_connection(HOST, self._target)
             ours.add(back)
             self._writers.add(back)
-            await self._both(self._pump(reader, back), self._pump(there, writer))
+            await self._both(self._pump(reader, back), self._pump(there, writer, answers=True))
         except (OSError, EOFError, asyncio.CancelledError):
             return
         finally:
@@ -178,9 +178,9 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, answers: bool = False) -> None:
         while chunk := await source.read(CHUNK_BYTES):
-            if self._delay_seconds:
+            if answers and self._delay_seconds:
                 await asyncio.sleep(self._delay_seconds)
             await self._flows.wait()
             target.write(chunk)

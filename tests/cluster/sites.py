@@ -66,15 +66,20 @@ def manage(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def served(
-    server: str, env: dict[str, str], workers: int = 2, threads: int = 4, within: Sequence[str] = ()
+    server: str,
+    env: dict[str, str],
+    workers: int = 2,
+    threads: int = 4,
+    within: Sequence[str] = (),
+    application: str = "tests.cluster.served:wsgi",
 ) -> Iterator[Site]:
     """Serve the site until the block ends; requests wait in the socket's backlog until the server is ready.
 
-    `within`: a command that executes the one that follows it, in its own process.
+    `within`: a command that executes the one that follows it, in its own process; `application`: what gunicorn serves.
     """
     with tempfile.TemporaryDirectory() as directory, socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         log = Path(directory) / "log"
-        command = _commands(listener.fileno(), workers, threads)[server]
+        command = _commands(listener.fileno(), workers, threads, application)[server]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*within, sys.executable, "-m", *command],
@@ -92,7 +97,7 @@ def served(
             process.wait(STOP_SECONDS)
 
 
-def _commands(descriptor: int, workers: int, threads: int) -> dict[str, list[str]]:
+def _commands(descriptor: int, workers: int, threads: int, application: str) -> dict[str, list[str]]:
     bind = f"fd://{descriptor}"
     gunicorn = ["gunicorn", "-b", bind, "-w", f"{workers}", "--threads", f"{threads}", "--log-level", "warning"]
     # The client gives idle connections up after 5 s. With the same time-out, or a shorter one, the server could close
@@ -100,7 +105,7 @@ def _commands(descriptor: int, workers: int, threads: int) -> dict[str, list[str
     gunicorn += ["--keep-alive", IDLE_SECONDS]
     uvicorn = ["uvicorn", "--fd", f"{descriptor}", "--timeout-keep-alive", IDLE_SECONDS, "--log-level", "warning"]
     return {
-        "gunicorn": [*gunicorn, "tests.cluster.served:wsgi"],
-        "preload": [*gunicorn, "--preload", "tests.cluster.served:wsgi"],
+        "gunicorn": [*gunicorn, application],
+        "preload": [*gunicorn, "--preload", application],
         "uvicorn": [*uvicorn, "tests.cluster.served:asgi"],
     }

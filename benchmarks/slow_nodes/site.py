@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from django_gmf_router.replicas.latency import evidence, with_room
+from django_gmf_router.replicas.balancers import with_room
+from django_gmf_router.replicas.latency import evidence
 
 Draw = Callable[[random.Random], float]
 THREADS = 8

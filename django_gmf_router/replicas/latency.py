@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain
 
 from django_gmf_router.postgres.sockets import NodeSockets
@@ -31,10 +31,6 @@ FORGET_ROUNDS = 15
 """What got no read for so long is slow no more: nobody knows."""
 READS_A_TRIAL, ROUNDS_A_TRIAL = 200, 8
 """A slow node gets one of so many reads, and one in so many rounds at least."""
-Candidate = tuple[str, float]
-"""An alias, and its weight."""
-AT_ONCE, SHARE_AT_ONCE = 2, 1.25
-"""So many reads may wait on a node, and so many times its share of all that wait."""
 
 
 class Times:
@@ -164,9 +160,9 @@ class Latency:
         for comparison in (self._statements, self._probes):
             comparison.keep(set(chain.from_iterable(pools)))
 
-    def busy(self, nodes: Iterable[str]) -> int:
-        """Return how many statements of this process are under way on the nodes."""
-        return sum(len(self._sockets.traffic(node).under_way) for node in nodes)
+    def under_way(self, nodes: Iterable[str]) -> list[Sized]:
+        """Return the statements of this process that are under way on the nodes, as they come and go."""
+        return [self._sockets.traffic(node).under_way for node in nodes]
 
     def to_try(self, slow: Sequence[str], busy: Callable[[str], int]) -> str | None:
         """Return the slow node that gets the next read, so that its recovery is seen; None: it goes elsewhere."""
@@ -197,10 +193,3 @@ def evidence(took: Collection[float], ages: Collection[float], least: int = HANG
     What waits beside others that are answered is a long report; to count it in each round would accuse its node.
     """
     return took or (ages if len(ages) >= least else ())
-
-
-def with_room(candidates: Sequence[Candidate], busy: Callable[[str], int]) -> Sequence[Candidate]:
-    """Return the candidates on which not too many of this process' reads wait: at least one."""
-    waiting = {alias: busy(alias) for alias, _ in candidates}
-    share = SHARE_AT_ONCE * (sum(waiting.values()) + 1) / sum(weight for _, weight in candidates)
-    return [(alias, weight) for alias, weight in candidates if waiting[alias] < max(AT_ONCE, share * weight)]

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import math
-import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import connections
 
 from django_gmf_router.consistency.tokens import Mark
+from django_gmf_router.replicas.balancers import Candidates, LeastBusy, Stable, WeightedRandom, with_room
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import NodeHealth, State
-from django_gmf_router.replicas.latency import Candidate, with_room
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 logger = logging.getLogger("django_gmf_router")
 
 NO_REPLICA = {"event": "no_replica"}
-Candidates = Sequence[Candidate]
-"""Equals to pick from."""
 
 
 class Tier(NamedTuple):
@@ -48,65 +43,6 @@ class Wanted:
     """When it wrote, in seconds of the wall clock."""
 
 
-class WeightedRandom:
-    """Pick at random, each alias in proportion to its weight."""
-
-    def __init__(self, random_fraction: Callable[[], float] = random.random) -> None:
-        """Take a source of numbers in [0, 1)."""
-        self._random = random_fraction
-
-    def pick(self, candidates: Candidates, key: str | None = None) -> str:  # noqa: ARG002
-        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
-        point = self._random() * sum(weight for _, weight in candidates)
-        for alias, weight in candidates:
-            point -= weight
-            if point < 0:
-                return alias
-        return candidates[-1][0]
-
-
-class Stable:
-    """Pick the same alias for the same client as long as it is a candidate: weighted rendezvous hashing.
-
-    When a candidate goes, only its own clients move; when it comes back, they return. A client without a key is given
-    any.
-    """
-
-    def __init__(self, otherwise: WeightedRandom | None = None) -> None:
-        """Take how to pick for a client without a key."""
-        self._otherwise = otherwise or WeightedRandom()
-
-    def pick(self, candidates: Candidates, key: str | None = None) -> str:
-        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
-        if key is None:
-            return self._otherwise.pick(candidates)
-        return max(candidates, key=lambda pair: _score(key, *pair))[0]
-
-
-class LeastBusy:
-    """Of two candidates that are picked at random, take the one with fewer reads of this process, then the faster one.
-
-    Both may be the same: so a slower one keeps a share while nothing is under way.
-    """
-
-    def __init__(
-        self,
-        busy: Callable[[str], int],
-        typical: Callable[[str], float | None],
-        random_fraction: Callable[[], float] = random.random,
-    ) -> None:
-        """Take how many reads are under way on an alias, and how many seconds one typically takes, None: unknown."""
-        self._busy = busy
-        self._typical = typical
-        self._random = WeightedRandom(random_fraction)
-
-    def pick(self, candidates: Candidates, key: str | None = None) -> str:  # noqa: ARG002
-        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
-        weights = dict(candidates)
-        two = (self._random.pick(candidates), self._random.pick(candidates))
-        return min(two, key=lambda alias: (self._busy(alias) / weights[alias], self._typical(alias) or 0.0))
-
-
 class ReplicaPool:
     """The replicas of one cluster to pick from."""
 
@@ -123,6 +59,8 @@ class ReplicaPool:
         self.monitor = monitor
         self._primary = config.primary
         self._primary_weight = config.primary_weight
+        self._replicas = config.replicas
+        self._under_way: dict[str, list[Sized]] = {}
         names = {None, *(replica.pool for replica in config.replicas)}
         self._pools = {name: config.tiers(name) for name in names}
         self._balancer = balancer or self._balancer_named(config.balancer)
@@ -243,11 +181,14 @@ class ReplicaPool:
             before, found = found, {name: serving(tiers, snapshot) for name, tiers in self._pools.items()}
             if not any(found.values()) and (seen is None or any(before.values())):
                 logger.warning("No replica of %s may serve: the primary does.", self._primary, extra=NO_REPLICA)
+            # To find out who the members are takes longer than all else here.
+            members = {replica.alias: self.monitor.members(replica.alias) for replica in self._replicas}
+            self._under_way = {alias: self.monitor.latency.under_way(nodes) for alias, nodes in members.items()}
             self._seen = (snapshot, found)
         return found[pool] if pool in found else found[None]
 
     def _busy(self, alias: str) -> int:
-        return self.monitor.latency.busy(self.monitor.members(alias))
+        return sum(map(len, self._under_way.get(alias, ())))
 
     def _typical(self, alias: str) -> float | None:
         return self.monitor.snapshot[alias].latency
@@ -291,9 +232,3 @@ def _bounded_window_seconds(config: ClusterConfig) -> float:
     if connections[config.primary].vendor != "postgresql":
         return config.consistency.window
     return max(config.consistency.window, config.health.max_lag + 2 * config.health.interval)
-
-
-def _score(key: str, alias: str, weight: float) -> float:
-    digest = hashlib.blake2b(f"{alias}\0{key}".encode(errors="replace"), digest_size=8).digest()
-    fraction = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
-    return -weight / math.log(fraction)

@@ -241,8 +241,8 @@ MUTATIONS = (
     ),
     Mutation(
         promise="a replica that hangs holds not every thread",
-        file="django_gmf_router/replicas/latency.py",
-        quote="if waiting[alias] < max(AT_ONCE, share * weight)",
+        file="django_gmf_router/replicas/balancers.py",
+        quote=" if count < max(AT_ONCE, share * candidate[1])",
         instead="",
         test="tests/unit/replicas/test_latency.py"
         "::test_before_anything_is_known_a_node_that_hangs_holds_not_every_thread",

@@ -20,7 +20,9 @@ from tests.django_suites.recorder import OUTCOMES_VARIABLE
 from tests.django_suites.runs import SuiteBroken
 from tests.django_suites.source import SourceMissing, source_folder
 
-VARIANTS = ("engine", "cluster")
+# Six runs of a suite that makes and drops schemas, two of them in CI.
+IS_CI = bool(os.environ.get("CI"))
+VARIANTS = ("cluster",) if IS_CI else ("engine", "cluster")
 TIMEOUT_SECONDS = 900
 
 
@@ -29,7 +31,7 @@ def main() -> int:
     try:
         folder = source_folder("django-tenants", metadata.version("django-tenants"), "dts_test_project")
         with LocalCluster(replicas=0) as cluster:
-            identical = [compare(folder, cluster, driver) for driver in DRIVERS]
+            identical = [compare(folder, cluster, driver) for driver in (DRIVERS[:1] if IS_CI else DRIVERS)]
     except (SourceMissing, SuiteBroken) as error:
         print(error, file=sys.stderr)
         return 1

@@ -12,10 +12,11 @@ from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.postgres.dialects import AURORA, POSTGRESQL
 from django_gmf_router.replicas import freshness
 from django_gmf_router.replicas import pool as replicas_pool
+from django_gmf_router.replicas.balancers import Stable, WeightedRandom
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.replicas.pool import ReplicaPool, Stable, Wanted, WeightedRandom
+from django_gmf_router.replicas.pool import ReplicaPool, Wanted
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 MARK = Mark(cluster="default", system_identifier="7", timeline=3, position=100)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from django_gmf_router.consistency.tokens import Mark
+from django_gmf_router.replicas.balancers import Stable, WeightedRandom
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.observer import Answer
-from django_gmf_router.replicas.pool import ReplicaPool, Stable, Wanted, WeightedRandom
+from django_gmf_router.replicas.pool import ReplicaPool, Wanted
 from django_gmf_router.replicas.probes import Reading
 from django_gmf_router.settings.values import Role, parse
 

@@ -16,9 +16,10 @@ from django_gmf_router.backends.cursors import moving
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import freshness
 from django_gmf_router.replicas.addresses import AddressBook
+from django_gmf_router.replicas.balancers import LeastBusy, WeightedRandom
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.nodes import Nodes
-from django_gmf_router.replicas.pool import LeastBusy, ReplicaPool, Wanted, WeightedRandom
+from django_gmf_router.replicas.pool import ReplicaPool, Wanted
 from django_gmf_router.replicas.states import NodeStates
 from django_gmf_router.settings.values import ClusterConfig, HealthConfig, ReplicaConfig, SlowConfig
 from tests.books.models import Author

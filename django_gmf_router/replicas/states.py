@@ -225,7 +225,7 @@ class NodeStates:
         for replica in self._config.replicas:
             nodes = self._membership.nodes(replica.alias)
             pools.setdefault((replica.pool, replica.tier), []).extend(filter(self._may_serve, nodes))
-        return list(pools.values())
+        return list(filter(None, pools.values()))
 
     def _may_serve(self, node: str) -> bool:
         return self._observer.health(node).state in {State.UP, State.SLOW}

@@ -47,7 +47,7 @@ def test_no_tenant_sees_rows_of_another_while_a_replica_is_killed_and_comes_back
         stack.close()
         log = site.log.read_text()
     mistaken = [line for tenant, load in loads.items() for line in wrong(tenant, load.answers)]
-    assert not mistaken, [mistaken[:5], log[-3000:]]
+    assert not mistaken, "\n".join([*mistaken[:5], log[-3000:]])
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -44,9 +44,10 @@ def test_no_tenant_sees_rows_of_another_while_a_replica_is_killed_and_comes_back
         go_on()
         tenancy.cluster.restart("replica_1")
         go_on()
+        by_cursor = {tenant: [ask(site, tenant, "/cursor") for _ in range(20)] for tenant in TENANTS}
         stack.close()
         log = site.log.read_text()
-    mistaken = [line for tenant, load in loads.items() for line in wrong(tenant, load.answers)]
+    mistaken = [line for tenant, load in loads.items() for line in wrong(tenant, [*load.answers, *by_cursor[tenant]])]
     assert not mistaken, "\n".join([*mistaken[:5], log[-3000:]])
 
 

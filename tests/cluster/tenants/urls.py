@@ -19,8 +19,11 @@ from tests.parcels.models import Parcel
 
 def seen() -> list[str]:
     """Read by a query and by a server-side cursor."""
-    rows = list(Parcel.objects.values_list("tenant", flat=True))
-    return rows + [parcel.tenant for parcel in Parcel.objects.iterator(chunk_size=2)]
+    return queried() + [parcel.tenant for parcel in Parcel.objects.iterator(chunk_size=2)]
+
+
+def queried() -> list[str]:
+    return list(Parcel.objects.values_list("tenant", flat=True))
 
 
 def told(**found: Any) -> dict[str, Any]:
@@ -31,6 +34,11 @@ def told(**found: Any) -> dict[str, Any]:
 
 
 def parcels(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(told(tenants=queried() + queried()))
+
+
+def cursor(request: HttpRequest) -> JsonResponse:
+    """Read by a server-side cursor too; one that has delivered rows does not outlive its node."""
     return JsonResponse(told(tenants=seen()))
 
 
@@ -43,7 +51,7 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
     """Read when the middleware has long returned."""
 
     def body() -> Iterator[str]:
-        rows = '", "'.join(seen())
+        rows = '", "'.join(queried() + queried())
         yield f'{{"tenants": ["{rows}"]}}'
 
     return StreamingHttpResponse(body())
@@ -74,6 +82,7 @@ def long(request: HttpRequest) -> JsonResponse:
 
 urlpatterns = [
     path("parcels", parcels),
+    path("cursor", cursor),
     path("parcels-async", parcels_async),
     path("stream", stream),
     path("save", save),

@@ -51,10 +51,7 @@ class Stable:
 
 
 class LeastBusy:
-    """Of two candidates that are picked at random, take the one with fewer reads of this process, then the faster one.
-
-    Both may be the same: so a slower one keeps a share while nothing is under way.
-    """
+    """Of two candidates picked at random take the one with fewer reads of this process, then the faster one."""
 
     def __init__(
         self,
@@ -70,8 +67,14 @@ class LeastBusy:
     def pick(self, candidates: Candidates, key: str | None = None) -> str:  # noqa: ARG002
         """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
         weights = dict(candidates)
-        two = (self._random.pick(candidates), self._random.pick(candidates))
-        return min(two, key=lambda alias: (self._busy(alias) / weights[alias], self._typical(alias) or 0.0))
+        first, second = self._random.pick(candidates), self._random.pick(candidates)
+        others = [pair for pair in candidates if pair[0] != first]
+        rival = self._random.pick(others) if second == first and others else second
+        busy = {alias: self._busy(alias) / weights[alias] for alias in (first, rival)}
+        if busy[first] != busy[rival]:
+            return min(busy, key=lambda alias: busy[alias])
+        # Where chance names one twice it is taken: so a slower one keeps a share while nothing is under way.
+        return min((first, second), key=lambda alias: self._typical(alias) or 0.0)
 
 
 def with_room(candidates: Sequence[Candidate], busy: Callable[[str], int]) -> Sequence[Candidate]:

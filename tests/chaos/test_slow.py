@@ -12,7 +12,7 @@ from django_gmf_router.testing import LocalCluster
 from tests.chaos.load import Answer, Load
 from tests.chaos.proxy import Proxy
 from tests.chaos.runs import NOTES
-from tests.chaos.sites import ChaosSite, chaos_site
+from tests.chaos.sites import HEALTH, ChaosSite, chaos_site
 from tests.waiting import until
 
 SECONDS = 0.3
@@ -70,7 +70,7 @@ def lever(request: pytest.FixtureRequest, cluster: LocalCluster, proxy: Proxy) -
     """What makes replica_1 slow."""
     if request.param == "queries":
         return lambda seconds: hold_up(cluster, seconds, "replica_1")
-    return lambda seconds: proxy.slow(seconds / 2)
+    return proxy.slow
 
 
 @contextmanager
@@ -157,3 +157,21 @@ def test_a_slow_replica_serves_when_there_is_no_other(site: ChaosSite, cluster: 
         first = len(load.answers)
         load.wait_for(first + 50)
     assert {answer.body["port"] for answer in load.answers[first:]} == {cluster.port("replica_1")}
+
+
+def test_the_less_busy_of_two_is_read_though_none_is_judged(library: LocalCluster, cluster: LocalCluster) -> None:
+    router = {"BALANCER": "least_busy", "HEALTH": {**HEALTH, "SLOW": None}}
+    port = cluster.port("replica_1")
+    with chaos_site("gunicorn", "psycopg", library, router=router) as site:
+        site.wait_until_whole()
+        with reading(site) as load:
+            load.wait_for(300)
+            even = share(load.answers, port)
+            hold_up(cluster, SECONDS, "replica_1")
+            first = len(load.answers)
+            load.wait_for(first + 600)
+            fewer = share(load.answers[first:], port)
+            hold_up(cluster, 0.0, "replica_1")
+    NOTES.append(f"least busy: {even:.2f} of the reads while both are fast, {fewer:.2f} while it is slow")
+    assert even > 0.2
+    assert fewer < even / 2

@@ -35,7 +35,7 @@ _NOT_NOW = re.compile(
 _AWAY = re.compile(r"the database system is|server login|cannot connect to server|query_wait_timeout")
 _DEAD = re.compile(
     r"connection refused|no such file or directory|closed the connection|connection (?:is closed|is lost|reset)"
-    r"|connection already closed|server login|cannot connect to server|query_wait_timeout",
+    r"|already closed|server login|cannot connect to server|query_wait_timeout",
     re.IGNORECASE,
 )
 _TIMED_OUT = re.compile(r"timeout expired|timed out", re.IGNORECASE)

@@ -43,6 +43,8 @@ class Times:
         self._ordered: list[float] = []
         self.typical: float | None = None
         """The median, in seconds; None: unknown."""
+        self.latest = 0.0
+        """The shortest of the last round in which there were any."""
         self._silent = 0
         # How many rounds in a row said that it must change.
         self._contrary = 0
@@ -54,6 +56,7 @@ class Times:
             # What it was says nothing of what it is.
             self._rounds.clear()
         self._rounds.append(took)
+        self.latest = min(took, default=self.latest)
         while sum(map(len, self._rounds)) - len(self._rounds[0]) >= ENOUGH:
             self._rounds.popleft()
         self._ordered = sorted(chain.from_iterable(self._rounds))
@@ -115,7 +118,9 @@ class Comparison:
     def _excess(self, pool: Mapping[str, Times]) -> dict[str, float]:
         """Return how many times the limit each node's times are: above 1 it is slow."""
         sure = DEVIATIONS + math.log10(max(len(pool), 2) / 2) / 2
-        limits = [self._limit(min(times.bounds(each, sure)[1] for times in pool.values())) for each in QUANTILES]
+        # One that has just become as slow is no measure, though most of what is remembered of it is fast.
+        best = [min(max(times.bounds(each, sure)[1], times.latest) for times in pool.values()) for each in QUANTILES]
+        limits = list(map(self._limit, best))
         known = (times.typical for times in pool.values() if not times.is_slow and times.typical is not None)
         back = BACK * self._limit(min(known, default=0.0))
         return {

@@ -176,6 +176,9 @@ class Probe:
         try:
             (identifier,) = self._fetch(IDENTIFY)
         except self._wrapper.Database.Error:
+            # A pooler takes connections for a server that is dead: its words say so, and end the connection.
+            if self._connection.closed:
+                raise
             return None
         return str(identifier)
 

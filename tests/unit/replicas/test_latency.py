@@ -407,6 +407,13 @@ def test_two_reads_at_once_are_never_too_many(process: Process) -> None:
     assert with_room(candidates, process.busy) == candidates
 
 
+def test_of_two_that_become_slow_one_after_the_other_none_is_slow(comparison: Comparison) -> None:
+    assert not ever(comparison, SEVERAL, one=[FAST] * 50, other=[FAST] * 50)
+    assert not ever(comparison, 1, one=[FAST] * 40 + [SLOW] * 3, other=[FAST] * 2 + [SLOW] * 10)
+    # So few are answered now that most of what is remembered of the first is fast.
+    assert not ever(comparison, SEVERAL, one=[SLOW] * 2, other=[SLOW] * 3)
+
+
 # The balancer "least_busy"
 
 

@@ -10,6 +10,8 @@ import psycopg
 
 from django_gmf_router.testing import LocalCluster
 
+ROOM = "current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+SPARED = "FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name = %s"
 OTHERS = "FROM pg_stat_activity WHERE usename = current_user AND backend_type = 'client backend' AND pid <> ALL(%s)"
 
 
@@ -71,9 +73,15 @@ def exhausted(cluster: LocalCluster, node: str, spared: str | None = None) -> It
             assert row is not None
             return int(row[0])
 
+        def left() -> int:
+            # One that is just being opened is in no view yet: what there is to have is counted.
+            row = mine[0].execute(f"SELECT {ROOM} - count(*) {SPARED}", [spared]).fetchone()
+            assert row is not None
+            return int(row[0]) - len(mine)
+
         # What the site has or gets meanwhile falls to whoever comes first: until it is all ours.
         fill()
-        while ended():
+        while ended() or left() > 0:
             fill()
         yield len(mine)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -25,7 +26,9 @@ SITES = {
 }
 
 
-@pytest.mark.parametrize("name", SITES)
+# In a soak each server on each driver, else those whose connections last.
+@pytest.mark.soak
+@pytest.mark.parametrize("name", SITES if os.environ.get("GMF_SOAK") else ("gunicorn-psycopg2", "uvicorn-psycopg"))
 def test_no_tenant_sees_rows_of_another_while_a_replica_is_killed_and_comes_back(tenancy: Tenancy, name: str) -> None:
     server, driver = name.split("-")
     paths = ["/parcels", "/stream", "/parcels-async"]

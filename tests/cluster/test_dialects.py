@@ -115,7 +115,7 @@ def delayed(cluster: LocalCluster) -> Iterator[None]:
 def status(env: dict[str, str]) -> dict[str, Any]:
     """Return the nodes by their aliases; all are up."""
     done = manage(env, "gmf_status", "--json")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     return {node["alias"]: node for node in json.loads(done.stdout)}
 
 

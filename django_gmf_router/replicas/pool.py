@@ -67,7 +67,8 @@ class ReplicaPool:
         # What is under way on the primary nobody counts.
         self._sharer = WeightedRandom() if isinstance(self._balancer, LeastBusy) else self._balancer
         self.freshness = freshness
-        self._looks_for_room = config.health.slow is not None
+        # Who is to stay with a replica stays also while others wait there.
+        self._looks_for_room = config.health.slow is not None and not isinstance(self._balancer, Stable)
         self._window_seconds = config.consistency.window
         self._bounded_window_seconds = _bounded_window_seconds(config)
         self._clock = clock
@@ -98,8 +99,8 @@ class ReplicaPool:
         if wanted is None:
             slow = tiers[0].slow
             tried = self.monitor.latency.to_try(slow, self._busy) if slow else None
-            return tried or self._balancer.pick(self._with_room(tiers[0].candidates), key), ""
-        candidates = [self._with_room(tier.candidates) for tier in tiers]
+            return tried or self._pick(tiers[0].candidates, key), ""
+        candidates = [tier.candidates for tier in tiers]
         alias = self._pick_caught_up(candidates, wanted.mark, key) or self._pick_by_time(candidates, wanted, key)
         return (alias, "") if alias else (None, "consistency")
 
@@ -110,8 +111,8 @@ class ReplicaPool:
         shared = (*candidates, (self._primary, self._primary_weight))
         return self._sharer.pick(shared, key) == self._primary
 
-    def _with_room(self, candidates: Candidates) -> Candidates:
-        return with_room(candidates, self._busy) if self._looks_for_room else candidates
+    def _pick(self, candidates: Candidates, key: str | None) -> str:
+        return self._balancer.pick(with_room(candidates, self._busy) if self._looks_for_room else candidates, key)
 
     def sees(self, node: str, connection: Any, wanted: Wanted) -> bool:
         """Return whether a client may read on a driver's new connection to the replica `node`: it may be asked."""
@@ -149,7 +150,7 @@ class ReplicaPool:
 
     def _pick_by_time(self, tiers: Sequence[Candidates], wanted: Wanted, key: str | None) -> str | None:
         over = _among(tiers, lambda alias: self._is_over(alias, wanted))
-        return self._balancer.pick(over[0], key) if over else None
+        return self._pick(over[0], key) if over else None
 
     def _is_over(self, node: str, wanted: Wanted) -> bool:
         """Return whether what a client wrote is so long ago that `node` has it, where no position tells."""
@@ -168,8 +169,8 @@ class ReplicaPool:
         following = _among(tiers, lambda alias: self.freshness.follows(alias, mark))
         known = _among(following, lambda alias: self.freshness.is_known_to_have(alias, position))
         if known or not following:
-            return self._balancer.pick(known[0], key) if known else None
-        alias = self._balancer.pick(following[0], key)
+            return self._pick(known[0], key) if known else None
+        alias = self._pick(following[0], key)
         return alias if self.freshness.has(alias, mark) else None
 
     def _tiers(self, pool: str | None) -> Tiers:

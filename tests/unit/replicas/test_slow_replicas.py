@@ -99,6 +99,23 @@ def test_a_replica_on_which_many_reads_wait_gets_no_more_before_anything_is_know
 
 
 @pytest.mark.usefixtures("unmirrored")
+def test_a_client_of_a_stable_balancer_stays_where_many_wait(site: Site) -> None:
+    replicas = ReplicaPool(replace(site.config, balancer="stable"), site.monitor, site.freshness)
+    (own,) = {replicas.pick(key="somebody")[0] for _ in range(10)}
+    site.hang(str(own), 6)
+    assert replicas.pick(key="somebody") == (own, "")
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_who_must_see_a_write_is_served_where_it_is_though_many_wait_there(site: Site) -> None:
+    site.knows("replica_1", position=1000)
+    site.knows("replica_2", position=10)
+    replicas = pool(site)
+    site.hang("replica_1", 6)
+    assert {replicas.pick(Wanted(mark=MARK, time=0.0)) for _ in range(100)} == {("replica_1", "")}
+
+
+@pytest.mark.usefixtures("unmirrored")
 def test_the_balancer_that_the_setting_names_knows_what_is_under_way(site: BusySite) -> None:
     config = replace(site.config, balancer="least_busy", health=HealthConfig(slow=None))
     replicas = ReplicaPool(config, site.monitor, site.freshness)

@@ -21,7 +21,7 @@ from tests.waiting import until
 WINDOW, INTERVAL, MAX_LAG = 1.0, 0.2, 1.5
 DELAY_SECONDS = 0.2  # so far behind are the replicas: without it most would be in time by chance
 IS_SOAK = bool(os.environ.get("GMF_SOAK"))
-OPERATIONS = 400 if IS_SOAK else 200
+OPERATIONS = 400 if IS_SOAK else 100
 ROUTER = {"HEALTH": {"INTERVAL": INTERVAL, "MAX_LAG": MAX_LAG}, "CONSISTENCY": {"WINDOW": WINDOW}}
 SERVER_OF = {"psycopg": "gunicorn", "psycopg2": "uvicorn"}
 BY_TIME = "default: positions are unknown, so clients that wrote read from the primary for CONSISTENCY['WINDOW']."

@@ -14,7 +14,7 @@ from tests.cluster.sites import DRIVERS
 from tests.cluster.tenants.conftest import TENANTS, Tenancy, ask, wrong
 from tests.waiting import until
 
-REQUESTS = 100
+REQUESTS = 100 if os.environ.get("GMF_SOAK") else 50
 """Of each tenant, before, in and after an outage each."""
 # One session for many requests: gunicorn's threads keep theirs. uvicorn has a thread for each request, and so no
 # persistent connection: with psycopg 3 the pool lends the same sessions to one tenant and the other.

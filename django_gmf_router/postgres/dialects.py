@@ -12,6 +12,8 @@ WRITTEN = frozenset({IN_RECOVERY, "pg_current_wal_insert_lsn", "pg_walfile_name"
 """What a primary must tell, so that a token can say where a client wrote."""
 REPLAYED = frozenset({IN_RECOVERY, "pg_last_wal_replay_lsn"})
 """What a replica must tell, so that it can be asked for that."""
+FLUSHED = "pg_current_wal_flush_lsn"
+"""What a primary must tell, so that lag is known: what is written and not flushed no replica receives."""
 IDENTITY = "pg_control_system"
 IDENTIFY = "SELECT system_identifier::text FROM pg_control_system()"
 # To be called, not looked up: Aurora's pg_proc does not list it.
@@ -55,7 +57,7 @@ POSTGRESQL = Dialect(
         IN_RECOVERY: "r",
         "pg_last_wal_replay_lsn": number_of("CASE WHEN r THEN pg_last_wal_replay_lsn() END"),
         "pg_current_wal_insert_lsn": number_of("CASE WHEN NOT r THEN pg_current_wal_insert_lsn() END"),
-        "pg_current_wal_flush_lsn": number_of("CASE WHEN NOT r THEN pg_current_wal_flush_lsn() END"),
+        FLUSHED: number_of("CASE WHEN NOT r THEN pg_current_wal_flush_lsn() END"),
         "pg_walfile_name": "CASE WHEN NOT r THEN pg_walfile_name(pg_current_wal_insert_lsn()) END",
         "pg_last_xact_replay_timestamp": "extract(epoch FROM pg_last_xact_replay_timestamp())::float8",
         "pg_postmaster_start_time": "extract(epoch FROM pg_postmaster_start_time())::float8",

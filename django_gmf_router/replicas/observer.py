@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from django_gmf_router.postgres.dialects import FLUSHED
 from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker, stranger
 from django_gmf_router.replicas.lag import PrimaryTrail, has_diverged, is_another, reachable
 from django_gmf_router.replicas.probes import Reading
@@ -151,7 +152,10 @@ class Observer:
                     # At once: it may have answered before its primary did, and nobody must read there.
                     if strange := stranger(replica.health, answer.reading):
                         replica.fail(strange, now)
-            self._trail.sample(answer.reading, answer.finished_at)
+            if answer.reading.dialect is not None and FLUSHED in answer.reading.dialect.refused:
+                self._trail.lose()
+            else:
+                self._trail.sample(answer.reading, answer.finished_at)
         self._note_primary_away(health)
         return health
 

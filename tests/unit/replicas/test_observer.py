@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from django_gmf_router.postgres.dialects import FLUSHED, POSTGRESQL
 from django_gmf_router.replicas.health import Moment, NodeHealth, State
 from django_gmf_router.replicas.observer import Answer, Observer
 from django_gmf_router.replicas.probes import Reading
@@ -140,3 +141,11 @@ def test_a_replica_whose_lag_nobody_can_tell_stays_in_service(cluster: Cluster) 
 def test_a_primary_that_does_not_tell_its_role_still_says_who_is_a_stranger(cluster: Cluster) -> None:
     cluster.primary(1.0, 1.1, replace(PRIMARY, role=None, position=None, timeline=None, system_identifier="7"))
     assert cluster.replica(1.2, 1.3, replace(REPLICA, role=None, position=None, system_identifier="8")).is_down
+
+
+def test_where_the_primary_does_not_tell_what_is_flushed_the_lag_is_unknown(cluster: Cluster) -> None:
+    # What a read made it write, the marks of a page, lies there unflushed until the next commit.
+    cluster.primary(1.0, 1.5, replace(PRIMARY, position=200, dialect=POSTGRESQL.without(FLUSHED)))
+    assert cluster.replica(2.0, 2.9).lag is None
+    cluster.primary(3.0, 3.5, replace(PRIMARY, position=200, dialect=POSTGRESQL))
+    assert cluster.replica(4.0, 4.9).lag == 0.5

@@ -42,14 +42,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(line)
 
 
-@pytest.fixture(scope="session")
-def library(_gmf_session_cluster: LocalCluster) -> LocalCluster:
-    """The cluster with the tables of the site and a few rows on every node."""
-    env = environment(_gmf_session_cluster)
+def fill(cluster: LocalCluster) -> None:
+    """Make the tables of the site and a few rows, and wait for every node to have them."""
+    env = environment(cluster)
     for command in (["migrate", "--verbosity=0"], ["shell", "--verbosity=0", "-c", LIBRARY]):
         done = manage(env, *command)
         assert done.returncode == 0, done.stderr
-    _gmf_session_cluster.wait_for_replay()
+    cluster.wait_for_replay()
+
+
+@pytest.fixture(scope="session")
+def library(_gmf_session_cluster: LocalCluster) -> LocalCluster:
+    """The cluster with the tables of the site and a few rows on every node."""
+    fill(_gmf_session_cluster)
     return _gmf_session_cluster
 
 

@@ -21,11 +21,10 @@ from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.replicas.addresses import RESOLVE_SECONDS
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.machine import free_ports
-from tests.chaos.conftest import LIBRARY
+from tests.chaos.conftest import fill
 from tests.chaos.proxy import Proxy
 from tests.chaos.runs import FAST_SECONDS, Run
 from tests.chaos.sites import COMBINATIONS, HANG_SECONDS, INTERVAL, ChaosSite, chaos_site
-from tests.cluster.sites import environment, manage
 from tests.waiting import until
 
 NAME = "replicas.test"
@@ -78,11 +77,7 @@ class Named:
 def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Named]:
     with ExitStack() as stack:
         cluster = stack.enter_context(LocalCluster(replicas=3))
-        env = environment(cluster)
-        for command in (["migrate", "--verbosity=0"], ["shell", "--verbosity=0", "-c", LIBRARY]):
-            done = manage(env, *command)
-            assert done.returncode == 0, done.stderr
-        cluster.wait_for_replay()
+        fill(cluster)
         (port,) = free_ports(1)
         proxies = {
             address: stack.enter_context(Proxy(cluster.port(node), host=address, port=port))

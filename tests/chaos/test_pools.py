@@ -13,11 +13,10 @@ import psycopg
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from tests.chaos.conftest import LIBRARY
+from tests.chaos.conftest import fill
 from tests.chaos.load import Answer, Load
 from tests.chaos.runs import NOTES, RETURN_SECONDS
 from tests.chaos.sites import COMBINATIONS, INTERVAL, WORKERS, ChaosSite, chaos_site
-from tests.cluster.sites import environment, manage
 from tests.waiting import until
 
 REPLICAS = ("replica_1", "replica_2", "replica_3")
@@ -39,11 +38,7 @@ WRITERS = 2
 def three() -> Iterator[LocalCluster]:
     """A cluster with three replicas."""
     with LocalCluster(replicas=3) as cluster:
-        env = environment(cluster)
-        for command in (["migrate", "--verbosity=0"], ["shell", "--verbosity=0", "-c", LIBRARY]):
-            done = manage(env, *command)
-            assert done.returncode == 0, done.stderr
-        cluster.wait_for_replay()
+        fill(cluster)
         yield cluster
 
 

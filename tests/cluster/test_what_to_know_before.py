@@ -113,9 +113,9 @@ NODES = ("replica_1", "replica_2")
 def clean(gmf_cluster: LocalCluster, migrated: LocalCluster) -> Iterator[LocalCluster]:
     """The cluster, with a tag of its own and an unlogged table in a tenant's schema."""
     gmf_cluster.execute("primary", "DELETE FROM library_tag WHERE name = 'published'")
-    gmf_cluster.execute("primary", "CREATE SCHEMA tenant CREATE TABLE library_tag (LIKE public.library_tag)")
-    gmf_cluster.execute("primary", "INSERT INTO tenant.library_tag VALUES (1, 'of the tenant')")
-    gmf_cluster.execute("primary", "CREATE UNLOGGED TABLE tenant.library_author (LIKE public.library_author)")
+    gmf_cluster.execute("primary", 'CREATE SCHEMA tenant CREATE TABLE library_tag (LIKE public."library_tag")')
+    gmf_cluster.execute("primary", "INSERT INTO tenant.\"library_tag\" VALUES (1, 'of the tenant')")
+    gmf_cluster.execute("primary", 'CREATE UNLOGGED TABLE tenant."library_author" (LIKE public."library_author")')
     for grant in ("USAGE ON SCHEMA tenant", "SELECT ON ALL TABLES IN SCHEMA tenant"):
         gmf_cluster.execute("primary", f"GRANT {grant} TO PUBLIC")
     gmf_cluster.wait_for_replay()

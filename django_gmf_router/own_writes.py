@@ -15,7 +15,7 @@ from django_gmf_router.consistency.stores import Store
 from django_gmf_router.consistency.tokens import Mark, dumps
 from django_gmf_router.postgres.positions import at_rest, number_of
 from django_gmf_router.routing.blocks import Block
-from django_gmf_router.routing.client import token_of
+from django_gmf_router.routing.policy import token_of
 from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
 
 # The insert position, not the flush position, which lies behind with synchronous_commit=off. A segment's file name
@@ -108,8 +108,8 @@ def _mark(cluster: Cluster, *, is_script: bool) -> Mark:
     primary = cluster.config.primary
     wrapper: Any = connections[primary]
     unknown = Mark(cluster=primary)
-    health = cluster.monitor.health(primary)
-    if not health.tells_position or cluster.pool.is_mirrored(cluster.config.replicas[0].alias):
+    health = cluster.monitor.snapshot[primary]
+    if primary in cluster.monitor.by_time or cluster.pool.is_mirrored(cluster.config.replicas[0].alias):
         return unknown
     if is_script:
         wrapper.ensure_connection()

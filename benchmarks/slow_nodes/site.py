@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from django_gmf_router.replicas.balancers import with_room
 from django_gmf_router.replicas.latency import evidence
+from django_gmf_router.replicas.pool import with_room
 
 Draw = Callable[[random.Random], float]
 THREADS = 8

@@ -9,7 +9,7 @@ from typing import Any
 
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
-from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
+from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS, complete_session
 from django_gmf_router.postgres.sockets import is_gone
 from django_gmf_router.postgres.sqlstates import (
     answer_of_the_server,
@@ -20,6 +20,7 @@ from django_gmf_router.postgres.sqlstates import (
     is_standby,
     is_time_out,
 )
+from django_gmf_router.settings import configuration
 
 RETRY_SECONDS = 0.1
 POOL_SECONDS = 0.2
@@ -40,6 +41,15 @@ def connect(wrapper: Any, cluster: Cluster, params: dict[str, Any], own: Connect
             cluster.monitor.get_to_know(wrapper.alias)
         return attempt.any_node()
     return attempt.any_node() if cluster.policy.only_reads() else attempt.primary()
+
+
+def begin_session(wrapper: Any, *, is_own_primary: bool) -> None:
+    """Set in a session that was just opened what its node and its cluster's schemas ask for."""
+    schemas = configuration.schemas_of(wrapper.alias)
+    if schemas is not None or not is_own_primary:
+        path = None if schemas is None else schemas.path
+        with wrapper.wrap_database_errors:
+            complete_session(wrapper.connection, read_only=not is_own_primary, path=path)
 
 
 class Attempt:

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, Error
 
 from django_gmf_router import clusters
-from django_gmf_router.backends.connecting import connect
+from django_gmf_router.backends.connecting import begin_session, connect
 from django_gmf_router.backends.cursors import MovingCursor, moving
 from django_gmf_router.backends.session_state import SessionStateMixin
 from django_gmf_router.clusters import Cluster
@@ -112,10 +112,11 @@ class ReplicaConnectionMixin(SessionStateMixin):
 
     def init_connection_state(self) -> None:
         """Begin the session, before receivers of `connection_created` use it."""
+        self._settings = None
         try:
             super().init_connection_state()
             if (cluster := clusters.of_alias(self.alias)) is not None:
-                self._complete_session(is_own_primary=self.alias == self.node == cluster.config.primary)
+                begin_session(self, is_own_primary=self.alias == self.node == cluster.config.primary)
         finally:
             if self.held is not None:
                 self.held.end()
@@ -182,21 +183,21 @@ class ReplicaConnectionMixin(SessionStateMixin):
 
     def make_debug_cursor(self, cursor: Any) -> Any:
         """Return Django's cursor wrapper that logs queries, whose reads move."""
-        wrapped: Any = super().make_debug_cursor(cursor)
-        kind: Any = type(wrapped)
+        kind: Any = type(super().make_debug_cursor(cursor))
         return moving(kind)(cursor, self)
 
     def _cursor(self, name: str | None = None) -> Any:
+        make = self._cursor_in_state if self._has_state else super()._cursor  # type: ignore[misc]
         failed_on = [*self.avoided]
         for _ in range(MOVES):
             try:
-                cursor = super()._cursor(name)
+                cursor = make(name)
                 break
             except Error as error:
                 if not self.reconnect_after(error, None, failed_on):
                     raise
         else:
-            cursor = super()._cursor(name)
+            cursor = make(name)
         if name is not None:
             cursor.gmf_name = name
         return cursor

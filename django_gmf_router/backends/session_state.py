@@ -9,11 +9,9 @@ from django.db import connections
 from django.http import HttpRequest
 
 from django_gmf_router import clusters
-from django_gmf_router.postgres.session_options import complete_session
 from django_gmf_router.postgres.sockets import HeldSocket
 from django_gmf_router.postgres.sqlstates import is_failed, is_idle
 from django_gmf_router.routing.unit_of_work import open_unit
-from django_gmf_router.settings import configuration
 
 if TYPE_CHECKING:
     from django.db.backends.postgresql.base import DatabaseWrapper as Base
@@ -56,21 +54,8 @@ class SessionStateMixin(Base):
         """
         return {}
 
-    def init_connection_state(self) -> None:
-        """Begin a session of which nothing is known."""
-        self._settings = None
-        super().init_connection_state()
-
-    def _complete_session(self, *, is_own_primary: bool) -> None:
-        schemas = configuration.schemas_of(self.alias)
-        if schemas is not None or not is_own_primary:
-            path = None if schemas is None else schemas.path
-            with self.wrap_database_errors:
-                complete_session(self.connection, read_only=not is_own_primary, path=path)
-
-    def _cursor(self, name: str | None = None) -> Any:
-        if not self._has_state:
-            return super()._cursor(name)  # type: ignore[misc]
+    def _cursor_in_state(self, name: str | None = None) -> Any:
+        """Return Django's cursor in a session that is what the site wants now."""
         held = self.begin_statement(None)
         try:
             # django-tenants prepares a server-side cursor with one of the driver's own.

@@ -14,6 +14,7 @@ LOGGER = logging.getLogger("django_gmf_router")
 NODE_DOWN, NODE_UP, NODE_LAGGING, NODE_SLOW = "node_down", "node_up", "node_lagging", "node_slow"
 MONITOR_ERROR, MONITOR_LATE = "monitor_error", "monitor_late"
 FACTS_REFUSED, BY_TIME = "facts_refused", "by_time"
+NO_REPLICA = "no_replica"
 
 
 def announce(cluster: str, before: NodeHealth, after: NodeHealth, *, max_lag_seconds: float) -> None:
@@ -45,6 +46,11 @@ class Surviving:
         if self.happened:
             monitor_error(self._watched, self._doing, error)
         return self.happened
+
+
+def no_replica(cluster: str) -> None:
+    """Log that the last replica that served is out."""
+    LOGGER.warning("No replica of %s may serve: the primary does.", cluster, extra={"event": NO_REPLICA})
 
 
 def monitor_late(cluster: str, seconds: float) -> None:

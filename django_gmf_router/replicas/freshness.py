@@ -32,7 +32,7 @@ class Freshness:
 
         After a promotion the same position may hold other data: then, and before a primary was seen, nobody can tell.
         """
-        primary = self._monitor.health(self._primary)
+        primary = self._monitor.snapshot[self._primary]
         if primary.timeline is None or mark.timeline != primary.timeline:
             return False
         return None in {mark.system_identifier, primary.system_identifier} or (
@@ -41,7 +41,7 @@ class Freshness:
 
     def is_by_time(self, node: str) -> bool:
         """Return whether time alone says if `node` has a write: its server, or the primary, tells no position."""
-        return not all(self._monitor.health(one).tells_position for one in (self._primary, node))
+        return not self._monitor.by_time.isdisjoint((self._primary, node))
 
     def follows(self, node: str, mark: Mark) -> bool:
         """Return whether `node` is known to replay what the primary that `mark` names writes.
@@ -52,11 +52,11 @@ class Freshness:
         """
         if self.is_by_time(node):
             return False
-        is_away = self._monitor.health(self._primary).state != State.UP
+        is_away = self._monitor.snapshot[self._primary].state != State.UP
         if node in self._balanced:
             members = {*self._monitor.members(node)} - {node}
             return not is_away or any(self.follows(member, mark) for member in members)
-        health = self._monitor.health(node)
+        health = self._monitor.snapshot[node]
         if is_away and (health.balanced or (health.proven is not None and health.proven < (mark.position or 0))):
             return False
         return health.follows == mark.timeline
@@ -69,7 +69,7 @@ class Freshness:
         """
         if alias in self._balanced or not self._is_at_home(alias):
             return False
-        health = self._monitor.health(alias)
+        health = self._monitor.snapshot[alias]
         known = health.position or 0
         generation, replayed = self._replayed.get(alias, (health.generation, 0))
         if generation == health.generation:
@@ -111,7 +111,7 @@ class Freshness:
             return LARGEST if self.node_of(alias) == self._primary else 0
         position = replayed or 0
         if self._is_at_home(alias):
-            generation = self._monitor.health(alias).generation
+            generation = self._monitor.snapshot[alias].generation
             known = self._replayed.get(alias, (generation, 0))
             self._replayed[alias] = (generation, max(position, known[1] if known[0] == generation else 0))
         return position

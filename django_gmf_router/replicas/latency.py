@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain
 
 from django_gmf_router.postgres.sockets import NodeSockets
@@ -164,10 +164,6 @@ class Latency:
         self._probed.clear()
         for comparison in (self._statements, self._probes):
             comparison.keep(set(chain.from_iterable(pools)))
-
-    def under_way(self, nodes: Iterable[str]) -> list[Sized]:
-        """Return the statements of this process that are under way on the nodes, as they come and go."""
-        return [self._sockets.traffic(node).under_way for node in nodes]
 
     def to_try(self, slow: Sequence[str], busy: Callable[[str], int]) -> str | None:
         """Return the slow node that gets the next read, so that its recovery is seen; None: it goes elsewhere."""

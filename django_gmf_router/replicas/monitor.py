@@ -17,6 +17,7 @@ from django_gmf_router.postgres import forks, green_threads
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import AddressBook, Lookup
+from django_gmf_router.replicas.health import NodeHealth
 from django_gmf_router.replicas.probe_threads import ProbeThreads
 from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.replicas.rounds import Rounds
@@ -56,7 +57,7 @@ class Monitor(NodeStates):
         self._addresses = addresses or AddressBook({})
         self._probe = probe
         self._jitter = jitter
-        self._stopped = False
+        self._stopped = self._told_outdated = False
         super().__init__(config, self._addresses, sockets, clock=clock, wall=wall, announces=announces)
         _MONITORS.add(self)
         forks.on_fork(self.begin_in_child)
@@ -109,10 +110,20 @@ class Monitor(NodeStates):
         _INHERITED.append(self._threads)
         if self._threads is not None:
             self._threads.abandon()
-        self._begin()
+        self._begin(self.snapshot)
 
-    def _begin(self) -> None:
-        super()._begin()
+    def is_outdated(self) -> bool:
+        """Return whether nothing was heard of any node for too long: this process stood still, or runs no threads."""
+        return self._clock() > self._trusted_until
+
+    def note_outdated(self) -> None:
+        """Log, once, that what is known of the nodes is too old."""
+        if not self._told_outdated:
+            self._told_outdated = True
+            events.monitor_late(self._primary, self._trusted_seconds)
+
+    def _begin(self, known: Mapping[str, NodeHealth]) -> None:
+        super()._begin(known)
         self._pid = os.getpid()
         self._threads: ProbeThreads | None = None
         self._retry_at = 0.0

@@ -45,7 +45,7 @@ class Nodes:
 
     def is_down(self, node: str) -> bool:
         """Return whether `node` is known to be down."""
-        return self._states.is_down(node)
+        return self._states.snapshot[node].state == State.DOWN
 
     def is_out(self, node: str) -> bool:
         """Return whether it is no use to connect to `node`: it is down, or has refused within the last INTERVAL."""
@@ -53,7 +53,7 @@ class Nodes:
 
     def is_unknown(self, node: str) -> bool:
         """Return whether nothing was heard of `node` yet."""
-        health = self._states.health(node)
+        health = self._states.snapshot[node]
         return health.sampled_at is None and health.state == State.UP
 
     def serves(self, node: str) -> bool:
@@ -63,20 +63,20 @@ class Nodes:
         """
         if self.is_out(node):
             return False
-        health = self._states.health(node)
+        health = self._states.snapshot[node]
         if health.state != State.UP:
             return False
         return health.sampled_at is None or time.monotonic() - health.sampled_at < self._overdue_seconds
 
     def is_left(self, node: str) -> bool:
         """Return whether connections to `node` are better made anew: it is slow, another server of its alias is not."""
-        alias, health = self.alias_of(node), self._states.health
-        return alias != node and health(node).state == State.SLOW and health(alias).state == State.UP
+        alias, known = self.alias_of(node), self._states.snapshot
+        return alias != node and known[node].state == State.SLOW and known[alias].state == State.UP
 
     def generation(self, node: str) -> tuple[int, int]:
         """Return what changes whenever `node` comes back or changes, or another server of its alias does."""
-        health = self._states.health
-        return health(node).generation, health(self.alias_of(node)).generation
+        known = self._states.snapshot
+        return known[node].generation, known[self.alias_of(node)].generation
 
     def alias_of(self, node: str) -> str:
         """Return the alias that `node` is a server of."""
@@ -93,7 +93,7 @@ class Nodes:
         for a time-out during which the node answered its probe, or nobody was heard: this process gets too little of
         its processor.
         """
-        health = self._states.health(node)
+        health = self._states.snapshot[node]
         if timed_out:
             heard_meanwhile = health.sampled_at is not None and health.sampled_at > began
             is_proof = not heard_meanwhile and not self._states.stood_still(began)
@@ -131,7 +131,7 @@ class Nodes:
         if alias == primary:
             return nodes_for_reads_of_the_primary(primary, replicas=replicas, is_out=self.is_out, avoid=avoid)
         own = (alias,) if by_name else self._least_held(self._nodes_of(alias))
-        if self._states.health(own[0]).balanced:
+        if self._states.snapshot[own[0]].balanced:
             # Each new connection may lead to another server, also after a read has just failed on one.
             own, avoid = [*own, *own], ()
         return nodes_to_try(

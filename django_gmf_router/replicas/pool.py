@@ -1,37 +1,27 @@
-"""WHICH replica serves a unit of work?"""
+"""WHICH replica serves a unit of work? Who may, and how one is picked among equals."""
 
 from __future__ import annotations
 
-import logging
+import hashlib
+import math
+import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connections
 
 from django_gmf_router.consistency.tokens import Mark
-from django_gmf_router.replicas.balancers import Candidates, LeastBusy, Stable, WeightedRandom, with_room
 from django_gmf_router.replicas.freshness import Freshness
-from django_gmf_router.replicas.health import NodeHealth, State
+from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
+from django_gmf_router.replicas.tiers import Candidate, Candidates
+from django_gmf_router.settings.values import ClusterConfig
 
-logger = logging.getLogger("django_gmf_router")
-
-NO_REPLICA = {"event": "no_replica"}
-
-
-class Tier(NamedTuple):
-    """Who serves of the replicas of one tier, and which slow ones beside them are only tried."""
-
-    candidates: Candidates
-    slow: Sequence[str] = ()
-
-
-Tiers = tuple[Tier, ...]
-"""The first one serves."""
+AT_ONCE, SHARE_AT_ONCE = 2, 1.25
+"""So many reads may wait on a node, and so many times its share of all that wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +49,7 @@ class ReplicaPool:
         self.monitor = monitor
         self._primary = config.primary
         self._primary_weight = config.primary_weight
-        self._replicas = config.replicas
-        self._under_way: dict[str, list[Sized]] = {}
-        names = {None, *(replica.pool for replica in config.replicas)}
-        self._pools = {name: config.tiers(name) for name in names}
+        self._pools = config.tiers_by_pool
         self._balancer = balancer or self._balancer_named(config.balancer)
         # What is under way on the primary nobody counts.
         self._sharer = WeightedRandom() if isinstance(self._balancer, LeastBusy) else self._balancer
@@ -72,8 +59,6 @@ class ReplicaPool:
         self._window_seconds = config.consistency.window
         self._bounded_window_seconds = _bounded_window_seconds(config)
         self._clock = clock
-        # The snapshot that was looked at last, and who may serve by it in each pool; replaced in one step.
-        self._seen: tuple[object, dict[str | None, Tiers]] = (None, dict.fromkeys(names, ()))
 
     def pick(
         self, wanted: Wanted | None = None, key: str | None = None, pool: str | None = None
@@ -83,12 +68,13 @@ class ReplicaPool:
         `wanted`: what the client must be able to read; `key`: the client, for balancers that care; `pool`: whose
         replicas are wanted, None for the default pool.
         """
-        pools = self._pools
-        own = pools[pool] if pool in pools else pools[None]
+        # A pool that no replica has is the default pool.
+        name = pool if pool in self._pools else None
+        own = self._pools[name]
         if own and self.is_mirrored(own[0][0].alias):
             return self._balancer.pick([(replica.alias, replica.weight) for replica in own[0]], key), ""
         self.monitor.ensure()
-        tiers = self._tiers(pool)
+        tiers = self.monitor.tiers[name]
         if self.monitor.is_outdated():
             self.monitor.note_outdated()
             tiers = ()
@@ -106,7 +92,7 @@ class ReplicaPool:
 
     def _is_for_primary(self, candidates: Candidates, key: str | None) -> bool:
         """Return whether the primary takes this read as its share."""
-        if not self._primary_weight or self.monitor.health(self._primary).state != State.UP:
+        if not self._primary_weight or self.monitor.snapshot[self._primary].state != State.UP:
             return False
         shared = (*candidates, (self._primary, self._primary_weight))
         return self._sharer.pick(shared, key) == self._primary
@@ -132,7 +118,7 @@ class ReplicaPool:
 
     def primary_is_down(self) -> bool:
         """Return whether the primary is known to be down."""
-        return self.monitor.is_down(self._primary)
+        return self.monitor.snapshot[self._primary].state == State.DOWN
 
     def is_mirrored(self, alias: str) -> bool:
         """Return whether this is a test run in which reads of the replica `alias` use the primary's connection.
@@ -158,7 +144,7 @@ class ReplicaPool:
         if wanted.mark.position is not None and not is_by_time:
             return False
         # Where nobody measures the lag, MAX_LAG is no bound to it. While the primary is away, it may have been.
-        is_measured = self.monitor.health(node).lag is not None or self.primary_is_down()
+        is_measured = self.monitor.snapshot[node].lag is not None or self.primary_is_down()
         is_bounded = not is_by_time or is_measured
         return self._clock() - wanted.time > (self._bounded_window_seconds if is_bounded else self._window_seconds)
 
@@ -173,23 +159,8 @@ class ReplicaPool:
         alias = self._pick(following[0], key)
         return alias if self.freshness.has(alias, mark) else None
 
-    def _tiers(self, pool: str | None) -> Tiers:
-        """Return who may serve of a pool, of the default pool where there is none of its name."""
-        # One comparison where nothing is new: each request comes here.
-        snapshot = self.monitor.snapshot
-        seen, found = self._seen
-        if seen is not snapshot:
-            before, found = found, {name: serving(tiers, snapshot) for name, tiers in self._pools.items()}
-            if not any(found.values()) and (seen is None or any(before.values())):
-                logger.warning("No replica of %s may serve: the primary does.", self._primary, extra=NO_REPLICA)
-            # To find out who the members are takes longer than all else here.
-            members = {replica.alias: self.monitor.members(replica.alias) for replica in self._replicas}
-            self._under_way = {alias: self.monitor.latency.under_way(nodes) for alias, nodes in members.items()}
-            self._seen = (snapshot, found)
-        return found[pool] if pool in found else found[None]
-
     def _busy(self, alias: str) -> int:
-        return sum(map(len, self._under_way.get(alias, ())))
+        return sum(map(len, self.monitor.under_way[alias]))
 
     def _typical(self, alias: str) -> float | None:
         return self.monitor.snapshot[alias].latency
@@ -198,26 +169,6 @@ class ReplicaPool:
         if name == "least_busy":
             return LeastBusy(self._busy, self._typical)
         return Stable() if name == "stable" else WeightedRandom()
-
-
-def serving(tiers: Sequence[Sequence[ReplicaConfig]], snapshot: Mapping[str, NodeHealth]) -> Tiers:
-    """Return who may serve of each tier, slow ones if there is no other there, without the tiers of which none may.
-
-    An old page or a slow one is better than the primary's only where nobody else is left: what lags never serves.
-    """
-    return tuple(filter(_serves, (_tier(tier, snapshot) for tier in tiers)))
-
-
-def _serves(tier: Tier) -> bool:
-    return bool(tier.candidates)
-
-
-def _tier(replicas: Sequence[ReplicaConfig], snapshot: Mapping[str, NodeHealth]) -> Tier:
-    up, slow = (
-        tuple((replica.alias, replica.weight) for replica in replicas if snapshot[replica.alias].state == state)
-        for state in (State.UP, State.SLOW)
-    )
-    return Tier(up, [alias for alias, _ in slow]) if up else Tier(slow)
 
 
 def _among(tiers: Sequence[Candidates], may_serve: Callable[[str], bool]) -> Sequence[Candidates]:
@@ -233,3 +184,84 @@ def _bounded_window_seconds(config: ClusterConfig) -> float:
     if connections[config.primary].vendor != "postgresql":
         return config.consistency.window
     return max(config.consistency.window, config.health.max_lag + 2 * config.health.interval)
+
+
+# The balancers
+
+
+class WeightedRandom:
+    """Pick at random, each alias in proportion to its weight."""
+
+    def __init__(self, random_fraction: Callable[[], float] = random.random) -> None:
+        """Take a source of numbers in [0, 1)."""
+        self._random = random_fraction
+
+    def pick(self, candidates: Candidates, key: str | None = None) -> str:  # noqa: ARG002
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
+        point = self._random() * sum(weight for _, weight in candidates)
+        for alias, weight in candidates:
+            point -= weight
+            if point < 0:
+                return alias
+        return candidates[-1][0]
+
+
+class Stable:
+    """Pick the same alias for the same client as long as it is a candidate: weighted rendezvous hashing.
+
+    When a candidate goes, only its own clients move; when it comes back, they return. A client without a key is given
+    any.
+    """
+
+    def __init__(self, otherwise: WeightedRandom | None = None) -> None:
+        """Take how to pick for a client without a key."""
+        self._otherwise = otherwise or WeightedRandom()
+
+    def pick(self, candidates: Candidates, key: str | None = None) -> str:
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
+        if key is None:
+            return self._otherwise.pick(candidates)
+        return max(candidates, key=lambda pair: _score(key, *pair))[0]
+
+
+class LeastBusy:
+    """Of two candidates picked at random take the one with fewer reads of this process, then the faster one."""
+
+    def __init__(
+        self,
+        busy: Callable[[str], int],
+        typical: Callable[[str], float | None],
+        random_fraction: Callable[[], float] = random.random,
+    ) -> None:
+        """Take how many reads are under way on an alias, and how many seconds one typically takes, None: unknown."""
+        self._busy = busy
+        self._typical = typical
+        self._random = WeightedRandom(random_fraction)
+
+    def pick(self, candidates: Candidates, key: str | None = None) -> str:  # noqa: ARG002
+        """Return one alias of `candidates`, pairs of alias and weight; there must be one."""
+        weights = dict(candidates)
+        first, second = self._random.pick(candidates), self._random.pick(candidates)
+        others = [pair for pair in candidates if pair[0] != first]
+        rival = self._random.pick(others) if second == first and others else second
+        busy = {alias: self._busy(alias) / weights[alias] for alias in (first, rival)}
+        if busy[first] != busy[rival]:
+            return min(busy, key=lambda alias: busy[alias])
+        # Where chance names one twice it is taken: so a slower one keeps a share while nothing is under way.
+        return min((first, second), key=lambda alias: self._typical(alias) or 0.0)
+
+
+def with_room(candidates: Sequence[Candidate], busy: Callable[[str], int]) -> Sequence[Candidate]:
+    """Return the candidates on which not too many of this process' reads wait: at least one."""
+    waiting = [busy(alias) for alias, _ in candidates]
+    if (total := sum(waiting)) < AT_ONCE:
+        return candidates
+    share = SHARE_AT_ONCE * (total + 1) / sum(weight for _, weight in candidates)
+    pairs = zip(candidates, waiting, strict=True)
+    return [candidate for candidate, count in pairs if count < max(AT_ONCE, share * candidate[1])]
+
+
+def _score(key: str, alias: str, weight: float) -> float:
+    digest = hashlib.blake2b(f"{alias}\0{key}".encode(errors="replace"), digest_size=8).digest()
+    fraction = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
+    return -weight / math.log(fraction)

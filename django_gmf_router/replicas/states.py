@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
 from django_gmf_router.postgres.sockets import NodeSockets
@@ -15,11 +17,20 @@ from django_gmf_router.replicas.addresses import AddressBook, Membership
 from django_gmf_router.replicas.health import Moment, NodeHealth, State, summary
 from django_gmf_router.replicas.latency import Latency
 from django_gmf_router.replicas.observer import Answer, Observer
+from django_gmf_router.replicas.tiers import serving
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 INTERVALS_TRUSTED = 3
 """For so many, and TIMEOUT, what was heard last is trusted."""
 UNRESOLVED = "Its host does not resolve."
+
+
+class Snapshot(dict[str, NodeHealth]):
+    """What is known of the nodes, by alias or address."""
+
+    def __missing__(self, node: str) -> NodeHealth:
+        """Return nothing of an address that is not watched, not yet or no more: what is connected to it is stale."""
+        return NodeHealth(alias=node, role=Role.REPLICA, since=0.0, generation=-1)
 
 
 class NodeStates:
@@ -46,21 +57,19 @@ class NodeStates:
         self._wall = wall
         self._announces = announces
         self._trusted_seconds = INTERVALS_TRUSTED * config.health.interval + config.health.timeout
-        self._told_outdated = False
         self._told_by_time = False
         self._membership = Membership(addresses, config.replica_aliases)
         balanced = config.balanced_aliases
         self._roles = {config.primary: Role.PRIMARY, **dict.fromkeys(config.replica_aliases, Role.REPLICA)}
-        self.snapshot: Mapping[str, NodeHealth] = MappingProxyType(
+        self._pools = config.tiers_by_pool
+        self._begin(
             {
                 alias: NodeHealth(alias=alias, role=role, since=wall(), balanced=alias in balanced)
                 for alias, role in self._roles.items()
             }
         )
-        """What is known of each node, by alias: never changed, replaced by another."""
-        self._begin()
 
-    def _begin(self) -> None:
+    def _begin(self, known: Mapping[str, NodeHealth]) -> None:
         self._lock = threading.RLock()
         self._judged = threading.Condition(self._lock)
         self._judged_at: float | None = None
@@ -69,29 +78,38 @@ class NodeStates:
         self._is_waking = False
         self._trusted_until = math.inf
         # How often each node was judged.
-        self._counts = dict.fromkeys(self.snapshot, 0)
-        known = {alias: health for alias, health in self.snapshot.items() if alias not in self._membership}
+        self._counts = dict.fromkeys(known, 0)
+        nodes = {alias: health for alias, health in known.items() if alias not in self._membership}
         health = self._config.health
         self.latency = Latency(health.slow, self._sockets)
-        self._observer = Observer(known, max_lag_seconds=health.max_lag, settle_seconds=health.interval / 2)
+        self._observer = Observer(nodes, max_lag_seconds=health.max_lag, settle_seconds=health.interval / 2)
+        self.publish(known)
+
+    def publish(self, known: Mapping[str, NodeHealth]) -> None:
+        """Show requests what is known of each node, and what follows of it for them.
+
+        All of it is worked out here, once a round, and never changed: a request only looks.
+        """
+        traffic = self._sockets.traffic
+        self.under_way = {alias: [traffic(node).under_way for node in self.members(alias)] for alias in self._roles}
+        """By alias the statements of this process that are under way there, as they come and go."""
+        self.by_time = {node for node, health in known.items() if not health.tells_position}
+        """The nodes that tell no position."""
+        self.tiers = {pool: serving(tiers, known) for pool, tiers in self._pools.items()}
+        """By pool who may serve now."""
+        # Last: who sees a new snapshot must not see the tiers before it.
+        self.snapshot = MappingProxyType(Snapshot(known))
+        """What is known of each node, by alias."""
 
     # Read
 
     def health(self, alias: str) -> NodeHealth:
-        """Return what is known of a node.
-
-        Of an alias that is several servers: whether one is up. Of an address that is not watched, not yet or no more:
-        nothing, and what is connected to it is stale.
-        """
-        return self.snapshot.get(alias) or self._new(alias, generation=-1)
+        """Return what is known of a node; of an alias that is several servers: whether one is up."""
+        return self.snapshot[alias]
 
     def is_down(self, alias: str) -> bool:
         """Return whether a node is known to be down."""
         return self.health(alias).state == State.DOWN
-
-    def is_outdated(self) -> bool:
-        """Return whether nothing was heard of any node for too long: this process stood still, or runs no threads."""
-        return self._clock() > self._trusted_until
 
     def stood_still(self, since: float) -> bool:
         """Return whether nothing was heard of any node since then, in monotonic seconds, though a round was due.
@@ -100,12 +118,6 @@ class NodeStates:
         """
         judged_at = self._judged_at
         return judged_at is not None and judged_at < since < self._clock() - self._config.health.interval
-
-    def note_outdated(self) -> None:
-        """Log, once, that what is known of the nodes is too old."""
-        if not self._told_outdated:
-            self._told_outdated = True
-            events.monitor_late(self._primary, self._trusted_seconds)
 
     def members(self, alias: str) -> tuple[str, ...]:
         """Return the nodes of an alias, as far as they are watched; itself where it is one server."""
@@ -133,22 +145,18 @@ class NodeStates:
 
         All of it is published at once: that costs as much as there are nodes.
         """
-        with self._lock:
+        with self._telling():
             self._note_run()
-            known = self.snapshot
             changed = [self._take(answer) for answer in answers]
             self._publish()
-            # What a primary answers may tell of its replicas, too.
-            told = self._changes(known)
-        self._announce_all(told)
         return any(changed)
 
     def compare(self) -> None:
         """Compare the nodes of each pool, once a round: which of them are slow?"""
         now = Moment(monotonic=self._clock(), wall=self._wall())
-        with self._lock:
-            known, changed = self.snapshot, False
-            for node, seconds, is_slow in self.latency.judge(self._pools()):
+        with self._telling():
+            changed = False
+            for node, seconds, is_slow in self.latency.judge(self._compared()):
                 before = self._observer.health(node).state
                 changed |= self._observer.compare(node, seconds, now, is_slow=is_slow).state != before
                 if before == State.SLOW and not is_slow:
@@ -156,8 +164,6 @@ class NodeStates:
             # How long each takes is published with the answers of the round.
             if changed:
                 self._publish()
-            told = self._changes(known)
-        self._announce_all(told)
 
     def late(self, aliases: Iterable[str]) -> None:
         """Take it that probes were not answered in time."""
@@ -201,25 +207,21 @@ class NodeStates:
 
     def _fail(self, alias: str, reason: str) -> None:
         now = Moment(monotonic=self._clock(), wall=self._wall())
-        with self._lock:
-            before = self.snapshot.get(alias)
-            if before is None or alias in self._membership:
+        with self._telling():
+            if alias not in self.snapshot or alias in self._membership:
                 return  # What resolved last holds.
-            after = self._observer.fail(alias, reason, now)
+            self._observer.fail(alias, reason, now)
             self._counts[alias] += 1
             self._publish()
-        self._announce(before, after)
 
     def _follow_members(self) -> None:
         nodes = [node for alias in self._roles for node in self._membership.nodes(alias)]
-        known = (self.snapshot.get(node) or self._new(node) for node in nodes)
+        new = partial(NodeHealth, role=Role.REPLICA, since=self._wall())
+        known = (self.snapshot.get(node) or new(alias=node) for node in nodes)
         self._observer.watch({health.alias: self._membership.placed(health) for health in known})
         self._counts = {name: self._counts.get(name, 0) for name in (*self._roles, *nodes)}
 
-    def _new(self, node: str, generation: int = 0) -> NodeHealth:
-        return NodeHealth(alias=node, role=Role.REPLICA, since=self._wall(), generation=generation)
-
-    def _pools(self) -> list[list[str]]:
+    def _compared(self) -> list[list[str]]:
         """Return the nodes that may serve, by the pool and tier whose reads they share."""
         pools: dict[tuple[str | None, int], list[str]] = {}
         for replica in self._config.replicas:
@@ -232,7 +234,7 @@ class NodeStates:
 
     def _publish(self) -> None:
         # All of them: a position of the primary may tell of a replica that it follows.
-        self.snapshot = MappingProxyType({name: self._known(name) for name in self._counts})
+        self.publish({name: self._known(name) for name in self._counts})
         self._is_waking = self._is_waking and not self._is_settled(*self.snapshot, rounds=2)
         if self._judged_at is not None:
             self._trusted_until = -math.inf if self._is_waking else self._judged_at + self._trusted_seconds
@@ -246,21 +248,30 @@ class NodeStates:
             return replace(before, state=State.DOWN, error=UNRESOLVED)
         return summary(before, members, generation=self._membership.changes(name))
 
-    def _changes(self, known: Mapping[str, NodeHealth]) -> list[tuple[NodeHealth, NodeHealth]]:
-        nodes = [node for node in self.snapshot if node in known and node not in self._membership]
-        return [(known[node], self.snapshot[node]) for node in nodes]
-
-    def _announce_all(self, told: Iterable[tuple[NodeHealth, NodeHealth]]) -> None:
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Hold the lock; then tell, without it, what is published of the nodes that is new."""
+        with self._lock:
+            known, served = self.snapshot, any(self.tiers.values())
+            yield
+            # What one node answers may tell of others, too.
+            nodes = [node for node in self.snapshot if node in known and node not in self._membership]
+            told = [(known[node], self.snapshot[node]) for node in nodes]
+            is_last = served and not any(self.tiers.values())
+        if not self._announces:
+            return
+        # A log handler or receiver may take its time, or ask us.
         for before, after in told:
             # Of the others it is told all the same.
             with events.Surviving(after.alias, "telling of a change"):
                 self._announce(before, after)
+        if is_last:
+            events.no_replica(self._primary)
 
     def _announce(self, before: NodeHealth, after: NodeHealth) -> None:
-        # Without the lock: a log handler or receiver may take its time, or ask us.
-        if self._announces and before.state != after.state:
+        if before.state != after.state:
             events.announce(self._primary, before, after, max_lag_seconds=self._config.health.max_lag)
-        if self._announces and after.dialect and before.dialect != after.dialect:
+        if after.dialect and before.dialect != after.dialect:
             self._announce_dialect(after, after.dialect.refused)
 
     def _announce_dialect(self, health: NodeHealth, refused: tuple[str, ...]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django.conf import settings
 from django.db import connections
 
+from django_gmf_router.consistency.tokens import Token
+from django_gmf_router.replicas.pool import Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
-from django_gmf_router.routing.client import Client, client_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict
 from django_gmf_router.routing.migrations import is_historical, is_migrating
 from django_gmf_router.routing.primary_models import is_user
@@ -35,10 +38,19 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
     from django_gmf_router.consistency.stores import Store
-    from django_gmf_router.replicas.pool import ReplicaPool, Wanted
+    from django_gmf_router.replicas.pool import ReplicaPool
 
 Answer = Callable[["type[Model]", "Model | None"], "str | None"]
 """What returns the alias for a model and an instance hint."""
+
+
+class Client(NamedTuple):
+    """For whom a replica is picked."""
+
+    wanted: Wanted | None = None
+    """What it must be able to read; None: anything."""
+    key: str | None = None
+    """Who it is, for a stable balancer: its session or what it sends as its token."""
 
 
 class Policy:
@@ -123,7 +135,7 @@ class Policy:
         record = self.record(unit)
         if record.decision is not None and not blocks:
             return record.wanted
-        return client_of(self._config, self._store, unit, blocks).wanted
+        return self._client(unit, blocks).wanted
 
     def record(self, unit: UnitOfWork) -> ClusterRecord:
         """Return what `unit` remembers of this cluster; rules 5, 6 and 10 are looked at when it is first asked."""
@@ -178,7 +190,7 @@ class Policy:
         if is_eventual(blocks) or any(block.token is not None or block.pool is not None for block in blocks):
             picks = blocks[-1].picks
             if self not in picks:
-                client = client_of(self._config, self._store, unit, blocks)
+                client = self._client(unit, blocks)
                 picks.setdefault(self, self._choose(client, reason, pool_of(blocks) or record.verdict.pool))
             decision, alias = picks[self]
         else:
@@ -200,12 +212,26 @@ class Policy:
         if decision is None or (
             decision.role == REPLICA and not self.pool.may_go_on(decision.alias, for_ever=for_ever)
         ):
-            client = client_of(self._config, self._store, unit, blocks)
+            client = self._client(unit, blocks)
             record.wanted = client.wanted
             chosen, alias = self._choose(client, record.verdict.reason, record.verdict.pool)
             record.settle(self, chosen, alias, instead_of=decision)
         record.snapshot = snapshot
         return record.decision or decision_of(PRIMARY, self.primary, "no_replica"), record.alias
+
+    def _client(self, unit: UnitOfWork, blocks: Blocks) -> Client:
+        """Return what the client of `unit` must be able to read inside `blocks`, and who it is."""
+        # Who says read_after() means it inside an eventual block, too: only what the client brought is relaxed there.
+        found = [block.token for block in blocks]
+        if self._config.consistency.level == "session" and not is_eventual(blocks):
+            found.append(token_of(unit, self._store))
+        key = None
+        if self._config.balancer == "stable" and unit.request is not None:
+            key = unit.request.COOKIES.get(settings.SESSION_COOKIE_NAME) or self._store.read(unit.request)
+        tokens = [token for token in found if token is not None]
+        if tokens and (mark := (token := reduce(Token.merged, tokens)).mark(self.primary)) is not None:
+            return Client(Wanted(mark=mark, time=token.time), key)
+        return Client(None, key)
 
     def spill(self, wrapper: Any) -> None:
         """Let this unit of work read from the primary, in place of a replica, by the connection `wrapper`.
@@ -234,3 +260,14 @@ class Policy:
             unit.latest = NO_RECORD
         if changed and role_decided.receivers:
             role_decided.send(sender=self.primary, decision=decision, model=model)
+
+
+def token_of(unit: UnitOfWork, store: Store) -> Token | None:
+    """Return the token that the client of `unit` brought; verified once."""
+    if unit.request is None:
+        return None
+    if unit.tokens is None:
+        unit.tokens = {}
+    if store not in unit.tokens:
+        unit.tokens[store] = store.token_of(unit.request)
+    return unit.tokens[store]

@@ -278,6 +278,11 @@ class ClusterConfig:
         return tuple(found)
 
     @property
+    def tiers_by_pool(self) -> dict[str | None, tuple[tuple[ReplicaConfig, ...], ...]]:
+        """The tiers of each pool by its name; None is the default pool's."""
+        return {name: self.tiers(name) for name in {None, *(replica.pool for replica in self.replicas)}}
+
+    @property
     def aliases(self) -> frozenset[str]:
         """Every alias of the cluster."""
         return frozenset((self.primary, *self.replica_aliases))

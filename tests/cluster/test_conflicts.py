@@ -52,7 +52,7 @@ for line in sys.stdin:
 """
 # Raises a SQLSTATE, in German, on the replicas alone or on each node.
 CONFLICT = """
-CREATE OR REPLACE FUNCTION conflict(state text, everywhere boolean) RETURNS int LANGUAGE plpgsql AS $$
+CREATE FUNCTION conflict(state text, everywhere boolean) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
     IF everywhere OR pg_is_in_recovery() THEN
         RAISE EXCEPTION 'storniere Anfrage wegen Konflikt mit der Wiederherstellung' USING ERRCODE = state;
@@ -142,10 +142,12 @@ def test_feedback_keeps_dead_rows_for_a_report_that_is_cancelled_without(reporte
 
 
 @pytest.fixture
-def cluster(migrated: LocalCluster, gmf_cluster: LocalCluster) -> LocalCluster:
+def cluster(migrated: LocalCluster, gmf_cluster: LocalCluster) -> Iterator[LocalCluster]:
     gmf_cluster.execute("primary", CONFLICT)
     gmf_cluster.wait_for_replay()
-    return gmf_cluster
+    yield gmf_cluster
+    # It is the superuser's: a backup of the database that holds it cannot be restored by the site's role.
+    gmf_cluster.execute("primary", "DROP FUNCTION conflict(text, boolean)")
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -219,14 +219,14 @@ MUTATIONS = (
     # Moves: which node serves while others fail.
     Mutation(
         promise="a replica that is down or lags is not picked",
-        file="django_gmf_router/replicas/pool.py",
+        file="django_gmf_router/replicas/tiers.py",
         quote="snapshot[replica.alias].state == state",
         instead="True",
         test="tests/unit/replicas/test_freshness.py::test_replicas_that_are_down_or_lag_are_not_picked",
     ),
     Mutation(
         promise="a slow replica is not picked like any other",
-        file="django_gmf_router/replicas/pool.py",
+        file="django_gmf_router/replicas/tiers.py",
         quote="(up, [alias for alias, _ in slow]) if up else",
         instead="(up + slow, ()) if up else",
         test="tests/unit/replicas/test_slow_replicas.py"
@@ -241,7 +241,7 @@ MUTATIONS = (
     ),
     Mutation(
         promise="a replica that hangs holds not every thread",
-        file="django_gmf_router/replicas/balancers.py",
+        file="django_gmf_router/replicas/pool.py",
         quote=" if count < max(AT_ONCE, share * candidate[1])",
         instead="",
         test="tests/unit/replicas/test_latency.py"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +12,10 @@ from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.postgres.dialects import AURORA, POSTGRESQL
 from django_gmf_router.replicas import freshness
 from django_gmf_router.replicas import pool as replicas_pool
-from django_gmf_router.replicas.balancers import Stable, WeightedRandom
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.replicas.pool import ReplicaPool, Wanted
+from django_gmf_router.replicas.pool import ReplicaPool, Stable, Wanted, WeightedRandom
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 MARK = Mark(cluster="default", system_identifier="7", timeline=3, position=100)
@@ -66,8 +65,7 @@ class Site:
             self.knows(alias, follows=3)
 
     def knows(self, alias: str, **changes: Any) -> None:
-        known = {**self.monitor.snapshot, alias: replace(self.monitor.health(alias), **changes)}
-        self.monitor.snapshot = MappingProxyType(known)
+        self.monitor.publish({**self.monitor.snapshot, alias: replace(self.monitor.health(alias), **changes)})
 
 
 @pytest.fixture
@@ -185,9 +183,7 @@ def test_while_the_primary_is_away_an_alias_of_several_servers_serves_if_one_was
     monkeypatch.setattr(site.monitor, "members", lambda alias: ("replica_1@db:1", "replica_1@db:2"))
     known = site.monitor.snapshot["replica_1"]
     for node, proven in (("replica_1@db:1", 99), ("replica_1@db:2", 99)):
-        site.monitor.snapshot = MappingProxyType(
-            {**site.monitor.snapshot, node: replace(known, alias=node, balanced=False, proven=proven)}
-        )
+        site.monitor.publish({**site.monitor.snapshot, node: replace(known, alias=node, balanced=False, proven=proven)})
     assert not site.freshness.follows("replica_1", MARK)
     site.knows("replica_1@db:2", proven=100)
     assert site.freshness.follows("replica_1", MARK)

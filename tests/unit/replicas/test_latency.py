@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from django_gmf_router.postgres import sockets as postgres_sockets
 from django_gmf_router.postgres.sockets import HeldSocket, NodeSockets
 from django_gmf_router.replicas import latency
-from django_gmf_router.replicas.balancers import LeastBusy, with_room
 from django_gmf_router.replicas.latency import Comparison, Latency, evidence
+from django_gmf_router.replicas.pool import LeastBusy, with_room
 from django_gmf_router.settings.values import SlowConfig
 
 FAST, SLOW, REPORT = 0.005, 0.305, 3.0
@@ -231,7 +231,7 @@ class Process:
         return found
 
     def busy(self, node: str) -> int:
-        return sum(map(len, self.latency.under_way([node])))
+        return len(self.sockets.traffic(node).under_way)
 
     def judge(self, *nodes: str) -> list[str]:
         return [node for node, _, is_slow in self.latency.judge([nodes]) if is_slow]

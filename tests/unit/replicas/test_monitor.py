@@ -19,7 +19,6 @@ import pytest
 from django_gmf_router.postgres.dialects import POSTGRESQL
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import probe_threads
-from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.observer import Answer
@@ -231,7 +230,7 @@ def test_what_was_known_before_a_pause_is_outdated_until_each_node_answered_twic
 ) -> None:
     now = [100.0]
     config = ClusterConfig(primary="default", replicas=(ReplicaConfig(alias="replica_1"),))
-    known = NodeStates(config, AddressBook({}), clock=lambda: now[0])
+    known = Monitor(config, clock=lambda: now[0])
 
     def answer(alias: str, reading: Reading) -> None:
         known.answered(Answer(alias=alias, reading=reading, started_at=now[0], finished_at=now[0]))

@@ -11,10 +11,9 @@ from django.test import utils as test_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_gmf_router.replicas.balancers import WeightedRandom
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.replicas.pool import ReplicaPool
+from django_gmf_router.replicas.pool import ReplicaPool, WeightedRandom
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 
 

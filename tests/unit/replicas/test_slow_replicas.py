@@ -16,10 +16,9 @@ from django_gmf_router.backends.cursors import moving
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import freshness
 from django_gmf_router.replicas.addresses import AddressBook
-from django_gmf_router.replicas.balancers import LeastBusy, WeightedRandom
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.nodes import Nodes
-from django_gmf_router.replicas.pool import ReplicaPool, Wanted
+from django_gmf_router.replicas.pool import LeastBusy, ReplicaPool, Wanted, WeightedRandom
 from django_gmf_router.replicas.states import NodeStates
 from django_gmf_router.settings.values import ClusterConfig, HealthConfig, ReplicaConfig, SlowConfig
 from tests.books.models import Author
@@ -138,12 +137,12 @@ def test_a_request_ends_on_its_replica_and_a_worker_leaves_it(
     first = {"replica_2": replace(known["replica_2"], state=State.DOWN)}
     later = {"replica_1": replace(known["replica_1"], state=State.SLOW)}
     with open_request() as unit:
-        cluster.monitor.snapshot = {**known, **first}
+        cluster.monitor.publish({**known, **first})
         assert cluster.policy.read(Author, None) == "replica_1"
         unit.method = method
-        cluster.monitor.snapshot = {**known, **later}
+        cluster.monitor.publish({**known, **later})
         assert cluster.policy.read(Author, None) == alias
-        cluster.monitor.snapshot = known
+        cluster.monitor.publish(known)
 
 
 # Who is told
@@ -179,7 +178,7 @@ def test_a_change_is_logged_once_and_a_slow_node_is_not_down(fake: Fake, caplog:
 def test_only_replicas_that_may_serve_are_compared(fake: Fake) -> None:
     with a_monitor(fake) as monitor:
         monitor.report_failure("replica_2", "refused")
-        assert monitor._pools() == [["replica_1"]]
+        assert monitor._compared() == [["replica_1"]]
 
 
 def test_nodes_are_compared_in_each_round(fake: Fake) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from django_gmf_router.routing import statements
-from django_gmf_router.routing.statements import classify
+from django_gmf_router.routing import writes
+from django_gmf_router.routing.writes import classify
 
 READS = [
     'SELECT "a"."id" FROM "a"',
@@ -93,8 +93,8 @@ def test_comments_before_the_verb_are_read_once() -> None:
 
 
 def test_long_texts_are_not_kept() -> None:
-    statements._kept.cache_clear()
+    writes._kept.cache_clear()
     classify(f"INSERT INTO a VALUES ({'1,' * 10_000}1)")
-    assert statements._kept.cache_info().currsize == 0
+    assert writes._kept.cache_info().currsize == 0
     classify("INSERT INTO a VALUES (1)")
-    assert statements._kept.cache_info().currsize == 1
+    assert writes._kept.cache_info().currsize == 1

@@ -14,7 +14,8 @@ from django.db.utils import load_backend
 
 from django_gmf_router.backends.session_state import SessionStateMixin
 from django_gmf_router.replicas.health import stranger
-from django_gmf_router.replicas.probes import Probe, Reading
+from django_gmf_router.replicas.probes import Probe
+from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.routing.db_chooser import shadows
 from django_gmf_router.settings import configuration, values
 from django_gmf_router.settings.values import ClusterConfig

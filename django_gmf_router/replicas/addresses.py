@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections
 
 from django_gmf_router.replicas.health import NodeHealth
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.settings.values import ClusterConfig
 
 logger = logging.getLogger("django_gmf_router")
@@ -187,6 +187,13 @@ class Lookup:
     def read(self) -> Reading:
         """Return the nodes; may block."""
         return Reading(up=True, members=self._addresses.look_up(self._alias))
+
+    def send(self) -> bool:
+        """Return False: a resolver blocks."""
+        return False
+
+    def receive(self) -> None:
+        """Return None: nothing was sent."""
 
     def abort(self) -> None:
         """Wait for the resolver's own time-out: it cannot be interrupted."""

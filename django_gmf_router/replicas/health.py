@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from django_gmf_router.postgres.dialects import REPLAYED, WRITTEN, Dialect
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.settings.values import Role
 
 FAILURES_TO_GO_DOWN = 2

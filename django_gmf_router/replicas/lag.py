@@ -10,7 +10,7 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from django_gmf_router.postgres.positions import BLOCK_BYTES
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 
 MOST_SAMPLES = 512
 FINENESS = 16  # two samples are at most an eighth of their age apart

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from django_gmf_router.postgres.dialects import FLUSHED
 from django_gmf_router.replicas.health import Moment, NodeHealth, Tracker, stranger
 from django_gmf_router.replicas.lag import PrimaryTrail, has_diverged, is_another, reachable
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.settings.values import Role
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.postgres.sqlstates import is_dead
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import Lookup
 from django_gmf_router.replicas.observer import Answer
-from django_gmf_router.replicas.probes import Probe, Reading
+from django_gmf_router.replicas.outbox import Outbox, ProbeThread
+from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.replicas.rounds import Rounds
 from django_gmf_router.replicas.states import NodeStates
 
@@ -23,77 +21,6 @@ GATHERING_SECONDS = 0.02
 """How long an answer without bad news waits for those of other nodes: each wake-up costs as much as there are nodes."""
 TOGETHER, BREATH_SECONDS = 8, 0.002
 """So many nodes are asked at once, and the next ones so much later."""
-PROBE_FAILED = Reading(up=False, error="The probe failed: see the log.")
-
-
-class ProbeThread:
-    """The thread that measures one node, or looks up one name, whenever it is told to."""
-
-    def __init__(self, alias: str, probe: Probe | Lookup, outbox: Outbox, clock: Callable[[], float]) -> None:
-        """Start the thread."""
-        self.probe = probe
-        self.alias = alias
-        self._outbox = outbox
-        self._clock = clock
-        self._inbox: SimpleQueue[bool] = SimpleQueue()
-        self.thread = threading.Thread(target=self._run, name=f"gmf-probe-{alias}", daemon=True)
-        self.thread.start()
-
-    def ask(self) -> None:
-        """Measure once; the answer goes to the outbox."""
-        self._inbox.put(True)
-
-    def end(self) -> None:
-        """Close the probe and end the thread after what it is at."""
-        self._inbox.put(False)
-
-    def _run(self) -> None:
-        try:
-            while self._inbox.get():
-                self._outbox.put(self._measure())
-        finally:
-            try:
-                self.probe.close()
-            finally:
-                self._outbox.put(self)
-
-    def _measure(self) -> Answer:
-        started_at = self._clock()
-        reading = PROBE_FAILED
-        with events.Surviving(self.alias, "probing"):
-            reading = self.probe.read()
-        if reading is PROBE_FAILED:
-            self.probe.close()
-        return Answer(alias=self.alias, reading=reading, started_at=started_at, finished_at=self._clock())
-
-
-class Outbox:
-    """What is on its way to the coordinating thread: answers, and threads that have ended."""
-
-    def __init__(self, awaited: Callable[[], int]) -> None:
-        """Take what says how many answers are still to come."""
-        self._awaited = awaited
-        self._items: deque[Answer | ProbeThread] = deque()
-        self._woken: SimpleQueue[None] = SimpleQueue()
-
-    def put(self, item: Answer | ProbeThread) -> None:
-        """Hand in; wake the reader for the last answer of a round, and for what cannot wait for that."""
-        self._items.append(item)
-        if isinstance(item, ProbeThread) or not item.reading.up or len(self._items) >= self._awaited():
-            self.wake()
-
-    def wake(self) -> None:
-        """Let the reader look now."""
-        self._woken.put(None)
-
-    def wait(self, timeout_seconds: float | None = None) -> None:
-        """Wait for what cannot wait; with a time-out, for so long at most."""
-        with suppress(Empty):
-            self._woken.get(timeout=timeout_seconds)
-
-    def take(self) -> list[Answer | ProbeThread]:
-        """Return all that has come in."""
-        return [self._items.popleft() for _ in range(len(self._items))]
 
 
 class ProbeThreads:
@@ -121,6 +48,8 @@ class ProbeThreads:
         self._outbox = Outbox(rounds.awaited)
         self._ended = threading.Event()
         self._threads: dict[str, ProbeThread] = {}
+        # How long until this thread looks again: short at first for what it asked itself, since most take no longer.
+        self._look_seconds = GATHERING_SECONDS
         self.thread = threading.Thread(target=self._run, name=f"gmf-monitor-{cluster}", daemon=True)
         self.run = True
         """Whether the coordinating thread is there, or about to begin."""
@@ -173,7 +102,7 @@ class ProbeThreads:
             self._outbox.wait()
             return
         # What came in while this thread did not run is in time.
-        self._take(self._outbox.take())
+        self._take([*self._outbox.take(), *self._received()])
         now = self._clock()
         if late := self._rounds.give_up_late(now, lambda alias: self._connecting_seconds(alias) or 0.0):
             self._give_up(late)
@@ -181,19 +110,46 @@ class ProbeThreads:
         if asked:
             with events.Surviving(self._cluster, "comparing"):
                 self._states.compare()
-        for number, alias in enumerate(asked, 1):
+            self._ask(asked)
+        until = self._rounds.wait_until()
+        longest = self._look_seconds if self._rounds.awaited() else math.inf
+        self._look_seconds = min(2 * self._look_seconds, GATHERING_SECONDS)
+        self._outbox.wait(max(0.0, min(longest, until - self._clock())))
+        self._rounds.stood_still(max(0.0, self._clock() - until))
+
+    def _ask(self, asked: list[str]) -> None:
+        self._look_seconds = GATHERING_SECONDS
+        woken = 0
+        for alias in asked:
             with events.Surviving(alias, "starting its thread") as failure:
-                self._asked(alias).ask()
+                if self._asked(alias).ask():
+                    woken += 1
+                else:
+                    self._look_seconds = BREATH_SECONDS
             if failure.happened:
                 # Not asked, so not late: it has its turn in the next round, and those after it in this one.
                 self._rounds.answered(alias)
             # Threads that wait for the interpreter wake up time after time, so not all of them at once.
-            if number % TOGETHER == 0:
+            if woken == TOGETHER:
+                woken = 0
                 self._outbox.wait(BREATH_SECONDS)
-        until = self._rounds.wait_until()
-        longest = GATHERING_SECONDS if self._rounds.awaited() else math.inf
-        self._outbox.wait(max(0.0, min(longest, until - self._clock())))
-        self._rounds.stood_still(max(0.0, self._clock() - until))
+
+    def _received(self) -> list[Answer]:
+        """Return the answers of the nodes that this thread has asked."""
+        found = [answer for thread in self._threads.values() if (answer := thread.look()) is not None]
+        for answer in found:
+            if not answer.reading.up:
+                self._ask_again(answer)
+        return [answer for answer in found if answer.reading.up]
+
+    def _ask_again(self, answer: Answer) -> None:
+        """Let the thread of a node find out what is the matter, unless its time is over."""
+        thread = self._threads[answer.alias]
+        if self._rounds.is_awaited(answer.alias):
+            thread.ask_in_thread()
+        else:
+            thread.probe.close()
+            self._rounds.answered(answer.alias)
 
     def _take(self, items: Iterable[Answer | ProbeThread]) -> None:
         answers = []

@@ -1,4 +1,4 @@
-"""What does a node say of itself? The only SQL about replication."""
+"""How is a node asked what it is? The only SQL about replication."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -19,59 +19,25 @@ from django_gmf_router.postgres.dialects import (
     AURORA,
     IDENTIFY,
     IDENTITY,
-    IN_RECOVERY,
     IS_AURORA,
     OTHER,
     POSTGRESQL,
     Dialect,
 )
-from django_gmf_router.postgres.positions import at_rest
 from django_gmf_router.postgres.sockets import is_gone
-from django_gmf_router.postgres.sqlstates import cause_of, is_refused_fact
+from django_gmf_router.postgres.sqlstates import is_refused_fact
+from django_gmf_router.replicas.readings import Reading, failed, reading_of, value_of
 from django_gmf_router.settings.values import Role
 
 APPLICATION_NAME = "gmf_monitor"
 LEAST_CONNECT_SECONDS = 2  # libpq waits no shorter
-REFUSED = ("connection refused", "no such file or directory", "the database system is ")
-TIMED_OUT = ("timeout expired", "timed out")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What one measurement said; what a node cannot tell is None."""
-
-    up: bool
-    role: Role | None = None
-    """By pg_is_in_recovery()."""
-    position: int | None = None
-    """A replica's replay position, a primary's insert position."""
-    flushed: int | None = None
-    """A primary's."""
-    timeline: int | None = None
-    system_identifier: str | None = None
-    database: str | None = None
-    """As the server calls it: a pooler may offer it under another name."""
-    started: float | None = None
-    """When the server started, in wall-clock seconds."""
-    replay_age: float | None = None
-    """Seconds since the last transaction that a replica replayed, else since its start, by the servers' clocks."""
-    lag: float | None = None
-    """Seconds a replica is behind, where the server itself measures it."""
-    dialect: Dialect | None = None
-    """None: it is no PostgreSQL."""
-    error: str | None = None
-    """One line without a password."""
-    timed_out: bool = False
-    refused: bool = False
-    members: tuple[str, ...] | None = None
-    """The nodes of an alias that is several servers, where its name was looked up."""
 
 
 class Probe:
     """One connection of its own to one alias; all but `abort` belongs to one thread.
 
     It is made with the driver alone: neither a connection pool, nor a backend that connects elsewhere, nor the guard
-    takes part.
+    takes part. Once it is connected psycopg 3 lets one thread ask many: `send`, and `receive` until it is there.
     """
 
     def __init__(self, alias: str, timeout_seconds: float = 2.0, address: Mapping[str, str] | None = None) -> None:
@@ -104,11 +70,50 @@ class Probe:
         reading = self._ask()
         if was_open and not reading.up and not self._aborted:
             reading = self._ask()
-        elif was_open and reading.role != self._role:
-            # An election: the name may lead to another server by now. A new connection tells.
-            self.close()
+        elif was_open:
+            self._leave_another(reading)
         self._role = reading.role
         return reading
+
+    def send(self) -> bool:
+        """Ask without waiting for the answer; return whether that can be done, or `read` is needed."""
+        pgconn = getattr(self._connection, "pgconn", None)
+        if pgconn is None:
+            return False
+        self._aborted = False
+        try:
+            pgconn.send_query(self._dialect.row.encode())
+            pgconn.flush()
+        except self._wrapper.Database.Error:
+            return False
+        return True
+
+    def receive(self) -> Reading | None:
+        """Return the answer to what was sent, None while it is not there; what is not up has to be asked by `read`."""
+        pgconn = self._connection.pgconn
+        try:
+            pgconn.flush()
+            pgconn.consume_input()
+            if pgconn.is_busy():
+                return None
+            result = pgconn.get_result()
+            while pgconn.get_result() is not None:
+                pass
+        except self._wrapper.Database.Error as error:
+            return failed(error, self._wrapper.settings_dict)
+        if not result.ntuples:
+            # A function was revoked meanwhile, or the server ends the session.
+            return Reading(up=False, error=result.error_message.decode(errors="replace"))
+        values = [value_of(result, column) for column in range(result.nfields)]
+        reading = reading_of(dict(zip(self._dialect.facts, values, strict=True)), self._dialect, self._identifier)
+        self._leave_another(reading)
+        self._role = reading.role
+        return reading
+
+    def _leave_another(self, reading: Reading) -> None:
+        """After an election the name may lead to another server by now: a new connection tells."""
+        if reading.role != self._role:
+            self.close()
 
     def is_connected(self) -> bool:
         """Return, in any thread, whether the server has not closed this connection: one system call."""
@@ -141,7 +146,7 @@ class Probe:
         try:
             if self._connection is None:
                 self._connect()
-            return _reading(self._facts(), self._dialect, self._identifier)
+            return reading_of(self._facts(), self._dialect, self._identifier)
         except self._wrapper.Database.Error as error:
             self.close()
             return failed(error, self._wrapper.settings_dict)
@@ -243,34 +248,3 @@ def _count_addresses_of(host: str) -> int:
         return len({found[4][0] for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
     except OSError:
         return 1
-
-
-def failed(error: Exception, settings: dict[str, Any]) -> Reading:
-    """Return the reading of a node that gave this error; `settings` is its entry of DATABASES."""
-    text = cause_of(error, (settings.get("PASSWORD"), settings.get("OPTIONS", {}).get("password")))
-    lower = text.lower()
-    return Reading(
-        up=False,
-        error=text,
-        timed_out=any(words in lower for words in TIMED_OUT),
-        refused=any(words in lower for words in REFUSED),
-    )
-
-
-def _reading(told: Mapping[str, Any], dialect: Dialect, identifier: str | None) -> Reading:
-    in_recovery, inserted = told.get(IN_RECOVERY), told.get("pg_current_wal_insert_lsn")
-    walfile, started = told.get("pg_walfile_name"), told.get("pg_postmaster_start_time")
-    replayed_at = told.get("pg_last_xact_replay_timestamp", started) or started
-    return Reading(
-        up=True,
-        role=None if in_recovery is None else Role.REPLICA if in_recovery else Role.PRIMARY,
-        position=told.get("pg_last_wal_replay_lsn") if inserted is None else at_rest(inserted),
-        flushed=told.get("pg_current_wal_flush_lsn"),
-        timeline=int(walfile[:8], 16) if walfile else None,
-        system_identifier=identifier,
-        database=told.get("current_database"),
-        started=started,
-        replay_age=told["clock_timestamp"] - replayed_at if in_recovery and replayed_at else None,
-        lag=told.get("aurora_replica_status"),
-        dialect=dialect,
-    )

@@ -56,6 +56,10 @@ class Rounds:
         """Return, in any thread, how many nodes may still answer in time."""
         return len(self._deadlines)
 
+    def is_awaited(self, alias: str) -> bool:
+        """Return whether a node may still answer in time."""
+        return alias in self._deadlines
+
     def is_busy(self, alias: str) -> bool:
         """Return whether a node was asked and has not answered, late or not."""
         return alias in self._busy

@@ -16,7 +16,8 @@ from django.test import override_settings
 
 from django_gmf_router import current_decision
 from django_gmf_router.exceptions import ReplicaMigrationRefused
-from django_gmf_router.replicas.probes import Probe, Reading
+from django_gmf_router.replicas.probes import Probe
+from django_gmf_router.replicas.readings import Reading
 from tests.books.models import Book
 
 WRONG = {"default": {"REPLICAS": ["nowhere"]}}

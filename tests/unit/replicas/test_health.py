@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from django_gmf_router.replicas.health import DIVERGED, Moment, NodeHealth, State, Tracker
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 
 MAX_LAG = 10.0
 UP, SLOW, LAGGING, DOWN = State.UP, State.SLOW, State.LAGGING, State.DOWN

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from django_gmf_router.postgres.positions import BLOCK_BYTES
 from django_gmf_router.replicas.lag import LONGEST_RECORD_BYTES, MOST_SAMPLES, PrimaryTrail, has_diverged, reachable
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 
 SEGMENT = 16 * 1024 * 1024
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django_gmf_router.replicas.health import NodeHealth
 from django_gmf_router.replicas.observer import Lineage
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 
 
 def at(position: int | None, generation: int = 0, alias: str = "replica_1") -> NodeHealth:

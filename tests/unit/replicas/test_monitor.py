@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +22,8 @@ from django_gmf_router.replicas import probe_threads
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.observer import Answer
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.outbox import Outbox
+from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.replicas.states import NodeStates
 from django_gmf_router.settings.values import ClusterConfig, HealthConfig, ReplicaConfig
 from django_gmf_router.signals import node_down, node_up
@@ -39,7 +40,9 @@ LONG_SECONDS = 10.0  # by which a test fails, not which it waits
 class Fake:
     """The servers and the probes of a test: what each alias answers now, and how often it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sends: bool = False) -> None:
+        self.sends = sends
+        """Whether a probe that was read once can be asked without its thread, as psycopg's."""
         self.readings: dict[str, Any] = {"default": PRIMARY, "replica_1": REPLICA, "replica_2": REPLICA}
         self.asked: dict[str, int] = dict.fromkeys(self.readings, 0)
         self.open: dict[str, int] = dict.fromkeys(self.readings, 0)
@@ -60,16 +63,32 @@ class FakeProbe:
         self.fake = fake
         self.alias = alias
         self.closed = False
+        self.can_send = False
 
     def read(self) -> Reading:
+        return self._answer(6 * LONG_SECONDS)
+
+    def send(self) -> bool:
+        return self.can_send
+
+    def receive(self) -> Reading | None:
+        try:
+            return self._answer(0.0)
+        except Empty:
+            self.fake.asked[self.alias] -= 1
+            return None
+
+    def _answer(self, timeout_seconds: float) -> Reading:
+        self.can_send = False
         self.fake.asked[self.alias] += 1
         answer = self.fake.readings[self.alias]
         if answer == "hang":
-            self.fake.hanging[self.alias].get(timeout=6 * LONG_SECONDS)
+            self.fake.hanging[self.alias].get(timeout=timeout_seconds or None, block=timeout_seconds > 0)
             return self.fake.freed
         if isinstance(answer, BaseException):
             raise answer
         assert isinstance(answer, Reading)
+        self.can_send = self.fake.sends and answer.up
         return answer
 
     def abort(self) -> None:
@@ -81,10 +100,10 @@ class FakeProbe:
             self.fake.open[self.alias] -= 1
 
 
-@pytest.fixture
-def fake() -> Fake:
+@pytest.fixture(params=[False, True], ids=["asked in threads", "asked by one"])
+def fake(request: pytest.FixtureRequest) -> Fake:
     """The servers, all well."""
-    return Fake()
+    return Fake(sends=request.param)
 
 
 @contextmanager
@@ -322,6 +341,28 @@ def test_good_news_wait_no_longer_than_they_gather(fake: Fake) -> None:
     with a_monitor(fake, interval_seconds=6 * LONG_SECONDS, timeout_seconds=6 * LONG_SECONDS) as monitor:
         monitor.ensure()
         until(lambda: monitor.health("replica_1").sampled_at is not None)
+
+
+def test_an_answer_is_looked_for_at_once_by_who_asked(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float | None] = []
+    wait = Outbox.wait
+    monkeypatch.setattr(Outbox, "wait", lambda outbox, seconds=None: (waited.append(seconds), wait(outbox, seconds))[1])
+    with a_monitor(fake, interval_seconds=0.2) as monitor:
+        monitor.ensure()
+        assert monitor.wait(3, LONG_SECONDS)
+    assert (probe_threads.BREATH_SECONDS in waited) is fake.sends
+
+
+def test_a_node_that_hung_once_is_asked_in_each_round_again(fake: Fake) -> None:
+    with a_monitor(fake, interval_seconds=0.01, timeout_seconds=0.05) as monitor:
+        monitor.ensure()
+        assert monitor.wait(3, LONG_SECONDS)
+        fake.readings["replica_1"] = "hang"
+        for _ in range(2):
+            asked = fake.asked["replica_1"]
+            until(lambda asked=asked: monitor.is_down("replica_1") and fake.asked["replica_1"] > asked)  # type: ignore[misc]
+        fake.readings["replica_1"] = REPLICA
+        until(lambda: not monitor.is_down("replica_1"))
 
 
 def test_nodes_that_hang_together_are_all_down_before_anything_is_freed(fake: Fake) -> None:
@@ -564,6 +605,7 @@ def test_a_coordinator_that_died_is_started_again_by_the_next_unit_of_work(fake:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_probing_thread_that_died_is_started_again_and_its_node_stays_up(fake: Fake) -> None:
+    fake.sends = False
     with a_monitor(fake) as monitor:
         monitor.ensure()
         assert monitor.wait(2, LONG_SECONDS)

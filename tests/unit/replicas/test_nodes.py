@@ -12,7 +12,7 @@ from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.observer import Answer
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.replicas.states import NodeStates
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig, Role
 

@@ -9,7 +9,7 @@ import pytest
 from django_gmf_router.postgres.dialects import FLUSHED, POSTGRESQL
 from django_gmf_router.replicas.health import Moment, NodeHealth, State
 from django_gmf_router.replicas.observer import Answer, Observer
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 
 PRIMARY = Reading(up=True, role="primary", position=100, timeline=1, started=1.0)
 REPLICA = Reading(up=True, role="replica", position=100, started=1.0)

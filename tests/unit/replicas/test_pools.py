@@ -13,7 +13,7 @@ from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.observer import Answer
 from django_gmf_router.replicas.pool import ReplicaPool, Stable, Wanted, WeightedRandom
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.settings.values import Role, parse
 
 REPLICAS: dict[str, Any] = {

@@ -11,7 +11,8 @@ from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 
 from django_gmf_router.postgres import dialects
-from django_gmf_router.replicas.probes import Probe, Reading, failed
+from django_gmf_router.replicas.probes import Probe
+from django_gmf_router.replicas.readings import Reading, failed
 
 MakeProbe = Callable[..., Probe]
 STARTED = 1_700_000_000.5

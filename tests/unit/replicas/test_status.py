@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from django_gmf_router.replicas import status
-from django_gmf_router.replicas.probes import Reading
+from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.replicas.status import NodeReport, exit_code, statuses
 from django_gmf_router.settings.values import parse
 
@@ -39,6 +39,9 @@ class FakeProbe:
             return REFUSED
         assert isinstance(self.reading, Reading)
         return self.reading
+
+    def send(self) -> bool:
+        return False
 
     def abort(self) -> None:
         self.freed.set()

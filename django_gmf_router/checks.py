@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import load_backend
+from django.utils.module_loading import import_string
 
 from django_gmf_router.backends.session_state import SessionStateMixin
 from django_gmf_router.replicas.health import stranger
@@ -177,13 +178,25 @@ def _sessions_on_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
 
 @_rule
 def _names_nothing(cluster: ClusterConfig) -> Iterator[CheckMessage]:
-    labels = {config.label for config in apps.get_app_configs()}
+    installed = {config.label for config in apps.get_app_configs()}
     models = {model._meta.label_lower for model in apps.get_models(include_auto_created=True)}
-    for app in sorted((cluster.apps or set()) - labels):
+    for app in sorted((cluster.apps or set()) - installed):
         yield _warning("W010", f"APPS names {app!r}, which is no installed app.", "Correct the app label.")
-    known = {*models, *(f"{label.lower()}.*" for label in labels), *values.DEFAULT_PRIMARY_MODELS}
-    for label in sorted({*cluster.primary_models} - known):
-        yield _warning("W010", f"PRIMARY_MODELS names {label!r}, which is not installed.", "Correct the name.")
+    known = {*models, *(f"{label.lower()}.*" for label in installed), *values.DEFAULT_PRIMARY_MODELS}
+    for key, labels in (("PRIMARY_MODELS", cluster.primary_models), ("REPLICA_MODELS", cluster.replica_models or ())):
+        for label in sorted({*labels} - known):
+            yield _warning("W010", f"{key} names {label!r}, which is not installed.", "Correct the name.")
+
+
+@_rule
+def _chooser_not_found(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    try:
+        chooser = import_string(cluster.chooser) if cluster.chooser else None
+    except ImportError as error:
+        yield _error("E024", f"CHOOSER is {cluster.chooser!r}: {error}.", "Correct the dotted path.")
+    else:
+        if cluster.chooser and not callable(chooser):
+            yield _error("E024", f"CHOOSER is {cluster.chooser!r}, which is no function.", "Correct the dotted path.")
 
 
 @_rule

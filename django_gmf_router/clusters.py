@@ -20,7 +20,8 @@ from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.writes import WriteWatch
 from django_gmf_router.settings import configuration
-from django_gmf_router.settings.values import ClusterConfig, ConsistencyConfig
+from django_gmf_router.settings.sections import ConsistencyConfig
+from django_gmf_router.settings.values import ClusterConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,7 +128,8 @@ def _describe(unit: UnitOfWork, response: HttpResponseBase) -> None:
     for cluster in clusters.registry().described:
         decision = cluster.policy.last_decision(unit)
         if decision is not None:
-            response.headers[str(cluster.config.debug_header)] = str(decision)
+            dry = "; dry_run" if cluster.config.dry_run else ""
+            response.headers[str(cluster.config.debug_header)] = f"{decision}{dry}"
 
 
 def _end_of_body(unit: UnitOfWork, response: HttpResponseBase) -> None:

@@ -86,8 +86,11 @@ def _reads_of(model: type[Model] | None) -> Answer:
     cluster = clusters.of_app(model._meta.app_label)
     if cluster is None:
         return _kept(READS, model, _unrouted)
-    is_primary = is_primary_model(cluster.config.primary_models, model)
-    return _kept(READS, model, cluster.policy.read_primary_model if is_primary else cluster.policy.read)
+    config, policy = cluster.config, cluster.policy
+    if is_primary_model(config.primary_models, model):
+        return _kept(READS, model, policy.read_primary_model)
+    is_listed = config.replica_models is None or is_primary_model(config.replica_models, model)
+    return _kept(READS, model, policy.read if is_listed else policy.read_unlisted)
 
 
 def _writes_of(model: type[Model]) -> Answer:

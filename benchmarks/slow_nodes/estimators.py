@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from django_gmf_router.replicas.latency import ENOUGH, ROUNDS_TO_BE_SLOW, Comparison
-from django_gmf_router.settings.values import SlowConfig
+from django_gmf_router.settings.sections import SlowConfig
 
 CONFIG = SlowConfig()
 WINDOW = 32

@@ -17,7 +17,7 @@ from django.utils.cache import patch_cache_control
 
 from django_gmf_router.consistency import tokens
 from django_gmf_router.consistency.tokens import Mark, Token
-from django_gmf_router.settings.values import ConsistencyConfig
+from django_gmf_router.settings.sections import ConsistencyConfig
 
 LOGGER = logging.getLogger("django_gmf_router")
 

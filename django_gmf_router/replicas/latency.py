@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain
 
 from django_gmf_router.postgres.sockets import NodeSockets
-from django_gmf_router.settings.values import SlowConfig
+from django_gmf_router.settings.sections import SlowConfig
 
 # What each number is worth, docs/explanation/slow-replicas.md shows by a simulation.
 QUANTILES = (0.25, 0.5, 0.75)

@@ -50,6 +50,7 @@ class ReplicaPool:
         self._primary = config.primary
         self._primary_weight = config.primary_weight
         self._pools = config.tiers_by_pool
+        self._has_replicas = bool(config.replicas)
         self._balancer = balancer or self._balancer_named(config.balancer)
         # What is under way on the primary nobody counts.
         self._sharer = WeightedRandom() if isinstance(self._balancer, LeastBusy) else self._balancer
@@ -123,8 +124,11 @@ class ReplicaPool:
     def is_mirrored(self, alias: str) -> bool:
         """Return whether this is a test run in which reads of the replica `alias` use the primary's connection.
 
-        A TestCase's rows are in its open transaction on the primary, which no other connection sees.
+        A TestCase's rows are in its open transaction on the primary, which no other connection sees. A replica that is
+        only imagined has none.
         """
+        if not self._has_replicas:
+            return True
         # Django's own mark of a test run: setup_test_environment() sets it, teardown_test_environment() removes it. To
         # import the module would load all of django.test into every web process.
         utils = sys.modules.get("django.test.utils")

@@ -90,6 +90,7 @@ class NodeStates:
 
         All of it is worked out here, once a round, and never changed: a request only looks.
         """
+        known = Snapshot(known)
         traffic = self._sockets.traffic
         self.under_way = {alias: [traffic(node).under_way for node in self.members(alias)] for alias in self._roles}
         """By alias the statements of this process that are under way there, as they come and go."""
@@ -98,7 +99,7 @@ class NodeStates:
         self.tiers = {pool: serving(tiers, known) for pool, tiers in self._pools.items()}
         """By pool who may serve now."""
         # Last: who sees a new snapshot must not see the tiers before it.
-        self.snapshot = MappingProxyType(Snapshot(known))
+        self.snapshot = MappingProxyType(known)
         """What is known of each node, by alias."""
 
     # Read

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from django.http import HttpRequest
+
+from django_gmf_router.routing.clients import Chooser, is_in_share, key_of
 from django_gmf_router.settings.values import ClusterConfig, Role
+
+METHOD_REASONS = frozenset({"read_method", "write_method"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +33,10 @@ class Verdict:
     """The first `slave` pattern that matches, where that matters."""
     pool: str | None = None
     """The first pool of which a pattern matches; None: the default pool."""
+    shares: bool = True
+    """Whether its client is in SHARE."""
+    chosen: Role | None = None
+    """What CHOOSER answered."""
 
 
 class DbChooser:
@@ -38,28 +47,51 @@ class DbChooser:
         self._read_methods = config.read_methods
         self._master = tuple(map(re.compile, config.master))
         self._slave = tuple(map(re.compile, config.slave))
+        self._share = config.share
+        self.chooser = Chooser(config.chooser) if config.chooser is not None else None
         self._pools = [(name, tuple(map(re.compile, patterns))) for name, patterns in config.pools]
 
-    def verdict(self, method: str, path: str, *, completely: bool = False) -> Verdict:
-        """Return what rules 5, 6 and 10 of the policy say; `completely`: name what they would say later, too."""
+    def verdict(
+        self, method: str, path: str, request: HttpRequest | None = None, *, completely: bool = False
+    ) -> Verdict:
+        """Return what rules 5, 6 and 10 of the policy say; `completely`: name what they would say later, too.
+
+        `request`: whose client may be out of SHARE.
+        """
         # Most requests read: for them the `slave` patterns decide nothing, and are not tried.
         subject = f"{method} {path}"
         master = _first_match(self._master, subject)
         reads = method in self._read_methods
-        slave = _first_match(self._slave, subject) if completely or not (reads or master) else None
+        is_asked = completely or not (reads or master) or self.chooser is not None
+        slave = _first_match(self._slave, subject) if is_asked else None
         pool = next((name for name, patterns in self._pools if _first_match(patterns, subject)), None)
-        return _verdict(master, reads, slave, pool)
+        return _verdict(master, reads, slave, pool, request is None or self.shares(key_of(request)))
+
+    def shares(self, client: str) -> bool:
+        """Return whether a client is in SHARE."""
+        return self._share >= 1 or is_in_share(client, self._share)
+
+    def leaves_open(self, verdict: Verdict) -> bool:
+        """Return whether CHOOSER has its say: no pattern matched, and the client is in SHARE."""
+        return self.chooser is not None and verdict.reason in METHOD_REASONS and verdict.slave is None
 
 
 @lru_cache(maxsize=1024)
-def _verdict(master: str | None, reads: bool, slave: str | None, pool: str | None) -> Verdict:
+def _verdict(master: str | None, reads: bool, slave: str | None, pool: str | None, shares: bool) -> Verdict:
     # Few and always the same: making one costs more than matching.
     role, reason = Role.PRIMARY, "write_method"
     if master is not None:
         reason = "master_override"
+    elif not shares:
+        reason = "share"
     elif reads or slave is not None:
         role, reason = Role.REPLICA, "read_method" if reads else "slave_override"
-    return Verdict(role=role, reason=reason, master=master, reads=reads, slave=slave, pool=pool)
+    return Verdict(role=role, reason=reason, master=master, reads=reads, slave=slave, pool=pool, shares=shares)
+
+
+def chosen(verdict: Verdict, role: Role) -> Verdict:
+    """Return the verdict of a request of which CHOOSER says this."""
+    return replace(verdict, role=role, reason="chooser", chosen=role)
 
 
 def _first_match(patterns: Sequence[re.Pattern[str]], subject: str) -> str | None:

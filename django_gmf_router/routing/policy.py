@@ -12,7 +12,7 @@ from django.db import connections
 from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.replicas.pool import Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
-from django_gmf_router.routing.db_chooser import DbChooser, Verdict
+from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen
 from django_gmf_router.routing.migrations import is_historical, is_migrating
 from django_gmf_router.routing.primary_models import is_user
 from django_gmf_router.routing.rules import PRIMARY, REPLICA, RULES, PrimaryConnection, Read
@@ -100,6 +100,10 @@ class Policy:
         """Return the alias that serves a read of a primary model; None for an `instance` from outside the cluster."""
         return self._decide(model, instance, model_is_primary=True)
 
+    def read_unlisted(self, model: type[Model], instance: Model | None) -> str | None:
+        """Return the alias that serves a read of a model that REPLICA_MODELS leaves out."""
+        return self._decide(model, instance, model_is_primary=False, is_opted_in=False)
+
     def write(self, _model: type[Model], instance: Model | None) -> str | None:
         """Return the alias that takes a write, the primary's; None for an `instance` from outside the cluster."""
         self.connection.wrapper  # noqa: B018  it is made under the plain alias before a ClusterAlias asks for it
@@ -121,7 +125,12 @@ class Policy:
         While the primary is away a replica may serve even what such a request reads from the primary.
         """
         unit = open_unit()
-        if unit is None or self._strong or innermost_role(current_place.get().blocks) == PRIMARY:
+        if (
+            unit is None
+            or self._strong
+            or self._config.dry_run
+            or innermost_role(current_place.get().blocks) == PRIMARY
+        ):
             return False
         record = self.record(unit)
         return record.verdict.role == REPLICA and not record.wrote
@@ -142,10 +151,21 @@ class Policy:
         record = unit.records.get(self.primary)
         if record is None:
             is_request = unit.method is not None and unit.path is not None
-            verdict = self.chooser.verdict(str(unit.method), str(unit.path)) if is_request else self._outside
+            verdict = self._outside
+            if is_request:
+                verdict = self.chooser.verdict(str(unit.method), str(unit.path), unit.request)
+            made = ClusterRecord(verdict, is_open=is_request and self.chooser.leaves_open(verdict))
             # Another thread of the request may have been faster.
-            record = unit.records.setdefault(self.primary, ClusterRecord(verdict))
+            record = unit.records.setdefault(self.primary, made)
         return record
+
+    def ask_chooser(self, unit: UnitOfWork, record: ClusterRecord) -> None:
+        """Ask CHOOSER once, where it has its say: what it reads itself goes by the method, as in other threads."""
+        record.is_open = False
+        if self.chooser.chooser is not None and unit.request is not None:
+            role = self.chooser.chooser.ask(unit.request)
+            if role is not None:
+                record.choose(chosen(record.verdict, role))
 
     def last_decision(self, unit: UnitOfWork) -> Decision | None:
         """Return the decision of the last read of `unit` here; without one, what sends all to the primary."""
@@ -162,7 +182,9 @@ class Policy:
         current_place.set(place(unit, current_place.get().blocks))
         return unit
 
-    def _decide(self, model: type[Model], instance: Model | None, *, model_is_primary: bool) -> str | None:
+    def _decide(
+        self, model: type[Model], instance: Model | None, *, model_is_primary: bool, is_opted_in: bool = True
+    ) -> str | None:
         if instance is not None and not self.owns(instance):
             if not is_at_home(instance):
                 return None
@@ -171,7 +193,9 @@ class Policy:
         if unit is None and not (model_is_primary or innermost_role(blocks) or is_historical(model)):
             unit = self.open_outside()
         record = NO_RECORD if unit is None else self.record(unit)
-        read = Read(self.pool, self.connection, unit, record, blocks, model_is_primary, instance)
+        if record.is_open and unit is not None and is_opted_in and not (model_is_primary or innermost_role(blocks)):
+            self.ask_chooser(unit, record)
+        read = Read(self.pool, self.connection, unit, record, blocks, model_is_primary, instance, is_opted_in)
         rule = next(rule for rule in RULES if rule.holds(read))
         unit = unit or (blocks[-1].unit if blocks else None)
         if rule.role == REPLICA:
@@ -247,10 +271,11 @@ class Policy:
             return decision_of(PRIMARY, self.primary, "consistency"), self.primary
         alias, why_not = self.pool.pick(client.wanted, client.key, pool)
         if alias is None:
-            if why_not == "no_replica":
+            if why_not == "no_replica" and not self._config.dry_run:
                 self.spill(self.connection.wrapper)
             return decision_of(PRIMARY, self.primary, why_not), self.primary
-        routed = self._mirrored if self.pool.is_mirrored(alias) else self._routed[alias]
+        is_away = self._config.dry_run or self.pool.is_mirrored(alias)
+        routed = self._mirrored if is_away else self._routed[alias]
         return decision_of(REPLICA, alias, reason), routed
 
     def _note(self, unit: UnitOfWork | None, decision: Decision, model: type[Model]) -> None:

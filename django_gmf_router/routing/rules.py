@@ -50,6 +50,8 @@ class Read(NamedTuple):
     blocks: Blocks
     model_is_primary: bool = False
     instance: Model | None = None
+    is_opted_in: bool = True
+    """Whether REPLICA_MODELS holds the model."""
 
 
 class Rule(NamedTuple):
@@ -117,8 +119,14 @@ RULES = (
          "the innermost open block is `use_replica()`"),
     Rule(4, "outside_request", PRIMARY, lambda read: read.unit is None,
          "no unit of work is open, and `OUTSIDE_REQUESTS` is `\"primary\"`"),
+    Rule("4b", "not_opted_in", PRIMARY, lambda read: not read.is_opted_in,
+         "the model is not in `REPLICA_MODELS`", "{model} is not in REPLICA_MODELS"),
     Rule(5, "master_override", PRIMARY, lambda read: read.record.verdict.master is not None,
          "a `master` pattern matches", 'DB_CHOOSER["master"] holds {master}'),
+    Rule("5b", "share", PRIMARY, lambda read: not read.record.verdict.shares,
+         "the client is not in `SHARE`"),
+    Rule("5c", "chooser", PRIMARY, lambda read: read.record.verdict.chosen == PRIMARY,
+         "no `slave` pattern matches, and `CHOOSER` says primary"),
     Rule(6, "write_method", PRIMARY, lambda read: read.record.verdict.reason == "write_method",
          "the method is no read method, and no `slave` pattern matches",
          "{method} is not in READ_METHODS and no slave pattern matches"),
@@ -128,6 +136,8 @@ RULES = (
          "a transaction is open on the primary, other than that of `ATOMIC_REQUESTS` or of a `TestCase`"),
     Rule(9, "instance", PRIMARY, _is_on_primary,
          "the `instance` of the read was loaded from the primary or saved to it"),
+    Rule(10, "chooser", REPLICA, lambda read: read.record.verdict.chosen == REPLICA,
+         "no `slave` pattern matches, and `CHOOSER` says replica"),
     Rule(10, "read_method", REPLICA, lambda read: read.record.verdict.reads,
          "the method is a read method", "{method} is in READ_METHODS"),
     Rule(10, "slave_override", REPLICA, lambda read: read.record.verdict.slave is not None,

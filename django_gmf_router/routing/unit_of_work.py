@@ -51,6 +51,7 @@ class ClusterRecord:
         "_lock",
         "alias",
         "decision",
+        "is_open",
         "own_transaction",
         "settled_for",
         "snapshot",
@@ -60,9 +61,10 @@ class ClusterRecord:
         "wrote",
     )
 
-    def __init__(self, verdict: Verdict) -> None:
-        """Start with what the rules over the request say, which is fixed when the unit opens."""
+    def __init__(self, verdict: Verdict, *, is_open: bool = False) -> None:
+        """Start with what the rules over the request say; `is_open`: CHOOSER is still to be asked."""
         self.verdict = verdict
+        self.is_open = is_open
         self.wrote = False
         # Threads of one request may read for the first time, and write, at the same time.
         self._lock = Lock()
@@ -92,6 +94,12 @@ class ClusterRecord:
                 self.decision = decision
             if self.verdict.role == Role.REPLICA and not self.wrote:
                 self.settled_for = policy
+
+    def choose(self, verdict: Verdict) -> None:
+        """Take what CHOOSER has made of the verdict: reads that it made itself, of the user, went by the method."""
+        with self._lock:
+            self.verdict = verdict
+            self.settled_for = None
 
     def write(self) -> None:
         """Note that this unit of work wrote: its reads follow to the primary."""

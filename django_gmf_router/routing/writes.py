@@ -95,6 +95,8 @@ class WriteWatch:
         if is_alone and all(table is not None and table.is_unread for table in known):
             return
         record = self._policy.record(unit)
+        if record.is_open:
+            self._policy.ask_chooser(unit, record)
         is_expected = is_alone and all(table is not None and table.is_primary for table in known)
         is_sent_away = record.verdict.role == Role.REPLICA and unit.method is not None
         if is_sent_away and not is_expected and statement.verb in {*DML, "WITH"}:

@@ -13,8 +13,9 @@ from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
 from django_gmf_router.postgres.session_options import parse, search_path_in, with_search_path
-from django_gmf_router.settings import configuration, values
-from django_gmf_router.settings.values import ClusterConfig, SchemasConfig
+from django_gmf_router.settings import configuration, sections
+from django_gmf_router.settings.sections import SchemasConfig
+from django_gmf_router.settings.values import ClusterConfig
 
 Found = Iterator[CheckMessage]
 
@@ -51,7 +52,7 @@ def _schemas(entry: ClusterConfig) -> SchemasConfig:
 
 def _static_app_not_installed(entry: ClusterConfig, schemas: SchemasConfig) -> Found:
     installed = {config.label for config in apps.get_app_configs()}
-    for app in sorted(schemas.static_apps - installed - values.DEFAULT_STATIC_APPS):
+    for app in sorted(schemas.static_apps - installed - sections.DEFAULT_STATIC_APPS):
         yield _error(
             "E014",
             f"GMF_ROUTER[{entry.primary!r}]['SCHEMAS']['STATIC_APPS'] names {app!r}, which is no installed app.",

@@ -23,7 +23,7 @@ from django.test import utils
 from django_gmf_router.postgres.names import quote, search_path
 from django_gmf_router.schemas.lock import is_held, schemas_locked
 from django_gmf_router.settings import configuration
-from django_gmf_router.settings.values import SchemasConfig
+from django_gmf_router.settings.sections import SchemasConfig
 
 CREATE_EXTENSION = re.compile(r"\s*CREATE\s+EXTENSION\b[^;]*;?\s*", re.IGNORECASE)
 _prepared: ContextVar[bool] = ContextVar("gmf_schemas_prepared", default=False)

@@ -13,7 +13,8 @@ from django.dispatch import receiver
 
 from django_gmf_router.settings.kinds import Problem
 from django_gmf_router.settings.problems import found_in
-from django_gmf_router.settings.values import ClusterConfig, SchemasConfig, parse
+from django_gmf_router.settings.sections import SchemasConfig
+from django_gmf_router.settings.values import ClusterConfig, parse
 
 SETTING = "GMF_ROUTER"
 
@@ -36,8 +37,8 @@ def entries() -> tuple[ClusterConfig, ...]:
 
 @lru_cache(maxsize=1)
 def clusters() -> tuple[ClusterConfig, ...]:
-    """Return the clusters that have replicas; none where nothing is configured. Raise what `entries` does."""
-    return tuple(cluster for cluster in entries() if cluster.replicas)
+    """Return the clusters that route: with replicas, or in a DRY_RUN. Raise what `entries` does."""
+    return tuple(cluster for cluster in entries() if cluster.replicas or cluster.dry_run)
 
 
 def cluster_of_app(app_label: str) -> ClusterConfig | None:

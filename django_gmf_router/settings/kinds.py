@@ -90,6 +90,16 @@ def _at_least(least: int) -> Rule:
     return rule
 
 
+def _fraction(where: str, value: float) -> Iterator[Problem]:
+    if not 0 <= value <= 1:
+        yield _unfit(where, value, "It must be a number from 0 to 1.")
+
+
+def _dotted_path(where: str, value: str) -> Iterator[Problem]:
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", value):
+        yield _unfit(where, value, 'It must be the dotted path of a function, "app.module.function".')
+
+
 def _not_empty(where: str, value: str) -> Iterator[Problem]:
     if not value:
         yield _unfit(where, value, "Give it a name, or None.")
@@ -180,6 +190,8 @@ WEIGHT = Kind(text="number not below 0", types=(int, float), rule=_not_negative)
 RANK = Kind(text="whole number, 1 or more", types=(int,), rule=_at_least(1))
 COUNT = Kind(text="whole number, 0 or more", types=(int,), rule=_at_least(0))
 NAME = Kind(text="str", types=(str,), rule=_not_empty)
+FRACTION = Kind(text="number from 0 to 1", types=(int, float), rule=_fraction)
+DOTTED_PATH = Kind(text="dotted path", types=(str,), rule=_dotted_path)
 POSITIVE_SECONDS = replace(POSITIVE, text="positive number, seconds")
 ABOVE_ONE = Kind(text="number above 1", types=(int, float), rule=_above_one)
 SECONDS = replace(WEIGHT, text="number not below 0, seconds")

@@ -7,7 +7,8 @@ from types import NoneType
 from typing import Any
 
 from django_gmf_router.settings.kinds import COLLECTIONS, Kind, Problem, problem, section
-from django_gmf_router.settings.values import DEFAULT_STATIC_APPS, ClusterConfig, parse
+from django_gmf_router.settings.sections import DEFAULT_STATIC_APPS
+from django_gmf_router.settings.values import ClusterConfig, parse
 
 CLUSTER = section(ClusterConfig)
 

@@ -5,7 +5,6 @@ From these dataclasses follow the parsing, the problems that `check` reports, an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -14,12 +13,20 @@ from typing import Any
 
 from django_gmf_router.settings import kinds
 from django_gmf_router.settings.kinds import choice, key, optional, section
+from django_gmf_router.settings.sections import (
+    UNEXPECTED_WRITES,
+    ConsistencyConfig,
+    HealthConfig,
+    PatternsConfig,
+    SchemasConfig,
+    UnexpectedWritesConfig,
+)
 
 DATABASE_CACHE = "django_cache.*"
 DEFAULT_PRIMARY_MODELS = ("sessions.*", "contenttypes.*", DATABASE_CACHE)
 """Sessions, content types and the database cache (its stand-in model says app "django_cache")."""
-DEFAULT_STATIC_APPS = frozenset({"admin", "auth", "contenttypes", "sessions"})
-"""What Django's own apps write at run time."""
+IMAGINED = "replica"
+"""The alias that a DRY_RUN without replicas names: no connection is made by it."""
 
 
 class Role(str, Enum):
@@ -64,113 +71,6 @@ REPLICAS = kinds.Kind(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatternsConfig:
-    """Regular expressions over "METHOD /path", tried in order with `re.match`; GeoMapFish's words and ours."""
-
-    master: tuple[str, ...] = key(
-        "master", kinds.PATTERNS, (), "Their requests use the primary, also where `slave` matches."
-    )
-    slave: tuple[str, ...] = key(
-        "slave", kinds.PATTERNS, (), "Their requests read from a replica, whatever the method."
-    )
-    primary: tuple[str, ...] = key("primary", kinds.PATTERNS, (), "The same as `master`.")
-    replica: tuple[str, ...] = key("replica", kinds.PATTERNS, (), "The same as `slave`.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnexpectedWritesConfig:
-    """What happens with a write in a request that the rules sent to replicas, by patterns over "METHOD /path"."""
-
-    allow: tuple[str, ...] = key("allow", kinds.PATTERNS, (), "Their requests may write.")
-    warn: tuple[str, ...] = key("warn", kinds.PATTERNS, (), "Their requests may write, and it is logged.")
-    refuse: tuple[str, ...] = key("refuse", kinds.PATTERNS, (), "Their requests may not write.")
-    otherwise: str = "warn"
-    """Where no pattern matches, or only a word was given."""
-
-    def answer(self, method: str, path: str) -> str:
-        """Return "allow", "warn" or "refuse"; the mildest whose pattern matches."""
-        lists = {"allow": self.allow, "warn": self.warn, "refuse": self.refuse}
-        matching = (
-            word for word, patterns in lists.items() if any(re.match(one, f"{method} {path}") for one in patterns)
-        )
-        return next(matching, self.otherwise)
-
-
-UNEXPECTED_WRITES = kinds.word_or_section(choice("warn", "allow", "refuse"), UnexpectedWritesConfig, "otherwise")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsistencyConfig:
-    """How a client reads its own writes."""
-
-    level: str = key("LEVEL", choice("session", "eventual", "strong"), "session", "Whose writes a read sees at least.")
-    store: str = key("STORE", choice("cookie", "header", "cache"), "cookie", "Where the client's token is kept.")
-    max_age: float = key("MAX_AGE", kinds.POSITIVE_SECONDS, 60, "How long a token counts.")
-    window: float = key(
-        "WINDOW", kinds.SECONDS, 5, "How long a client reads from the primary after a write without a position."
-    )
-    cookie_name: str = key("COOKIE_NAME", kinds.HEADER_NAME, "gmf_token", "The cookie that holds the token.")
-    cookie_domain: str | None = key(
-        "COOKIE_DOMAIN", optional(kinds.STR), None, "Its domain; `None`: as `SESSION_COOKIE_DOMAIN`."
-    )
-    cookie_path: str | None = key(
-        "COOKIE_PATH", optional(kinds.STR), None, "Its path; `None`: as `SESSION_COOKIE_PATH`."
-    )
-    cookie_samesite: str | None = key(
-        "COOKIE_SAMESITE",
-        optional(choice("Lax", "Strict", "None")),
-        None,
-        "Its SameSite; `None`: as `SESSION_COOKIE_SAMESITE`.",
-    )
-    header: str = key("HEADER", kinds.HEADER_NAME, "GMF-Consistency-Token", "The header that holds the token.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlowConfig:
-    """When a replica is slow."""
-
-    factor: float = key("FACTOR", kinds.ABOVE_ONE, 4.0, "How many times as long as on the best its reads take.")
-    floor: float = key("FLOOR", kinds.SECONDS, 0.05, "What takes no longer than this is not slow.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthConfig:
-    """How nodes are watched."""
-
-    interval: float = key("INTERVAL", kinds.POSITIVE_SECONDS, 1.0, "How often each node is probed.")
-    timeout: float = key("TIMEOUT", kinds.POSITIVE_SECONDS, 2.0, "How long a probe may take before its node is down.")
-    max_lag: float = key("MAX_LAG", kinds.POSITIVE_SECONDS, 5.0, "A replica that is behind by more gets no reads.")
-    slow: SlowConfig | None = key(
-        "SLOW", optional(section(SlowConfig)), SlowConfig(), "When a replica is slow; `None`: none ever is."
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemasConfig:
-    """The schemas of a cluster's database: main is this server's own, static is shared by all servers."""
-
-    main: str = key("MAIN", kinds.SCHEMA_NAME, "main", "The schema of the apps that are not static.")
-    static: str = key("STATIC", kinds.SCHEMA_NAME, "static", "The schema of the static apps.")
-    static_apps: frozenset[str] = key(
-        "STATIC_APPS", kinds.APP_LABELS, DEFAULT_STATIC_APPS, "The apps whose tables all servers share."
-    )
-    extensions: str = key("EXTENSIONS", kinds.SCHEMA_NAME, "public", "The schema of PostGIS and other extensions.")
-
-    @property
-    def path(self) -> tuple[str, str, str]:
-        """The schemas in which every session looks for a name, in this order."""
-        return (self.main, self.static, self.extensions)
-
-    def schema_of(self, app_label: str) -> str:
-        """Return the schema that holds the tables of an app, and the history of its migrations."""
-        return self.static if app_label in self.static_apps else self.main
-
-    def path_of(self, app_label: str) -> tuple[str, ...]:
-        """Return where the migrations of an app look for a name: its own schema first; from static never in main."""
-        return self.path[1:] if app_label in self.static_apps else self.path
-
-
 # None and an empty dict are no schemas: tables stand where they stood.
 SCHEMAS = replace(
     section(SchemasConfig),
@@ -199,6 +99,16 @@ class ClusterConfig:
     )
     primary_models: tuple[str, ...] = key(
         "PRIMARY_MODELS", kinds.MODEL_LABELS, DEFAULT_PRIMARY_MODELS, "Models that are read from the primary, always."
+    )
+    replica_models: tuple[str, ...] | None = key(
+        "REPLICA_MODELS", optional(kinds.MODEL_LABELS), None, "The only models that replicas serve; `None`: all."
+    )
+    chooser: str | None = key(
+        "CHOOSER", optional(kinds.DOTTED_PATH), None, "A function that answers for a request where it reads."
+    )
+    share: float = key("SHARE", kinds.FRACTION, 1.0, "The part of the clients that replicas serve.")
+    dry_run: bool = key(
+        "DRY_RUN", kinds.BOOL, False, "Everything is decided and told as ever, and all is read from the primary."
     )
     outside_requests: Role = key(
         "OUTSIDE_REQUESTS", choice(*Role, parse=Role), Role.PRIMARY, "Where commands, the shell and workers read."
@@ -272,10 +182,15 @@ class ClusterConfig:
         """
         found = []
         for name in dict.fromkeys((pool, None)):
-            own = [replica for replica in self.replicas if replica.pool == name]
+            own = [replica for replica in self.replicas or self._imagined if replica.pool == name]
             ranks = sorted({replica.tier for replica in own})
             found += [tuple(replica for replica in own if replica.tier == rank) for rank in ranks]
         return tuple(found)
+
+    @property
+    def _imagined(self) -> tuple[ReplicaConfig, ...]:
+        """One that stands in where a site learns its share before it buys a server."""
+        return (ReplicaConfig(alias=IMAGINED),) if self.dry_run else ()
 
     @property
     def tiers_by_pool(self) -> dict[str | None, tuple[tuple[ReplicaConfig, ...], ...]]:

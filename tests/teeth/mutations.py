@@ -28,8 +28,8 @@ MUTATIONS = (
     Mutation(
         promise="rule 2: a primary model is read from the primary",
         file="django_gmf_router/routers.py",
-        quote="if is_primary else cluster",
-        instead="if False else cluster",
+        quote="if is_primary_model(config.primary_models, model):",
+        instead="if False:",
         test="tests/unit/routing/test_policy.py::test_a_primary_model_beats_use_replica",
     ),
     Mutation(

@@ -50,6 +50,9 @@ RISKY: list[tuple[str, dict[str, Any]]] = [
     ("W010", {"GMF_ROUTER": cluster(PRIMARY_MODELS=["sessions.*", "library.Tagg"])}),
     ("W010", {"GMF_ROUTER": cluster(PRIMARY_MODELS=["sessions.*", "librarry.*"])}),
     ("W010", {"GMF_ROUTER": cluster(APPS=["librarry"])}),
+    ("W010", {"GMF_ROUTER": cluster(REPLICA_MODELS=["library.Tagg"])}),
+    ("E024", {"GMF_ROUTER": cluster(CHOOSER="no.such.module")}),
+    ("E024", {"GMF_ROUTER": cluster(CHOOSER="tests.unit.routing.test_careful_start.ANSWERS")}),
     ("W011", {"GMF_ROUTER": cluster(CONSISTENCY={"MAX_AGE": 3})}),
     ("W011", {"GMF_ROUTER": cluster(CONSISTENCY={"MAX_AGE": 5})}),
     ("W012", {"GMF_ROUTER": cluster(CONSISTENCY={"STORE": "cache"})}),
@@ -186,4 +189,4 @@ def test_each_id_belongs_to_one_rule() -> None:
                 owners.setdefault(check, set()).add(rule)
     shared = {check for check, rules in owners.items() if len(rules) > 1}
     assert shared == set()
-    assert len(owners) == 40
+    assert len(owners) == 41

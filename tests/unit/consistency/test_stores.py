@@ -16,7 +16,7 @@ from django.utils.cache import patch_cache_control
 
 from django_gmf_router.consistency import stores, tokens
 from django_gmf_router.consistency.tokens import Mark, Token
-from django_gmf_router.settings.values import ConsistencyConfig
+from django_gmf_router.settings.sections import ConsistencyConfig
 
 NAMES = ("cookie", "header", "cache")
 HEADER = "GMF-Consistency-Token"

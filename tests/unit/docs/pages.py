@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\S*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
-_RULE = re.compile(r"^\| (\d+) \|.*\| ([^|]+) \|$", re.MULTILINE)
+_RULE = re.compile(r"^\| (\d+\w?) \|.*\| ([^|]+) \|$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,9 @@ def prose(page: str) -> str:
     return " ".join(_FENCE.sub("", text_of(page)).split())
 
 
-def rules(page: str) -> list[tuple[int, list[str]]]:
+def rules(page: str) -> list[tuple[str, list[str]]]:
     """The rows of the table of rules: the number, and the reasons in the last column."""
-    return [(int(number), re.findall(r"`(\w+)`", reasons)) for number, reasons in _RULE.findall(text_of(page))]
+    return [(number, re.findall(r"`(\w+)`", reasons)) for number, reasons in _RULE.findall(text_of(page))]
 
 
 def headings(page: str, level: int) -> list[str]:

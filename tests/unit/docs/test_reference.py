@@ -22,7 +22,7 @@ from django_gmf_router.routing import blocks as blocks_of_routing
 from django_gmf_router.schemas import advisories
 from django_gmf_router.services import FORMATS
 from django_gmf_router.services.service_options import ServiceOptions
-from django_gmf_router.settings import kinds, problems, values
+from django_gmf_router.settings import kinds, problems, sections, values
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
 SETTINGS = "docs/reference/settings.md"
@@ -39,11 +39,11 @@ POSTGRESQL = {"ENGINE": "django.db.backends.postgresql"}
 
 SECTIONS = {
     "REPLICAS": values.ReplicaConfig,
-    "DB_CHOOSER": values.PatternsConfig,
-    "UNEXPECTED_WRITES": values.UnexpectedWritesConfig,
-    "CONSISTENCY": values.ConsistencyConfig,
-    "HEALTH": values.HealthConfig,
-    "SCHEMAS": values.SchemasConfig,
+    "DB_CHOOSER": sections.PatternsConfig,
+    "UNEXPECTED_WRITES": sections.UnexpectedWritesConfig,
+    "CONSISTENCY": sections.ConsistencyConfig,
+    "HEALTH": sections.HealthConfig,
+    "SCHEMAS": sections.SchemasConfig,
 }
 CLUSTER = kinds.keys(values.ClusterConfig).values()
 NESTED = [(parent, key) for parent, config in SECTIONS.items() for key in kinds.keys(config).values()]
@@ -159,11 +159,11 @@ ERRORS: dict[str, Any] = {
     },
     "E023": cluster(POOLS={"reports": ["GET /exports/.*"]}),
 }
-STATIC_LIBRARY = values.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "library"}))
+STATIC_LIBRARY = sections.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "library"}))
 ENTRY = values.ClusterConfig(primary="default", schemas=STATIC_LIBRARY)
 SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "E014": lambda: advisories._static_app_not_installed(
-        ENTRY, values.SchemasConfig(static_apps=frozenset({"shortener"}))
+        ENTRY, sections.SchemasConfig(static_apps=frozenset({"shortener"}))
     ),
     "E015": lambda: advisories._other_options("replica_1", STATIC_LIBRARY, None),
     "E016": lambda: advisories._static_refers_to_main(ENTRY, STATIC_LIBRARY),
@@ -177,6 +177,7 @@ SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "E020": lambda: advisories._misplaced("default", STATIC_LIBRARY, "main_integration", ["auth_group"]),
 }
 WARNINGS: dict[str, dict[str, Any]] = {
+    "E024": {"GMF_ROUTER": cluster(CHOOSER="tests.unit.routing.test_careful_start.chose")},
     "W001": {"MIDDLEWARE": []},
     "W002": {"DATABASES": {"default": POSTGRESQL, "replica_1": {"TEST": {"MIRROR": "default"}}}},
     "W003": {"DATABASES": {"default": {}, "replica_1": {}}},

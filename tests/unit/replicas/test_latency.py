@@ -17,7 +17,7 @@ from django_gmf_router.postgres.sockets import HeldSocket, NodeSockets
 from django_gmf_router.replicas import latency
 from django_gmf_router.replicas.latency import Comparison, Latency, evidence
 from django_gmf_router.replicas.pool import LeastBusy, with_room
-from django_gmf_router.settings.values import SlowConfig
+from django_gmf_router.settings.sections import SlowConfig
 
 FAST, SLOW, REPORT = 0.005, 0.305, 3.0
 SEVERAL = 20

@@ -25,7 +25,8 @@ from django_gmf_router.replicas.observer import Answer
 from django_gmf_router.replicas.outbox import Outbox
 from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.replicas.states import NodeStates
-from django_gmf_router.settings.values import ClusterConfig, HealthConfig, ReplicaConfig
+from django_gmf_router.settings.sections import HealthConfig
+from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 from django_gmf_router.signals import node_down, node_up
 from tests.waiting import until
 

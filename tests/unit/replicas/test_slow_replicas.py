@@ -20,7 +20,8 @@ from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.pool import LeastBusy, ReplicaPool, Wanted, WeightedRandom
 from django_gmf_router.replicas.states import NodeStates
-from django_gmf_router.settings.values import ClusterConfig, HealthConfig, ReplicaConfig, SlowConfig
+from django_gmf_router.settings.sections import HealthConfig, SlowConfig
+from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig
 from tests.books.models import Author
 from tests.conftest import OpenUnit
 from tests.unit.replicas.test_freshness import MARK, Site, pool

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from django_gmf_router.routing.db_chooser import DbChooser
-from django_gmf_router.settings.values import ClusterConfig, PatternsConfig
+from django_gmf_router.settings.sections import PatternsConfig
+from django_gmf_router.settings.values import ClusterConfig
 
 CHOOSER = DbChooser(
     ClusterConfig(

@@ -10,7 +10,7 @@ from django.test import override_settings
 from django.test.utils import isolate_apps
 
 from django_gmf_router.schemas import advisories
-from django_gmf_router.settings import values
+from django_gmf_router.settings import sections, values
 
 
 def found(monkeypatch: pytest.MonkeyPatch, vendor: str = "postgresql", **schemas: Any) -> list[Any]:
@@ -63,7 +63,7 @@ def test_a_static_migration_that_depends_on_main_is_named(monkeypatch: pytest.Mo
     assert errors[1].hint.startswith("Add 'contenttypes' to STATIC_APPS")
 
 
-SCHEMAS = values.SchemasConfig(static_apps=frozenset({"auth"}))
+SCHEMAS = sections.SchemasConfig(static_apps=frozenset({"auth"}))
 
 
 def referring(monkeypatch: pytest.MonkeyPatch, *defined: Any) -> list[str]:
@@ -123,7 +123,7 @@ def test_a_foreign_key_from_static_to_main_is_named_by_its_field(monkeypatch: py
 
 
 def test_a_table_is_misplaced_only_in_the_schema_of_other_apps() -> None:
-    schemas = values.SchemasConfig(static_apps=frozenset({"auth"}))
+    schemas = sections.SchemasConfig(static_apps=frozenset({"auth"}))
     tables = {"auth_group", "library_tag", "of_nobody"}
     (error,) = advisories._misplaced("default", schemas, "main", tables)
     assert "'auth_group' of the app 'auth' stands in the schema 'main'" in error.msg

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from django_gmf_router.settings import values
+from django_gmf_router.settings import sections, values
 from django_gmf_router.settings.values import Role
 
 
@@ -23,7 +23,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "warn",
         "random",
     )
-    assert config.consistency == values.ConsistencyConfig(
+    assert config.consistency == sections.ConsistencyConfig(
         level="session",
         store="cookie",
         max_age=60,
@@ -31,7 +31,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         cookie_name="gmf_token",
         header="GMF-Consistency-Token",
     )
-    assert config.health == values.HealthConfig(interval=1.0, timeout=2.0, max_lag=5.0)
+    assert config.health == sections.HealthConfig(interval=1.0, timeout=2.0, max_lag=5.0)
     assert (config.primary_wait, config.debug_header, config.schemas, config.apps) == (0.0, None, None, None)
 
 
@@ -51,11 +51,11 @@ def test_schemas_are_parsed_with_defaults() -> None:
     schemas = values.parse(
         "default", {"SCHEMAS": {"MAIN": "main_integration", "STATIC_APPS": ["auth", "users"]}}
     ).schemas
-    assert schemas == values.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "users"}))
+    assert schemas == sections.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "users"}))
     assert schemas.path == ("main_integration", "static", "public")
     assert (schemas.schema_of("users"), schemas.schema_of("places")) == ("static", "main_integration")
     assert (schemas.path_of("users"), schemas.path_of("places")) == (("static", "public"), schemas.path)
-    assert values.SchemasConfig().static_apps == {"admin", "auth", "contenttypes", "sessions"}
+    assert sections.SchemasConfig().static_apps == {"admin", "auth", "contenttypes", "sessions"}
     assert values.parse("default", {"SCHEMAS": {}}).schemas is None
 
 

@@ -6,12 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from django_gmf_router.jobs import unit_of_work
     from django_gmf_router.own_writes import consistency_token, note_write, read_after
     from django_gmf_router.routing.blocks import use_primary, use_replica
+    from django_gmf_router.routing.misses import or_primary
     from django_gmf_router.routing.unit_of_work import Decision, current_decision
 
 __all__ = [
-    "Decision", "consistency_token", "current_decision", "note_write", "read_after", "use_primary", "use_replica",
+    "Decision", "consistency_token", "current_decision", "note_write", "or_primary", "read_after", "unit_of_work",
+    "use_primary", "use_replica",
 ]  # fmt: skip
 
 _HOMES = {
@@ -19,7 +22,9 @@ _HOMES = {
     "consistency_token": "own_writes",
     "current_decision": "routing.unit_of_work",
     "note_write": "own_writes",
+    "or_primary": "routing.misses",
     "read_after": "own_writes",
+    "unit_of_work": "jobs",
     "use_primary": "routing.blocks",
     "use_replica": "routing.blocks",
 }

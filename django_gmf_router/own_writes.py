@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django_gmf_router import clusters
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.consistency.stores import Store
-from django_gmf_router.consistency.tokens import Mark, dumps
+from django_gmf_router.consistency.tokens import Mark, Token, dumps
 from django_gmf_router.postgres.positions import at_rest, number_of
 from django_gmf_router.routing.blocks import Block
 from django_gmf_router.routing.policy import token_of
@@ -32,9 +32,18 @@ def consistency_token() -> str | None:
     Outside requests: of all that the primary has committed by now. Ask after the commit, in `on_commit`: inside a
     transaction only the time can be told. It counts for `MAX_AGE` seconds.
     """
-    unit = open_unit()
-    # A unit of work outside requests lasts as long as its thread: what others committed counts as well.
-    marks = _marks(unit if unit is not None and unit.method is not None else None)
+    return _token(open_unit())
+
+
+def token_of_now() -> str | None:
+    """Return a token of all that the primary has committed by now, whoever wrote it; None where none is kept."""
+    return _token(None)
+
+
+def _token(unit: UnitOfWork | None) -> str | None:
+    # One that opened lazily outside requests lasts as long as its thread: what others committed counts as well.
+    lasts = unit is not None and unit.method is None and unit.name is None
+    marks = _marks(None if lasts else unit)
     for cluster in clusters.registry().clusters:
         store = cluster.store
         brought = None if unit is None else token_of(unit, store)
@@ -76,12 +85,22 @@ def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase)
 
     A request that the site makes to itself, through Django's handler within a view, wrote for the request around it.
     """
+    hand_on(unit)
+    for store, marks in _marks(unit).items():
+        store.give(request, response, store.token(marks, token_of(unit, store)))
+
+
+def tokens_by_store(token: str) -> dict[Store, Token | None]:
+    """Return what a unit of work brings that was given this text, by where it would be kept."""
+    return {cluster.store: cluster.store.parse(token) for cluster in clusters.registry().clusters}
+
+
+def hand_on(unit: UnitOfWork) -> None:
+    """Let the unit of work around `unit`, if there is one, read what that wrote."""
     if unit.outer is not None:
         for cluster in clusters.registry().clusters:
             if unit.has_written(cluster.config.primary):
                 cluster.policy.record(unit.outer).write()
-    for store, marks in _marks(unit).items():
-        store.give(request, response, store.token(marks, token_of(unit, store)))
 
 
 def remembers_late() -> bool:

@@ -12,7 +12,7 @@ from django.db.models import Model
 from django.dispatch import receiver
 
 from django_gmf_router import clusters
-from django_gmf_router.routing import aliases
+from django_gmf_router.routing import aliases, misses
 from django_gmf_router.routing.policy import Answer
 from django_gmf_router.routing.primary_models import is_primary_model
 
@@ -31,6 +31,7 @@ class PrimaryReplicaRouter:
     def __init__(self) -> None:
         """Teach Django what the aliases mean that it gets from here."""
         aliases.install()
+        misses.install()
 
     def db_for_read(self, model: type[Model], instance: Model | None = None, **hints: Any) -> str | None:  # noqa: ARG002
         """Return the alias for a read: the primary's or that of the replica this unit of work has."""

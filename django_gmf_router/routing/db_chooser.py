@@ -67,6 +67,12 @@ class DbChooser:
         pool = next((name for name, patterns in self._pools if _first_match(patterns, subject)), None)
         return _verdict(master, reads, slave, pool, request is None or self.shares(key_of(request)))
 
+    def verdict_of_job(self, name: str) -> Verdict:
+        """Return what there is to say of a `unit_of_work()`, whose name is its client."""
+        if not self.shares(name):
+            return Verdict(role=Role.PRIMARY, reason="share", shares=False)
+        return Verdict(role=Role.REPLICA, reason="unit_of_work")
+
     def shares(self, client: str) -> bool:
         """Return whether a client is in SHARE."""
         return self._share >= 1 or is_in_share(client, self._share)

@@ -151,7 +151,7 @@ class Policy:
         record = unit.records.get(self.primary)
         if record is None:
             is_request = unit.method is not None and unit.path is not None
-            verdict = self._outside
+            verdict = self._outside if unit.name is None else self.chooser.verdict_of_job(unit.name)
             if is_request:
                 verdict = self.chooser.verdict(str(unit.method), str(unit.path), unit.request)
             made = ClusterRecord(verdict, is_open=is_request and self.chooser.leaves_open(verdict))
@@ -289,10 +289,8 @@ class Policy:
 
 def token_of(unit: UnitOfWork, store: Store) -> Token | None:
     """Return the token that the client of `unit` brought; verified once."""
-    if unit.request is None:
-        return None
     if unit.tokens is None:
         unit.tokens = {}
     if store not in unit.tokens:
-        unit.tokens[store] = store.token_of(unit.request)
+        unit.tokens[store] = None if unit.request is None else store.token_of(unit.request)
     return unit.tokens[store]

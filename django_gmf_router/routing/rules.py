@@ -142,6 +142,8 @@ RULES = (
          "the method is a read method", "{method} is in READ_METHODS"),
     Rule(10, "slave_override", REPLICA, lambda read: read.record.verdict.slave is not None,
          "a `slave` pattern matches", 'DB_CHOOSER["slave"] holds {slave}'),
+    Rule(10, "unit_of_work", REPLICA, lambda read: read.record.verdict.reason == "unit_of_work",
+         "a `unit_of_work()` is open, as in a job"),
     Rule(10, "outside_request", REPLICA, lambda read: read.record.verdict.reason == "outside_request",
          "no request is served, and `OUTSIDE_REQUESTS` is `\"replica\"`"),
 )  # fmt: skip

@@ -48,18 +48,9 @@ class ClusterRecord:
     """What one unit of work remembers of one cluster."""
 
     __slots__ = (
-        "_lock",
-        "alias",
-        "decision",
-        "is_open",
-        "own_transaction",
-        "settled_for",
-        "snapshot",
-        "spills",
-        "verdict",
-        "wanted",
-        "wrote",
-    )
+        "_lock", "alias", "decision", "is_open", "own_transaction", "settled_for", "snapshot", "spills", "verdict",
+        "wanted", "wrote",
+    )  # fmt: skip
 
     def __init__(self, verdict: Verdict, *, is_open: bool = False) -> None:
         """Start with what the rules over the request say; `is_open`: CHOOSER is still to be asked."""
@@ -119,14 +110,20 @@ class UnitOfWork:
     """
 
     __slots__ = (
-        "at_end", "closed", "decision", "failure", "latest", "method", "moves", "outer", "path", "reads_after_write",
-        "records", "request", "tokens", "view_is_over",
+        "at_end", "closed", "decision", "failure", "latest", "method", "moves", "name", "outer", "path",
+        "reads_after_write", "records", "request", "tokens", "view_is_over",
     )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
 
-    def __init__(self, request: HttpRequest | None = None, outer: UnitOfWork | None = None) -> None:
-        """Open for `request`, which may be made within `outer`; None is a unit of work outside requests."""
+    def __init__(
+        self, request: HttpRequest | None = None, outer: UnitOfWork | None = None, name: str | None = None
+    ) -> None:
+        """Open for `request`, which may be made within `outer`; None is a unit of work outside requests.
+
+        `name`: of one that `unit_of_work()` opens, which reads from replicas.
+        """
         self.request = request
+        self.name = name
         self.outer = outer
         self.method = request.method if request is not None else None
         self.path = request.path if request is not None else None

@@ -95,7 +95,11 @@ class Block:
                 return
 
     def __call__(self, view: View) -> View:
-        """Decorate a function, generator or coroutine function, or through `method_decorator` a class-based view."""
+        """Decorate a function, generator or coroutine function, or all that a class-based view answers."""
+        if inspect.isclass(view):
+            # REST framework authenticates in it, too.
+            setattr(view, "dispatch", self(view.dispatch))  # type: ignore[attr-defined]  # noqa: B010
+            return view
         decorate: Callable[[Function], object] = self._function
         if iscoroutinefunction(view):
             decorate = self._coroutine_function

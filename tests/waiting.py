@@ -22,7 +22,7 @@ def until(
         if time.monotonic() > deadline:
             message = what() if callable(what) else what
             raise AssertionError(f"not within {timeout_seconds:g} s: {message}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # what is waited for tells nobody: this is the one poll
     return found
 
 

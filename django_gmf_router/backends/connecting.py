@@ -73,7 +73,7 @@ class Attempt:
         failure: Exception | None = None
         wrapper = self._wrapper
         known = self._cluster.nodes
-        nodes = list(known.to_try(self._alias, wrapper.avoided, by_name=bool(self._pool), last=wrapper.needs_primary))
+        nodes = list(known.to_try(self._alias, wrapper.avoided, by_name=bool(self._pool), last=wrapper.is_last_move))
         for node in nodes:
             if (self._timed_out and node != nodes[-1]) or self._is_left_out(node):
                 continue

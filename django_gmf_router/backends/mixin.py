@@ -62,8 +62,8 @@ class ReplicaConnectionMixin(SessionStateMixin):
     """The node's generation when it connected; None where the connection shall not outlive the request."""
     avoided: Collection[str] = ()
     """The nodes that a statement failed on, while it moves."""
-    needs_primary = False
-    """Whether only the primary is left for the statement that moves."""
+    is_last_move = False
+    """Whether the statement that moves may not move again."""
     held: HeldSocket | None = None
     """The socket of the connection, by which it is freed where it hangs."""
     past_pool = False
@@ -256,14 +256,12 @@ class ReplicaConnectionMixin(SessionStateMixin):
             return False
         node = str(self.node)
         failed_on.append(node)
-        # Each replica replays the same: after a conflict the primary is the one node that is sure to have none.
-        self.needs_primary = is_conflict(error) and cluster.writes.is_last_move(len(failed_on))
-        self.avoided = failed_on
+        self.avoided, self.is_last_move = failed_on, cluster.writes.is_last_move(len(failed_on))
         self.close()
         try:
             self.ensure_connection()
         finally:
-            self.avoided, self.needs_primary = (), False
+            self.avoided, self.is_last_move = (), False
         cluster.nodes.moved(self.alias, node, "conflict" if is_conflict(error) else "lost", current_request())
         return True
 

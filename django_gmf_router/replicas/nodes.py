@@ -7,6 +7,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from django.db import connections
@@ -121,11 +122,12 @@ class Nodes:
         """Yield the nodes that `alias` may connect to, the best first.
 
         avoid: those that a read failed on; by_name: whether `alias` connects in a way that chooses no address; last:
-        whether there is no further attempt, and the primary is the surest.
+        whether there is no further attempt: the primary first, which replays nothing and ends the series.
         """
         primary = self._primary
-        if last and not self.is_down(primary):
-            return iter((primary,))
+        if last and primary not in avoid and not self.is_down(primary):
+            others = self.to_try(alias, avoid, by_name=by_name)
+            return chain((primary,), (node for node in others if node != primary))
         others = (node for tier in self._tiers[alias] for node in shuffled(self._nodes_in(tier)))
         replicas = [node for node in others if self.alias_of(node) != alias]
         if alias == primary:

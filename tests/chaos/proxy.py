@@ -181,7 +181,7 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, answers: bool = False) -> None:
         while chunk := await source.read(CHUNK_BYTES):
             if answers and self._delay_seconds:
-                await asyncio.sleep(self._delay_seconds)
+                await asyncio.sleep(self._delay_seconds)  # the wire's own delay
             await self._flows.wait()
             target.write(chunk)
             await target.drain()

@@ -50,7 +50,10 @@ def served_site(request: pytest.FixtureRequest, library: LocalCluster, proxy: Pr
 def site(served_site: ChaosSite, cluster: LocalCluster, proxy: Proxy) -> Iterator[ChaosSite]:
     """The site on the whole cluster."""
     proxy.pass_on()
-    served_site.wait_until_whole()
+    # What its workers remember of the test before gives way to what is read now.
+    with Load(served_site.url, PATHS) as load:
+        load.wait_for(600)
+        served_site.wait_until_whole()
     yield served_site
     proxy.pass_on()
     cluster.execute("primary", "TRUNCATE slowness")
@@ -100,13 +103,23 @@ def share(answers: list[Answer], port: int) -> float:
     return sum(answer.body["port"] == port for answer in answers) / len(answers)
 
 
+def has_share(load: Load, port: int, within_seconds: float) -> float:
+    """Wait until a replica has a fair share of the newest 300 reads; return after how many seconds."""
+    began, first = time.monotonic(), len(load.answers)
+
+    def newest() -> list[Answer]:
+        return load.answers[max(first, len(load.answers) - 300) :]
+
+    until(lambda: len(newest()) == 300 and share(newest(), port) > 0.3, within_seconds, "it has its share")
+    return time.monotonic() - began
+
+
 def test_a_slow_replica_gets_next_to_no_reads_and_its_share_is_back_when_it_is_fast_again(
     site: ChaosSite, cluster: LocalCluster, lever: Lever
 ) -> None:
     port, since = cluster.port("replica_1"), len(site.log())
     with reading(site) as load:
-        load.wait_for(300)
-        assert share(load.answers, port) > 0.3
+        has_share(load, port, BACK_SECONDS)
         lever(SECONDS)
         seen = becomes(site, "slow", SEEN_SECONDS)
         first = len(load.answers)
@@ -114,9 +127,7 @@ def test_a_slow_replica_gets_next_to_no_reads_and_its_share_is_back_when_it_is_f
         slow = load.answers[first:]
         lever(0.0)
         back = becomes(site, "up", BACK_SECONDS)
-        first = len(load.answers)
-        load.wait_for(first + 300)
-        assert share(load.answers[first:], port) > 0.3
+        has_share(load, port, BACK_SECONDS - back)
     NOTES.append(f"slow: seen after {seen:.1f} s, share {share(slow, port):.4f}, back after {back:.1f} s")
     assert share(slow, port) <= SHARE
     log = site.log()[since:]
@@ -137,12 +148,12 @@ def test_the_share_of_a_replica_that_was_slow_is_back_where_nearly_nobody_reads(
 
 
 def test_of_replicas_that_are_all_as_slow_none_is_slow(site: ChaosSite, cluster: LocalCluster) -> None:
+    since = len(site.log())
+    # Before anybody reads: it reaches one of them first.
+    hold_up(cluster, SECONDS, "replica_1", "replica_2")
     with reading(site) as load:
-        since = len(site.log())
-        hold_up(cluster, SECONDS, "replica_1", "replica_2")
-        first = len(load.answers)
-        load.wait_for(first + 200)
-        ports = [answer.body["port"] for answer in load.answers[first:]]
+        load.wait_for(200)
+        ports = [answer.body["port"] for answer in load.answers]
     assert 0.3 < ports.count(cluster.port("replica_1")) / len(ports) < 0.7
     assert "event=node_slow" not in site.log()[since:]
 

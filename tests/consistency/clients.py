@@ -99,7 +99,7 @@ class Connection:
 
     def run(self, budget: Iterator[int]) -> None:
         """Write, follow the redirect, read on; until the budget is spent."""
-        time.sleep(self._random.uniform(0, self._plan.pause_seconds))
+        time.sleep(self._random.uniform(0, self._plan.pause_seconds))  # as people pause
         while next(budget, None) is not None:
             self._write(next(self._values))
             time.sleep(self._plan.redirect_seconds)  # as a browser takes to follow
@@ -107,7 +107,7 @@ class Connection:
                 if next(budget, None) is None:
                     return
                 self._read(is_first=number == 0)
-                time.sleep(self._random.uniform(0, self._plan.pause_seconds))
+                time.sleep(self._random.uniform(0, self._plan.pause_seconds))  # as people pause
 
     def close(self) -> None:
         """Close what is open."""

@@ -44,6 +44,8 @@ class Fake:
     def __init__(self, *, sends: bool = False) -> None:
         self.sends = sends
         """Whether a probe that was read once can be asked without its thread, as psycopg's."""
+        self.cut: set[str] = set()
+        """Whose sessions have ended by the time that the answer is looked for."""
         self.readings: dict[str, Any] = {"default": PRIMARY, "replica_1": REPLICA, "replica_2": REPLICA}
         self.asked: dict[str, int] = dict.fromkeys(self.readings, 0)
         self.open: dict[str, int] = dict.fromkeys(self.readings, 0)
@@ -73,6 +75,9 @@ class FakeProbe:
         return self.can_send
 
     def receive(self) -> Reading | None:
+        if self.alias in self.fake.cut:
+            self.can_send = False
+            return FAILED
         try:
             return self._answer(0.0)
         except Empty:
@@ -352,6 +357,17 @@ def test_an_answer_is_looked_for_at_once_by_who_asked(fake: Fake, monkeypatch: p
         monitor.ensure()
         assert monitor.wait(3, LONG_SECONDS)
     assert (probe_threads.BREATH_SECONDS in waited) is fake.sends
+
+
+def test_a_session_that_ended_is_no_failure_of_its_node(fake: Fake) -> None:
+    fake.cut.add("replica_1")
+    seen = set()
+    with a_monitor(fake, interval_seconds=0.01) as monitor:
+        monitor.ensure()
+        for rounds in range(1, 8):
+            assert monitor.wait(rounds, LONG_SECONDS)
+            seen.add((monitor.health("replica_1").state, monitor.health("replica_1").error))
+    assert seen == {(State.UP, None)}
 
 
 def test_a_node_that_hung_once_is_asked_in_each_round_again(fake: Fake) -> None:

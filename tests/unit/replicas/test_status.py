@@ -35,6 +35,8 @@ class FakeProbe:
             self.freed.wait(0.1)  # what it takes is what is measured
             return REPLICA
         if self.reading == "hang":
+            # In each round anew.
+            self.freed.clear()
             self.freed.wait(10)
             return REFUSED
         assert isinstance(self.reading, Reading)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from django_gmf_router.routing.rehearsal import BY_HAND, LAGS_SECONDS, READ, REQUESTS, STALE, WROTE, Counts, folder
@@ -65,9 +66,7 @@ class Rehearsed:
             total = sum(count for _, count in reads)
             asked = sum(count for _, count in requests.get(view, []))
             primary = dict(stay.most_common())
-            found.append(
-                View(view=view, requests=asked, reads=total, replica=total - stay.total(), primary=primary)
-            )
+            found.append(View(view=view, requests=asked, reads=total, replica=total - stay.total(), primary=primary))
         return sorted(found, key=lambda each: -each.reads)
 
     @property
@@ -133,23 +132,23 @@ def rehearsed(cluster: str) -> Rehearsed:
     """
     found = Rehearsed()
     for file in sorted(folder().glob("*.json")):
-        try:
-            kept = json.loads(file.read_text())
-            if kept["cluster"] == cluster:
-                found.counts.update({tuple(key): count for *key, count in kept["counts"]})
-                found.since = min(found.since or kept["since"], kept["since"])
-                found.until = max(found.until, kept["until"])
-                found.processes += 1
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{file} holds no counts: remove it, or all of them by gmf_rehearse --forget.") from None
+        _add(found, file, cluster)
     return found
+
+
+def _add(found: Rehearsed, file: Path, cluster: str) -> None:
+    try:
+        kept = json.loads(file.read_text())
+        if kept["cluster"] == cluster:
+            found.counts.update({tuple(key): count for *key, count in kept["counts"]})
+            found.since = min(found.since or kept["since"], kept["since"])
+            found.until = max(found.until, kept["until"])
+            found.processes += 1
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{file} holds no counts: remove it, or all of them by gmf_rehearse --forget.") from None
 
 
 def forget() -> None:
     """Remove what was counted; processes that run on write theirs again, from their own start."""
     for file in folder().glob("*.json"):
         file.unlink(missing_ok=True)
-
-
-
-

@@ -51,6 +51,7 @@ class ReplicaPool:
         self._primary_weight = config.primary_weight
         self._pools = config.tiers_by_pool
         self._has_replicas = bool(config.replicas)
+        self._first, *_ = (*config.replica_aliases, config.primary)
         self._balancer = balancer or self._balancer_named(config.balancer)
         # What is under way on the primary nobody counts.
         self._sharer = WeightedRandom() if isinstance(self._balancer, LeastBusy) else self._balancer
@@ -90,6 +91,11 @@ class ReplicaPool:
         candidates = [tier.candidates for tier in tiers]
         alias = self._pick_caught_up(candidates, wanted.mark, key) or self._pick_by_time(candidates, wanted, key)
         return (alias, "") if alias else (None, "consistency")
+
+    def watch(self) -> None:
+        """See to it that the nodes are watched, which tell what operators say; not in a test run."""
+        if self._has_replicas and not self.is_mirrored(self._first):
+            self.monitor.ensure()
 
     def _is_for_primary(self, candidates: Candidates, key: str | None) -> bool:
         """Return whether the primary takes this read as its share."""

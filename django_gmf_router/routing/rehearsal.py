@@ -121,8 +121,8 @@ class Rehearsal(WriteWatch):
                 # What was counted before a fork is the parent's.
                 self._begin()
             self._counts[REQUESTS, view] += 1
-            for (kind, *rest), count in self._open.pop(unit, {}).items():
-                self._counts[kind, view, *rest] += count
+            for (kind, *rest), times in self._open.pop(unit, {}).items():
+                self._counts[(kind, view, *rest)] += times
         if time.monotonic() - self._kept_at > 1:
             self.keep()
 

@@ -56,7 +56,7 @@ class DbChooser:
     ) -> Verdict:
         """Return what rules 5, 6 and 10 of the policy say; `completely`: name what they would say later, too.
 
-        `request`: whose client may be out of SHARE.
+        `request`: whose client may be out of SHARE; None: any client's.
         """
         # Most requests read: for them the `slave` patterns decide nothing, and are not tried.
         subject = f"{method} {path}"
@@ -65,7 +65,8 @@ class DbChooser:
         is_asked = completely or not (reads or master) or self.chooser is not None
         slave = _first_match(self._slave, subject) if is_asked else None
         pool = next((name for name, patterns in self._pools if _first_match(patterns, subject)), None)
-        return _verdict(master, reads, slave, pool, request is None or self.shares(key_of(request)))
+        shares = self._share > 0 if request is None else self.shares(key_of(request))
+        return _verdict(master, reads, slave, pool, shares)
 
     def verdict_of_job(self, name: str) -> Verdict:
         """Return what there is to say of a `unit_of_work()`, whose name is its client."""

@@ -112,10 +112,11 @@ class ReplicaPool:
         pick anew here would begin that time again, at a node of which nothing is known yet. Where it went must not lag.
         One that is slow may finish a page, which then sees one node; what goes on for_ever, a worker, leaves it.
         """
+        if self.is_mirrored(alias):
+            return True
         snapshot = self.monitor.snapshot
         health = snapshot.get(self.freshness.node_of(alias), snapshot[alias])
-        is_left = health.state == State.LAGGING or (for_ever and health.state == State.SLOW)
-        return not is_left or self.is_mirrored(alias)
+        return not (health.state == State.LAGGING or (for_ever and health.state == State.SLOW))
 
     def primary_is_down(self) -> bool:
         """Return whether the primary is known to be down."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
@@ -76,6 +76,9 @@ class Policy:
 
     def _make_read(self) -> Answer:
         """Make the hot path: a closure, since it reads its names twice as fast as a method reads attributes."""
+        if self._config.dry_run:
+            # Which counts each.
+            return partial(self._decide, model_is_primary=False)
         here, connection, monitor = current_place.get, self.connection, self.pool.monitor
 
         def read(model: type[Model], instance: Model | None) -> str | None:
@@ -282,6 +285,7 @@ class Policy:
         changed = unit is None or unit.decision != decision
         if unit is not None:
             unit.decision = decision
+            unit.was_asked = True
             unit.latest = NO_RECORD
         if changed and role_decided.receivers:
             role_decided.send(sender=self.primary, decision=decision, model=model)

@@ -11,7 +11,7 @@ from django.test import RequestFactory
 from django_gmf_router.contrib.graphql import LONGEST, by_operation
 
 QUERY = "query Trees { trees { name } }"
-MUTATION = "mutation Plant { plant(name: \"oak\") { id } }"
+MUTATION = 'mutation Plant { plant(name: "oak") { id } }'
 BOTH = f"{QUERY} {MUTATION}"
 URL = "/graphql"
 
@@ -31,7 +31,7 @@ def posted(sent: Any, content_type: str = "application/json") -> Any:
         ({"query": BOTH, "operationName": "Plant"}, "primary"),
         ({"query": BOTH}, "primary"),
         ({"query": "fragment F on Tree { name } query Q { trees { ...F } }"}, "replica"),
-        ({"query": "# mutation\nquery { trees(name: \"mutation\") { id } }"}, "replica"),
+        ({"query": '# mutation\nquery { trees(name: "mutation") { id } }'}, "replica"),
         ([{"query": QUERY}, {"query": QUERY}], "replica"),
         ([{"query": QUERY}, {"query": MUTATION}], "primary"),
         ({"query": "subscription { grown { id } }"}, None),

@@ -27,7 +27,7 @@ import django_gmf_router
 from django_gmf_router import checks
 from django_gmf_router import env as gmf_env
 from django_gmf_router.settings import kinds, problems, sections, values
-from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, text_of
+from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, prose, text_of
 
 README = "README.md"
 CONFIGS = (
@@ -258,6 +258,22 @@ def test_the_settings_of_the_readme_pass_every_check_without_a_warning() -> None
     named = ("DATABASES", "DATABASE_ROUTERS", "MIDDLEWARE", "GMF_ROUTER")
     with override_settings(**{name: settings[name] for name in named}):
         assert [*checks.check_errors(), *checks.check_warnings()] == []
+
+
+def figures(row: str) -> list[float]:
+    """The figures that a row of the benchmark's table has in the groups of an expression, the smallest first."""
+    (found,) = re.finditer(row, text_of("docs/reference/benchmark.md"))
+    return sorted(map(float, found.groups()))
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
+    told = prose(README)
+    low, high = figures(r"slow, by the wire \| ([\d.]+) times.*\n\| the same, by its queries alone \| ([\d.]+) times")
+    assert f"{low:.1f} to {high:.1f} times as long as before" in told
+    low, high = figures(r"with a random router \| (\d+) and (\d+) times")
+    assert f"[{low:.0f} to {high:.0f} times]" in told
+    (microseconds,) = figures(r"first decision of a request, WSGI \| (\d+) microseconds")
+    assert f"{microseconds:.0f} microseconds for each request" in told
 
 
 def test_the_settings_of_the_readme_can_be_imported_before_django_is_set_up() -> None:

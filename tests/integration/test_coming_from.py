@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connections, router
+from django.contrib.auth.models import User
+from django.db import connection, connections, router
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils.module_loading import import_string
 
 from tests.books.models import Book
@@ -70,6 +72,20 @@ def test_raw_sql_finds_the_replica_of_the_request_by_asking_django(open_request:
         assert connections[alias] is connections[str(alias)]
         with open_request("POST", "/"):
             assert router.db_for_read(Book) == "default"
+
+
+@pytest.mark.parametrize(("models", "times"), [([], 2), (["auth.User"], 1)])
+def test_a_chooser_that_looks_at_the_user_loads_it_twice_unless_it_is_a_primary_model(
+    client: Client, monkeypatch: pytest.MonkeyPatch, models: list[str], times: int
+) -> None:
+    page = f"{COMING_FROM}own-router.md"
+    for name, module in modules(page).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    client.force_login(User.objects.create_user("ada", is_staff=True))
+    entry = {**ENTRY, "CHOOSER": "office.routing.staff_first", "PRIMARY_MODELS": ["sessions.*", *models]}
+    with override_settings(GMF_ROUTER={"default": entry}), CaptureQueriesContext(connection) as queries:
+        assert client.get("/admin/", follow=True).status_code == 200
+    assert sum('FROM "auth_user" ' in query["sql"] for query in queries) == times
 
 
 # What the page says of django-multidb-router

@@ -90,8 +90,12 @@ def test_what_an_operator_says_beats_the_setting_until_it_is_taken_back(share: C
 def test_a_process_whose_clients_are_all_out_of_the_share_hears_of_another(
     share: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[Monitor] = []
-    monkeypatch.setattr(Monitor, "ensure", lambda monitor: begun.append(monitor))
+    begun = []
+
+    def begin(_monitor: Monitor) -> None:
+        begun.append("once")
+
+    monkeypatch.setattr(Monitor, "ensure", begin)
     with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1"], "SHARE": 0}}):
         assert share() == "share"
         assert begun != []

@@ -18,6 +18,7 @@ from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.routing.policy import Policy
+from django_gmf_router.routing.rehearsal import Rehearsal
 from django_gmf_router.routing.writes import WriteWatch
 from django_gmf_router.settings import configuration
 from django_gmf_router.settings.sections import ConsistencyConfig
@@ -86,7 +87,7 @@ def _build(config: ClusterConfig) -> Cluster:
         monitor=monitor,
         nodes=Nodes(config, monitor, sockets, addresses),
         store=store,
-        writes=WriteWatch(config, policy),
+        writes=(Rehearsal if config.dry_run else WriteWatch)(config, policy),
     )
 
 

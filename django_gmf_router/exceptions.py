@@ -46,6 +46,10 @@ class ReplicaMigrationRefused(CommandError):
     """`migrate` was told to migrate a replica: replicas receive every migration from their primary."""
 
 
+class ControlUnavailable(CommandError):
+    """A cluster cannot be steered: its database has no table of control states."""
+
+
 class SchemasLocked(CommandError):
     """Another command changes the schemas of the database."""
 

@@ -128,7 +128,8 @@ def _mark(cluster: Cluster, *, is_script: bool) -> Mark:
     wrapper: Any = connections[primary]
     unknown = Mark(cluster=primary)
     health = cluster.monitor.snapshot[primary]
-    if primary in cluster.monitor.by_time or cluster.pool.is_mirrored(cluster.config.replicas[0].alias):
+    first, *_ = (*cluster.config.replica_aliases, primary)
+    if primary in cluster.monitor.by_time or cluster.pool.is_mirrored(first):
         return unknown
     if is_script:
         wrapper.ensure_connection()

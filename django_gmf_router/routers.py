@@ -15,6 +15,7 @@ from django_gmf_router import clusters
 from django_gmf_router.routing import aliases, misses
 from django_gmf_router.routing.policy import Answer
 from django_gmf_router.routing.primary_models import is_primary_model
+from django_gmf_router.settings.sections import OWN_APP
 
 # Which cluster has a model does not change while the site runs, and the router is asked for each query.
 READS: dict[type[Model], Answer] = {}
@@ -66,7 +67,8 @@ class PrimaryReplicaRouter:
             return None
         if cluster is None:
             return None
-        if clusters.of_app(app_label) not in {None, cluster}:
+        # Each cluster has a table of control states of its own.
+        if app_label != OWN_APP and clusters.of_app(app_label) not in {None, cluster}:
             return False
         # makemigrations alone names a model without giving it, to know whose history to look at: the primary's will do.
         is_of_history = "model_name" in hints and "model" not in hints

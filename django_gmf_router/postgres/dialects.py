@@ -16,6 +16,8 @@ FLUSHED = "pg_current_wal_flush_lsn"
 """What a primary must tell, so that lag is known: what is written and not flushed no replica receives."""
 IDENTITY = "pg_control_system"
 IDENTIFY = "SELECT system_identifier::text FROM pg_control_system()"
+CONTROL = "gmf_router_control"
+"""The table of what operators say; where it is missing nobody steers, which is no refusal."""
 # To be called, not looked up: Aurora's pg_proc does not list it.
 IS_AURORA = "SELECT aurora_version()"
 
@@ -44,12 +46,13 @@ class Dialect:
     def without(self, function: str) -> Dialect:
         """Return the dialect of a server that refused this function."""
         facts = {name: sql for name, sql in self.facts.items() if name != function}
-        return replace(self, facts=facts, refused=(*self.refused, function))
+        return replace(self, facts=facts, refused=(*self.refused, *(name for name in [function] if name != CONTROL)))
 
 
 _ANY = {
     "current_database": "current_database()::text",
     "clock_timestamp": "extract(epoch FROM clock_timestamp())::float8",
+    CONTROL: f"(SELECT version || ' ' || state FROM {CONTROL} ORDER BY version DESC LIMIT 1)",  # noqa: S608
 }
 POSTGRESQL = Dialect(
     name="PostgreSQL",

@@ -51,6 +51,7 @@ class ReplicaPool:
         self._primary_weight = config.primary_weight
         self._pools = config.tiers_by_pool
         self._has_replicas = bool(config.replicas)
+        self._first, *_ = (*config.replica_aliases, config.primary)
         self._balancer = balancer or self._balancer_named(config.balancer)
         # What is under way on the primary nobody counts.
         self._sharer = WeightedRandom() if isinstance(self._balancer, LeastBusy) else self._balancer
@@ -91,6 +92,11 @@ class ReplicaPool:
         alias = self._pick_caught_up(candidates, wanted.mark, key) or self._pick_by_time(candidates, wanted, key)
         return (alias, "") if alias else (None, "consistency")
 
+    def watch(self) -> None:
+        """See to it that the nodes are watched, which tell what operators say; not in a test run."""
+        if self._has_replicas and not self.is_mirrored(self._first):
+            self.monitor.ensure()
+
     def _is_for_primary(self, candidates: Candidates, key: str | None) -> bool:
         """Return whether the primary takes this read as its share."""
         if not self._primary_weight or self.monitor.snapshot[self._primary].state != State.UP:
@@ -112,10 +118,11 @@ class ReplicaPool:
         pick anew here would begin that time again, at a node of which nothing is known yet. Where it went must not lag.
         One that is slow may finish a page, which then sees one node; what goes on for_ever, a worker, leaves it.
         """
+        if self.is_mirrored(alias):
+            return True
         snapshot = self.monitor.snapshot
         health = snapshot.get(self.freshness.node_of(alias), snapshot[alias])
-        is_left = health.state == State.LAGGING or (for_ever and health.state == State.SLOW)
-        return not is_left or self.is_mirrored(alias)
+        return not (health.state == State.LAGGING or (for_ever and health.state == State.SLOW))
 
     def primary_is_down(self) -> bool:
         """Return whether the primary is known to be down."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django_gmf_router.postgres.dialects import IN_RECOVERY, Dialect
+from django_gmf_router.postgres.dialects import CONTROL, IN_RECOVERY, Dialect
 from django_gmf_router.postgres.positions import at_rest
 from django_gmf_router.postgres.sqlstates import cause_of
 from django_gmf_router.settings.values import Role
@@ -38,6 +38,8 @@ class Reading:
     """Seconds since the last transaction that a replica replayed, else since its start, by the servers' clocks."""
     lag: float | None = None
     """Seconds a replica is behind, where the server itself measures it."""
+    control: str | None = None
+    """What operators said last, as far as it has replayed that: a version and the state."""
     dialect: Dialect | None = None
     """None: it is no PostgreSQL."""
     error: str | None = None
@@ -76,6 +78,7 @@ def reading_of(told: Mapping[str, Any], dialect: Dialect, identifier: str | None
         started=started,
         replay_age=told["clock_timestamp"] - replayed_at if in_recovery and replayed_at else None,
         lag=told.get("aurora_replica_status"),
+        control=told.get(CONTROL),
         dialect=dialect,
     )
 

@@ -17,6 +17,7 @@ from django_gmf_router.replicas.addresses import AddressBook, Membership
 from django_gmf_router.replicas.health import Moment, NodeHealth, State, summary
 from django_gmf_router.replicas.latency import Latency
 from django_gmf_router.replicas.observer import Answer, Observer
+from django_gmf_router.replicas.steering import Steering, newer
 from django_gmf_router.replicas.tiers import serving
 from django_gmf_router.settings.values import ClusterConfig, Role
 
@@ -58,6 +59,8 @@ class NodeStates:
         self._announces = announces
         self._trusted_seconds = INTERVALS_TRUSTED * config.health.interval + config.health.timeout
         self._told_by_time = False
+        self.steering = Steering()
+        """What operators say; the last that was heard holds."""
         self._membership = Membership(addresses, config.replica_aliases)
         balanced = config.balanced_aliases
         self._roles = {config.primary: Role.PRIMARY, **dict.fromkeys(config.replica_aliases, Role.REPLICA)}
@@ -199,6 +202,7 @@ class NodeStates:
                 return False
             self._follow_members()
             return True
+        self.steering = newer(self.steering, answer.reading.control, self._config.site)
         if answer.reading.up:
             self.latency.probed(alias, answer.finished_at - answer.started_at)
         generation = self._observer.health(alias).generation

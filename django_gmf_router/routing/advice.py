@@ -24,7 +24,7 @@ def remedy(config: ClusterConfig, unit: UnitOfWork) -> str:
     """
     pattern = pattern_for(unit)
     entry = f"GMF_ROUTER[{quoted(config.primary).removeprefix('r')}]"
-    if _catches_others(pattern, unit):
+    if catches_others(pattern, unit):
         instead = "say use_primary() in the view: a pattern of its route would match other pages too"
         return f"To send all its reads there, {instead}. To allow it, add {entry}{_allowing(config, quoted(pattern))}"
     line = f'{entry}.setdefault("DB_CHOOSER", {{}}).setdefault("master", []).append({quoted(pattern)})'
@@ -88,7 +88,7 @@ def _allowing(config: ClusterConfig, pattern: str) -> str:
     return f'["UNEXPECTED_WRITES"] = {{{others}"allow": [{pattern}]}}'
 
 
-def _catches_others(pattern: str, unit: UnitOfWork) -> bool:
+def catches_others(pattern: str, unit: UnitOfWork) -> bool:
     """Return whether `pattern` matches pages at the site's root, or of its admin, besides that of `unit`."""
     root = get_script_prefix()
     language = get_language_from_path(unit.path or "")

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from django.http import HttpRequest
-
-from django_gmf_router.routing.clients import Chooser, is_in_share, key_of
+from django_gmf_router.routing.clients import Chooser
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 METHOD_REASONS = frozenset({"read_method", "write_method"})
@@ -47,16 +45,13 @@ class DbChooser:
         self._read_methods = config.read_methods
         self._master = tuple(map(re.compile, config.master))
         self._slave = tuple(map(re.compile, config.slave))
-        self._share = config.share
         self.chooser = Chooser(config.chooser) if config.chooser is not None else None
         self._pools = [(name, tuple(map(re.compile, patterns))) for name, patterns in config.pools]
 
-    def verdict(
-        self, method: str, path: str, request: HttpRequest | None = None, *, completely: bool = False
-    ) -> Verdict:
+    def verdict(self, method: str, path: str, *, shares: bool = True, completely: bool = False) -> Verdict:
         """Return what rules 5, 6 and 10 of the policy say; `completely`: name what they would say later, too.
 
-        `request`: whose client may be out of SHARE.
+        `shares`: whether the client is in SHARE.
         """
         # Most requests read: for them the `slave` patterns decide nothing, and are not tried.
         subject = f"{method} {path}"
@@ -65,17 +60,7 @@ class DbChooser:
         is_asked = completely or not (reads or master) or self.chooser is not None
         slave = _first_match(self._slave, subject) if is_asked else None
         pool = next((name for name, patterns in self._pools if _first_match(patterns, subject)), None)
-        return _verdict(master, reads, slave, pool, request is None or self.shares(key_of(request)))
-
-    def verdict_of_job(self, name: str) -> Verdict:
-        """Return what there is to say of a `unit_of_work()`, whose name is its client."""
-        if not self.shares(name):
-            return Verdict(role=Role.PRIMARY, reason="share", shares=False)
-        return Verdict(role=Role.REPLICA, reason="unit_of_work")
-
-    def shares(self, client: str) -> bool:
-        """Return whether a client is in SHARE."""
-        return self._share >= 1 or is_in_share(client, self._share)
+        return _verdict(master, reads, slave, pool, shares)
 
     def leaves_open(self, verdict: Verdict) -> bool:
         """Return whether CHOOSER has its say: no pattern matched, and the client is in SHARE."""
@@ -93,6 +78,13 @@ def _verdict(master: str | None, reads: bool, slave: str | None, pool: str | Non
     elif reads or slave is not None:
         role, reason = Role.REPLICA, "read_method" if reads else "slave_override"
     return Verdict(role=role, reason=reason, master=master, reads=reads, slave=slave, pool=pool, shares=shares)
+
+
+def verdict_of_job(*, shares: bool) -> Verdict:
+    """Return what there is to say of a `unit_of_work()`; `shares`: whether its name, as a client, is in SHARE."""
+    if not shares:
+        return Verdict(role=Role.PRIMARY, reason="share", shares=False)
+    return Verdict(role=Role.REPLICA, reason="unit_of_work")
 
 
 def chosen(verdict: Verdict, role: Role) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
@@ -13,7 +13,8 @@ from django.db import connections
 from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.replicas.pool import Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
-from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen
+from django_gmf_router.routing.clients import is_in_share, key_of
+from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen, verdict_of_job
 from django_gmf_router.routing.migrations import is_historical, is_migrating
 from django_gmf_router.routing.primary_models import is_user
 from django_gmf_router.routing.rules import PRIMARY, REPLICA, RULES, PrimaryConnection, Read
@@ -77,6 +78,9 @@ class Policy:
 
     def _make_read(self) -> Answer:
         """Make the hot path: a closure, since it reads its names twice as fast as a method reads attributes."""
+        if self._config.dry_run:
+            # Which counts each.
+            return partial(self._decide, model_is_primary=False)
         here, connection, monitor = current_place.get, self.connection, self.pool.monitor
 
         def read(model: type[Model], instance: Model | None) -> str | None:
@@ -152,13 +156,24 @@ class Policy:
         record = unit.records.get(self.primary)
         if record is None:
             is_request = unit.method is not None and unit.path is not None
-            verdict = self._outside if unit.name is None else self.chooser.verdict_of_job(unit.name)
             if is_request:
-                verdict = self.chooser.verdict(str(unit.method), str(unit.path), unit.request)
+                verdict = self.chooser.verdict(str(unit.method), str(unit.path), shares=self._shares(unit))
+            else:
+                verdict = self._outside if unit.name is None else verdict_of_job(shares=self._shares(unit))
             made = ClusterRecord(verdict, is_open=is_request and self.chooser.leaves_open(verdict))
             # Another thread of the request may have been faster.
             record = unit.records.setdefault(self.primary, made)
         return record
+
+    def _shares(self, unit: UnitOfWork) -> bool:
+        """Return whether the client of `unit` is in the share that replicas serve, by the settings or an operator."""
+        steered = self.pool.monitor.steering.share
+        share = self._config.share if steered is None else steered
+        if share >= 1:
+            return True
+        # No pick may come that would begin it, and an operator may say otherwise.
+        self.pool.watch()
+        return is_in_share(str(unit.name) if unit.request is None else key_of(unit.request), share)
 
     def ask_chooser(self, unit: UnitOfWork, record: ClusterRecord) -> None:
         """Ask CHOOSER once, where it has its say: what it reads itself goes by the method, as in other threads."""
@@ -288,6 +303,7 @@ class Policy:
         changed = unit is None or unit.decision != decision
         if unit is not None:
             unit.decision = decision
+            unit.was_asked = True
             unit.latest = NO_RECORD
         if changed and role_decided.receivers:
             role_decided.send(sender=self.primary, decision=decision, model=model)

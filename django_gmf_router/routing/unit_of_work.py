@@ -111,7 +111,7 @@ class UnitOfWork:
 
     __slots__ = (
         "at_end", "closed", "decision", "failure", "latest", "method", "moves", "name", "outer", "path",
-        "reads_after_write", "records", "request", "tokens", "view_is_over",
+        "reads_after_write", "records", "request", "tokens", "view_is_over", "was_asked",
     )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
 
@@ -131,6 +131,8 @@ class UnitOfWork:
         # Whether the transaction that ATOMIC_REQUESTS opened around the view has ended.
         self.view_is_over = False
         self.decision: Decision | None = None
+        # Whether the router has decided since a DRY_RUN last looked.
+        self.was_asked = False
         # By the alias of the primary.
         self.records: dict[str, ClusterRecord] = {}
         # How often reads moved to another node, and the failure that made the response a 503.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django_gmf_router.settings import kinds
 from django_gmf_router.settings.kinds import choice, key, optional, section
 
+OWN_APP = "gmf_router"
 DEFAULT_STATIC_APPS = frozenset({"admin", "auth", "contenttypes", "sessions"})
 """What Django's own apps write at run time."""
 
@@ -104,6 +105,10 @@ class SchemasConfig:
         "STATIC_APPS", kinds.APP_LABELS, DEFAULT_STATIC_APPS, "The apps whose tables all servers share."
     )
     extensions: str = key("EXTENSIONS", kinds.SCHEMA_NAME, "public", "The schema of PostGIS and other extensions.")
+
+    def __post_init__(self) -> None:
+        """Count this package's own table among the static ones: what operators say of the servers, all sites share."""
+        object.__setattr__(self, "static_apps", self.static_apps | {OWN_APP})
 
     @property
     def path(self) -> tuple[str, str, str]:

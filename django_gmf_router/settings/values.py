@@ -188,6 +188,11 @@ class ClusterConfig:
         return tuple(found)
 
     @property
+    def site(self) -> str:
+        """What tells the sites apart that share one database: each has a main schema of its own."""
+        return self.schemas.main if self.schemas else ""
+
+    @property
     def _imagined(self) -> tuple[ReplicaConfig, ...]:
         """One that stands in where a site learns its share before it buys a server."""
         return (ReplicaConfig(alias=IMAGINED),) if self.dry_run else ()

@@ -74,6 +74,9 @@ def served_by(decision: Decision) -> records.Served:
 
 def ask(alias: str) -> tuple[int | None, bool | None]:
     """Ask the server behind `alias`, where the request has a connection to one."""
+    if alias not in connections.settings:
+        # A dry run imagines a replica.
+        return None, None
     connection = connections[alias]
     if connection.vendor != "postgresql" or connection.connection is None:
         return None, None

@@ -14,7 +14,7 @@ from tests.books.models import Author
 from tests.unit.docs.pages import blocks
 
 PAGE = "docs/how-to/jobs.md"
-MARKS = ("# catalog/consumers.py", "# catalog/streams.py")
+MARKS = ("# office/consumers.py", "# office/streams.py")
 Place = Author
 for block in blocks(PAGE, "python"):
     if block.text.startswith(MARKS):

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from tests.unit.docs.pages import blocks
 
 PAGES = ("docs/how-to/a-careful-start.md", "docs/how-to/graphql-and-rest.md")
-MARK = "# catalog/"
+MARK = "# office/"
 """The first line of an example that is a file of the site."""
 
 for block in (block for page in PAGES for block in blocks(page, "python")):

@@ -42,7 +42,7 @@ def cluster(_gmf_session_cluster: LocalCluster) -> LocalCluster:
 @pytest.fixture(scope="module")
 def accounts(cluster: LocalCluster) -> Iterator[Site]:
     with serving(cluster) as site:
-        for person in ("ada&may=change_user", "bob&group=testers", "eve"):
+        for person in ("ada&may=change_book", "bob&group=testers", "eve"):
             assert httpx.post(f"{site.url}/join?name={person}", timeout=30).status_code == 201
         yield site
 
@@ -76,7 +76,7 @@ def seen(client: httpx.Client, path: str = "/where", method: str = "GET") -> str
 def test_a_chooser_knows_who_is_logged_in_and_what_he_may(site: Site, path: str) -> None:
     expected = {"ada": "primary chooser", "eve": "replica read_method", None: "replica read_method"}
     for name, where in expected.items():
-        with client_of(site, name, "by_permission") as client:
+        with client_of(site, name, "by_group") as client:
             assert seen(client, path) == where
     assert "event" not in site.log.read_text()
 
@@ -102,11 +102,11 @@ def test_a_flag_of_waffle_says_by_user_by_group_and_by_the_hundred_who_reads_fro
 
 def test_a_token_of_rest_framework_is_looked_up_before_its_user_is_known(site: Site) -> None:
     key = httpx.post(f"{site.url}/token?name=ada").text
-    with client_of(site, None, "by_permission", key) as client:
+    with client_of(site, None, "by_group", key) as client:
         # Ada may, yet when CHOOSER is asked she is not known: the method decides.
         until(lambda: client.get("/api/me").status_code == 200)
         assert seen(client, "/api/me") == "replica read_method"
-    with client_of(site, "ada", "by_permission") as client:
+    with client_of(site, "ada", "by_group") as client:
         assert seen(client, "/api/me") == "primary chooser"
     with client_of(site, None, "by_token", key) as client:
         assert seen(client, "/api/me") == "replica read_method"
@@ -118,7 +118,7 @@ def test_a_token_of_rest_framework_is_looked_up_before_its_user_is_known(site: S
 def test_where_tokens_are_primary_models_a_chooser_knows_their_user(gmf_cluster: LocalCluster, site: Site) -> None:
     key = httpx.post(f"{site.url}/token?name=bob").text
     eves = httpx.post(f"{site.url}/token?name=eve").text
-    models = ["sessions.*", "contenttypes.*", "django_cache.*", "authtoken.Token"]
+    models = ["sessions.*", "contenttypes.*", "django_cache.*", "auth.User", "authtoken.Token"]
     with serving(gmf_cluster, PRIMARY_MODELS=models) as other:
         until(lambda: httpx.get(f"{other.url}/where", timeout=30).json()["role"] == "replica")
         httpx.post(f"{other.url}/flag?group=testers")

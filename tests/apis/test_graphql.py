@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import AsyncClient, Client, override_settings
+from django.test import AsyncClient, Client, RequestFactory, override_settings
 
+from tests.apis import examples
 from tests.books.models import Author
 
 pytestmark = [
@@ -220,3 +221,19 @@ def test_a_view_that_reads_its_body_last_finds_it() -> None:
     sent = json.dumps({"query": QUERY})
     response = Client().post("/body-later", sent, content_type="application/json")
     assert response.content.decode() == f"{REPLICA} {len(sent)}"
+
+
+@pytest.mark.parametrize(
+    ("chooser", "path", "sent", "expected"),
+    [
+        ("by_operation_of_the_api", "/graphql", {"query": QUERY}, "replica"),
+        ("by_operation_of_the_api", "/search", {"query": QUERY}, None),
+        ("by_document", "/graphql", {"extensions": {"persistedQuery": {"sha256Hash": "8f0b3c"}}}, "replica"),
+        ("by_document", "/graphql", {"extensions": {"persistedQuery": {"sha256Hash": "another"}}}, None),
+        ("by_document", "/graphql", {"query": MUTATION}, "primary"),
+        ("by_document", "/search", {"extensions": {"persistedQuery": {"sha256Hash": "8f0b3c"}}}, None),
+    ],
+)
+def test_the_choosers_of_the_page(chooser: str, path: str, sent: Any, expected: str | None) -> None:
+    request = RequestFactory().post(path, sent, content_type="application/json")
+    assert getattr(examples, chooser)(request) == expected

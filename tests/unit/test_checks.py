@@ -189,4 +189,4 @@ def test_each_id_belongs_to_one_rule() -> None:
                 owners.setdefault(check, set()).add(rule)
     shared = {check for check, rules in owners.items() if len(rules) > 1}
     assert shared == set()
-    assert len(owners) == 41
+    assert len(owners) == 42

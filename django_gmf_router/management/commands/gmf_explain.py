@@ -75,6 +75,7 @@ def _lines(found: Explanation) -> str:
         f"  rule {rule.number}: {rule.text}",
         *(f"  beat rule {other.number}: {other.text} ({other.role}, {other.reason})" for other in found.rules[1:]),
     ]
+    lines += [f"  {each}" for each in found.but]
     if rule.role == "replica":
         lines.append("  unless the view writes, opens a transaction or says use_primary() before it reads")
     return "\n".join(lines)

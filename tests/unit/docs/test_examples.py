@@ -8,24 +8,32 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 from typing import Any
 
 import environ
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 
+import django_gmf_router
 from django_gmf_router import checks
 from django_gmf_router import env as gmf_env
-from django_gmf_router.settings import problems, values
-from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, text_of
+from django_gmf_router.settings import kinds, problems, sections, values
+from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, prose, text_of
 
 README = "README.md"
+CONFIGS = (
+    values.ClusterConfig, values.ReplicaConfig, sections.PatternsConfig, sections.UnexpectedWritesConfig,
+    sections.ConsistencyConfig, sections.HealthConfig, sections.SlowConfig, sections.SchemasConfig,
+)  # fmt: skip
 ALIASES = {
     *("default", "pool", "replica", "replica_1", "replica_2", "replica_3", "reports"),
     *("city", "city_replica", "geneva", "here_1", "here_2"),
@@ -52,7 +60,12 @@ def imports() -> list[Any]:
 
 @pytest.mark.parametrize(("module", "name"), imports())
 def test_what_an_example_imports_from_the_package_is_there(module: str, name: str) -> None:
-    assert hasattr(import_module(module), name) or import_module(f"{module}.{name}")
+    if module.startswith("django_gmf_router.contrib."):
+        # It imports what it is for, such as Celery, which need not be installed.
+        code = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        assert name in {getattr(node, "name", "") for node in ast.parse(code).body}
+    else:
+        assert hasattr(import_module(module), name) or import_module(f"{module}.{name}")
 
 
 def routers() -> list[Any]:
@@ -131,23 +144,97 @@ def readme_settings() -> dict[str, Any]:
 
 
 PROVIDERS = "docs/how-to/providers/"
+COMING_FROM = "docs/how-to/coming-from/"
+CHECKED = (PROVIDERS, COMING_FROM, "docs/how-to/a-careful-start.md")
+MODULE = re.compile(r"# (\S+)\.py\n")
+
+
+def modules(page: str) -> dict[str, ModuleType]:
+    """The modules of the site that a page shows: those of its blocks that begin with the name of a file."""
+    found = {}
+    for block in blocks(page, "python"):
+        if (name := MODULE.match(block.text)) and "waffle" not in block.text and name[1] != "settings":
+            module = found[name[1].replace("/", ".")] = ModuleType(name[1])
+            exec(block.text, vars(module))
+    return found
 
 
 @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
 @pytest.mark.parametrize(
     "block",
-    [each for each in all_blocks("python") if each.page.startswith(PROVIDERS) and "GMF_ROUTER" in each.text],
+    [each for each in all_blocks("python") if each.page.startswith(CHECKED) and "GMF_ROUTER" in each.text],
     ids=str,
 )
-def test_the_settings_for_a_provider_pass_every_check_without_a_warning(
+def test_the_settings_of_a_page_pass_every_check_without_a_warning(
     block: Block, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_PASSWORD", "secret")
-    settings: dict[str, Any] = {}
+    for name, module in modules(block.page).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    settings = readme_settings()
     exec(block.text, settings)
-    named = {name: readme_settings()[name] for name in ("DATABASE_ROUTERS", "MIDDLEWARE")}
-    with override_settings(DATABASES=settings["DATABASES"], GMF_ROUTER=settings["GMF_ROUTER"], **named):
+    named = ("DATABASES", "DATABASE_ROUTERS", "MIDDLEWARE", "GMF_ROUTER")
+    with override_settings(**{name: settings[name] for name in named}):
         assert [*checks.check_errors(), *checks.check_warnings()] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "chooser", "sent", "expected"),
+    [
+        ("index.md", "while_both_serve", {}, None),
+        ("index.md", "while_both_serve", {"cookies": {"multidb_pin_writes": "y"}}, "primary"),
+        ("pinning.md", "while_both_serve", {}, None),
+        ("pinning.md", "while_both_serve", {"wrote_seconds_ago": 60}, None),
+        ("pinning.md", "while_both_serve", {"wrote_seconds_ago": 1}, "primary"),
+        ("own-router.md", "staff_first", {}, "primary"),
+        ("own-router.md", "staff_first", {"is_staff": True}, None),
+        ("django-replicated.md", "by_header", {"HTTP_X_REPLICATED_STATE": "master"}, None),
+        ("django-replicated.md", "by_header", {"HTTP_X_REPLICATED_STATE": "master", "is_staff": True}, "primary"),
+        ("django-replicated.md", "by_header", {"HTTP_X_REPLICATED_STATE": "slave", "is_staff": True}, "replica"),
+        ("django-replicated.md", "by_header", {"is_staff": True}, None),
+    ],
+)
+def test_a_chooser_of_a_page_says_what_the_page_says(
+    page: str, chooser: str, sent: dict[str, Any], expected: str | None
+) -> None:
+    request = RequestFactory().get("/", **{name: value for name, value in sent.items() if name.isupper()})
+    request.COOKIES.update(sent.get("cookies", {}))
+    request.session = {}
+    if "wrote_seconds_ago" in sent:
+        request.session["last_write"] = time.time() - sent["wrote_seconds_ago"]
+    request.user = User(is_staff=sent.get("is_staff", False))
+    assert getattr(modules(f"{COMING_FROM}{page}")["office.routing"], chooser)(request) == expected
+
+
+def rows() -> list[Any]:
+    """The rows of the tables that say what is ours, by what the page says of theirs."""
+    tables = re.compile(r"(?m)^\| (?:theirs|yours) \| ours \|.*\n\|[-|]+\n((?:\|.*\n)+)")
+    return [
+        pytest.param(line.strip("|").split(" | ")[1], id=f"{page}: {line[:40]}")
+        for page in names()
+        if page.startswith(COMING_FROM)
+        for table in tables.findall(text_of(page))
+        for line in table.splitlines()
+    ]
+
+
+DJANGO = {"DATABASES", "DATABASE_ROUTERS", "MIDDLEWARE", "GMF_ROUTER", "TEST", "MIRROR"}
+OURS = {*django_gmf_router.__all__, *gmf_env.__all__}
+
+
+@pytest.mark.parametrize("ours", rows())
+def test_what_a_page_calls_ours_is_a_setting_or_a_name_of_the_package(ours: str) -> None:
+    keys = {key.name for config in CONFIGS for key in kinds.keys(config).values()}
+    assert [name for name in re.findall(r"`([A-Z_]{3,})`", ours) if name not in {*keys, *DJANGO}] == []
+    assert [name for name in re.findall(r"`(\w+)\(", ours) if name not in OURS] == []
+
+
+def test_every_page_on_another_router_says_its_version_and_what_to_delete() -> None:
+    pages = [page for page in names() if page.startswith(COMING_FROM) and not page.endswith("index.md")]
+    assert len(pages) == 5
+    assert [page for page in pages if "\n## Delete\n" not in text_of(page)] == []
+    assert [page for page in pages if not re.search(r"[Vv]ersion \d|\d\.\d", text_of(page))] == []
+    assert len(rows()) >= 60
 
 
 def test_every_provider_has_settings_and_says_what_was_not_tested() -> None:
@@ -171,6 +258,22 @@ def test_the_settings_of_the_readme_pass_every_check_without_a_warning() -> None
     named = ("DATABASES", "DATABASE_ROUTERS", "MIDDLEWARE", "GMF_ROUTER")
     with override_settings(**{name: settings[name] for name in named}):
         assert [*checks.check_errors(), *checks.check_warnings()] == []
+
+
+def figures(row: str) -> list[float]:
+    """The figures that a row of the benchmark's table has in the groups of an expression, the smallest first."""
+    (found,) = re.finditer(row, text_of("docs/reference/benchmark.md"))
+    return sorted(map(float, found.groups()))
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
+    told = prose(README)
+    low, high = figures(r"slow, by the wire \| ([\d.]+) times.*\n\| the same, by its queries alone \| ([\d.]+) times")
+    assert f"{low:.1f} to {high:.1f} times as long as before" in told
+    low, high = figures(r"with a random router \| (\d+) and (\d+) times")
+    assert f"[{low:.0f} to {high:.0f} times]" in told
+    (microseconds,) = figures(r"first decision of a request, WSGI \| (\d+) microseconds")
+    assert f"{microseconds:.0f} microseconds for each request" in told
 
 
 def test_the_settings_of_the_readme_can_be_imported_before_django_is_set_up() -> None:
@@ -215,6 +318,9 @@ def test_the_defaults_shown_in_the_settings_reference_are_those_of_the_code() ->
     (first, *_) = routers_of("docs/reference/settings.md")
     shown = values.parse("default", {**first["default"], "REPLICAS": [], "DB_CHOOSER": {}})
     assert shown == values.parse("default", {})
+    assert {*first["default"]} == {key.name for key in kinds.keys(values.ClusterConfig).values()}
+    for name, config in (("CONSISTENCY", sections.ConsistencyConfig), ("HEALTH", sections.HealthConfig)):
+        assert {*first["default"][name]} == {key.name for key in kinds.keys(config).values()}
 
 
 def routers_of(page: str) -> list[Any]:

@@ -173,6 +173,7 @@ SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "E022": lambda: [
         checks._no_replica("replica_1", "default", "It serves the database 'postgres', its primary 'gmf'.")
     ],
+    "W018": lambda: [checks._no_control("default")],
     "E021": lambda: advisories._search_path(ENTRY, STATIC_LIBRARY),
     "E020": lambda: advisories._misplaced("default", STATIC_LIBRARY, "main_integration", ["auth_group"]),
 }

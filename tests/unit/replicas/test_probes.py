@@ -18,8 +18,8 @@ MakeProbe = Callable[..., Probe]
 STARTED = 1_700_000_000.5
 REPLAYED_AT = STARTED + 10
 NOW = REPLAYED_AT + 3.5
-PRIMARY_ROW = (False, None, 0x1_0200_0340, 0x1_0200_0300, "000000070000000100000002", None, STARTED, "n", NOW)
-REPLICA_ROW = (True, 0x1_0200_0300, None, None, None, REPLAYED_AT, STARTED, "n", NOW)
+PRIMARY_ROW = (False, None, 0x1_0200_0340, 0x1_0200_0300, "000000070000000100000002", None, STARTED, "n", NOW, None)
+REPLICA_ROW = (True, 0x1_0200_0300, None, None, None, REPLAYED_AT, STARTED, "n", NOW, '3 {"share": {"": 0.3}}')
 
 
 class DriverError(Exception):
@@ -130,6 +130,7 @@ def test_what_a_replica_says(server: Server, a_probe: MakeProbe) -> None:
         database="n",
         started=STARTED,
         replay_age=3.5,
+        control='3 {"share": {"": 0.3}}',
         dialect=dialects.POSTGRESQL,
     )
 

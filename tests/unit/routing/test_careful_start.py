@@ -198,6 +198,22 @@ def test_a_write_and_an_instance_of_the_primary_beat_its_replica(open_request: O
         assert read() == ("default", "wrote")
 
 
+# Opt in by view
+
+
+def test_without_read_methods_only_what_a_pattern_or_a_block_names_reads_from_replicas(open_request: OpenUnit) -> None:
+    with routed(READ_METHODS=[], DB_CHOOSER={"slave": ["GET /reports/"]}):
+        with open_request("GET", "/reports/2026") as unit:
+            assert read()[1] == "slave_override"
+            clusters.registry().clusters[0].policy.record(unit).write()
+            assert read() == ("default", "wrote")
+        with open_request("GET", "/") as unit:
+            assert read() == ("default", "write_method")
+            clusters.registry().clusters[0].policy.record(unit).write()
+            with use_replica():
+                assert read()[1] == "use_replica"
+
+
 # DRY_RUN
 
 

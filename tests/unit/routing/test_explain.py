@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.core.management import call_command
 from django.db import router
 from django.test import override_settings
 
 from django_gmf_router import clusters, current_decision
 from django_gmf_router.routing.explain import Explanation, explain
-from tests.books.models import Book
+from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
 
 CHOOSER = {"master": [r"GET /s/.*", r"\w+ /s"], "slave": [r"\w+ /s", "POST /p"]}
@@ -98,3 +100,31 @@ def test_the_pool_of_the_request_and_who_stands_in_are_named(
 def test_where_each_replica_has_a_pool_the_primary_serves_all_else() -> None:
     with override_settings(GMF_ROUTER={"default": {"REPLICAS": {"replica_1": {"POOL": "reports"}}}}):
         assert explained("GET", "/").aliases == ("default",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "model", "reason", "but"),
+    [
+        ({"REPLICA_MODELS": ["library.Book"]}, Author, "not_opted_in", []),
+        ({"REPLICA_MODELS": ["library.Book"]}, Book, "read_method", []),
+        ({"REPLICA_MODELS": ["library.Book"]}, None, "read_method", []),
+        ({"SHARE": 0}, None, "share", []),
+        ({"SHARE": 0.05}, None, "read_method", ["for a SHARE of 0.05 of the clients; for the others primary, share"]),
+        ({"CHOOSER": "office.by_group"}, None, "read_method", ["unless CHOOSER, office.by_group, says otherwise"]),
+        ({"CHOOSER": "office.by_group", "DB_CHOOSER": {"master": ["GET /"]}}, None, "master_override", []),
+        ({"CHOOSER": "office.by_group"}, Session, "primary_model", []),
+        ({"DRY_RUN": True}, None, "read_method", ["DRY_RUN: the primary is read all the same"]),
+        ({"DRY_RUN": True}, Session, "primary_model", []),
+    ],
+)
+def test_what_a_careful_start_leaves_open_is_said(
+    entry: dict[str, Any], model: Any, reason: str, but: list[str]
+) -> None:
+    with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1"], **entry}}):
+        found = explained("GET", "/", model)
+        out = StringIO()
+        call_command("gmf_explain", "GET", "/", *(["--model", model._meta.label] if model else []), stdout=out)
+    assert found.decided_by is not None
+    assert found.decided_by.reason == reason
+    assert list(found.but) == found.as_dict()["but"] == but
+    assert [line for line in but if f"\n  {line}\n" not in out.getvalue()] == []

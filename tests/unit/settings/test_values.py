@@ -55,7 +55,7 @@ def test_schemas_are_parsed_with_defaults() -> None:
     assert schemas.path == ("main_integration", "static", "public")
     assert (schemas.schema_of("users"), schemas.schema_of("places")) == ("static", "main_integration")
     assert (schemas.path_of("users"), schemas.path_of("places")) == (("static", "public"), schemas.path)
-    assert sections.SchemasConfig().static_apps == {"admin", "auth", "contenttypes", "sessions"}
+    assert sections.SchemasConfig().static_apps == {"admin", "auth", "contenttypes", "gmf_router", "sessions"}
     assert values.parse("default", {"SCHEMAS": {}}).schemas is None
 
 

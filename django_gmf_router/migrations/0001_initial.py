@@ -1,0 +1,34 @@
+"""The table of what operators say of a cluster."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Make it."""
+
+    initial = True
+    dependencies: ClassVar[list[Any]] = []
+    operations: ClassVar[list[Any]] = [
+        migrations.CreateModel(
+            name="Control",
+            fields=[
+                ("version", models.BigAutoField(primary_key=True, serialize=False)),
+                ("state", models.TextField()),
+                ("changed_at", models.DateTimeField(auto_now_add=True)),
+                ("changed_by", models.CharField(max_length=150)),
+                ("reason", models.TextField(blank=True)),
+            ],
+            options={
+                "verbose_name": "change of control",
+                "verbose_name_plural": "changes of control",
+                "db_table": "gmf_router_control",
+                "ordering": ["-version"],
+                "permissions": [("control", "Can steer the cluster")],
+                "default_permissions": ("view",),
+            },
+        ),
+    ]

@@ -1,0 +1,31 @@
+"""What did operators say of a cluster? One table in its own database, which replicates with the rest."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Control(models.Model):
+    """A change of the control state: the whole state from then on, and who made it, when and why."""
+
+    version = models.BigAutoField(primary_key=True)
+    # JSON as text: a JSONField has `check` ask the database whether it can.
+    state = models.TextField()
+    changed_at = models.DateTimeField(auto_now_add=True)
+    changed_by = models.CharField(max_length=150)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        """The newest counts."""
+
+        db_table = "gmf_router_control"
+        default_permissions = ("view",)
+        permissions = [("control", _("Can steer the cluster"))]
+        ordering = ["-version"]
+        verbose_name = _("change of control")
+        verbose_name_plural = _("changes of control")
+
+    def __str__(self) -> str:
+        """Name it by its number."""
+        return f"{self.version}"

@@ -163,7 +163,7 @@ async def events(request: HttpRequest) -> StreamingHttpResponse:
 
 async def iterated(request: HttpRequest) -> HttpResponse:
     """Iterate a queryset, which asks the router in the thread of the event loop, too."""
-    found = [author.name async for author in Author.objects.order_by("pk")]
+    found = [author.name async for author in Author.objects.order_by("pk").aiterator()]
     await asyncio.sleep(0)
     return HttpResponse(" ".join((*found, await sync_to_async(seen)())))
 

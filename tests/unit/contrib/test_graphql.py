@@ -46,6 +46,7 @@ def posted(sent: Any, content_type: str = "application/json") -> Any:
         ({"query": "subscription { grown { id } }"}, None),
         ([{"query": QUERY}, {"query": "subscription { grown { id } }"}], None),
         ({"query": BOTH, "operationName": "Nobody"}, None),
+        ([{"query": QUERY}, {"query": BOTH, "operationName": "Nobody"}], None),
         ({"query": "query {"}, None),
         ({"query": ""}, None),
         ({"query": None}, None),

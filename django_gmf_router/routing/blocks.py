@@ -97,8 +97,7 @@ class Block:
     def __call__(self, view: View) -> View:
         """Decorate a function, generator or coroutine function, or all that a class-based view answers."""
         if inspect.isclass(view):
-            # REST framework authenticates in it, too.
-            setattr(view, "dispatch", self(view.dispatch))  # type: ignore[attr-defined]  # noqa: B010
+            self._decorate_class(view)
             return view
         decorate: Callable[[Function], object] = self._function
         if iscoroutinefunction(view):
@@ -109,12 +108,37 @@ class Block:
             decorate = self._generator_function
         return wraps(view)(decorate(view))  # type: ignore[arg-type,return-value]
 
+    def _decorate_class(self, view: Any) -> None:
+        """Open this block around what `view` and those that inherit from it answer; REST framework authenticates there.
+
+        A class that inherits may have a block of its own, which then counts in place of this one.
+        """
+        if not callable(getattr(view, "dispatch", None)):
+            raise TypeError(
+                f"use_primary() and use_replica() decorate functions and views: {view!r} has no dispatch()."
+            )
+        # Of two that decorate one class the innermost wins, as of any two.
+        if "gmf_block" in vars(view):
+            return
+        view.gmf_block = self
+        dispatch = view.dispatch
+
+        @wraps(dispatch)
+        def inner(this: Any, *args: Any, **kwargs: Any) -> Any:
+            return this.gmf_block.call(dispatch, this, *args, **kwargs)
+
+        view.dispatch = inner
+
+    def call(self, view: Function, *args: Any, **kwargs: Any) -> Any:
+        """Return what `view` answers inside this block; its body, if it is made later, is made there too."""
+        with self:
+            result = view(*args, **kwargs)
+        # The dispatch() of an async class-based view is no coroutine function, and yet answers a coroutine.
+        return self._awaited(result) if inspect.iscoroutine(result) else keep_for_response(result, self.opened)
+
     def _function(self, view: Function) -> Function:
         def inner(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                result = view(*args, **kwargs)
-            # The dispatch() of an async class-based view is no coroutine function, and yet answers a coroutine.
-            return self._awaited(result) if inspect.iscoroutine(result) else keep_for_response(result, self.opened)
+            return self.call(view, *args, **kwargs)
 
         return inner
 

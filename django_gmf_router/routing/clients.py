@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
@@ -37,9 +38,14 @@ class Chooser:
         self._told: set[str] = set()
 
     def ask(self, request: HttpRequest) -> Role | None:
-        """Return what the site says of a request. What it raises and nonsense are logged once, and say nothing."""
+        """Return what the site says of a request. What it raises and nonsense are logged once, and say nothing.
+
+        Raise SynchronousOnlyOperation where it cannot be asked in this thread.
+        """
         try:
             answer: Any = import_string(self._path)(request)
+        except SynchronousOnlyOperation:
+            raise
         except Exception as error:  # noqa: BLE001  a page must not fail for the sake of its speed
             self._tell(f"it raised {type(error).__name__}: {error}", error)
             return None

@@ -84,8 +84,9 @@ def _render_within(response: Any, inside: Standpoint) -> None:
     render = response.render
 
     def routed_render() -> object:
-        # Gone before rendering: post-render callbacks pickle the response, and a closure cannot be pickled.
-        del response.render
+        # Gone before rendering: post-render callbacks pickle the response, and a closure cannot be pickled. That of
+        # another block around it may have gone first.
+        vars(response).pop("render", None)
         with inside:
             return render()
 

@@ -7,6 +7,7 @@ from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
 
 from django_gmf_router.consistency.tokens import Token
@@ -178,7 +179,12 @@ class Policy:
         """Ask CHOOSER once, where it has its say: what it reads itself goes by the method, as in other threads."""
         record.is_open = False
         if self.chooser.chooser is not None and unit.request is not None:
-            role = self.chooser.chooser.ask(unit.request)
+            try:
+                role = self.chooser.chooser.ask(unit.request)
+            except SynchronousOnlyOperation:
+                # It asks a database, for the user, in the thread of an event loop: a later read is made elsewhere.
+                record.is_open = True
+                return
             if role is not None:
                 record.choose(chosen(record.verdict, role))
 

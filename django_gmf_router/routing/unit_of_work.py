@@ -83,7 +83,7 @@ class ClusterRecord:
                 # Who sees the decision takes the alias too, without the lock.
                 self.alias = alias
                 self.decision = decision
-            if self.verdict.role == Role.REPLICA and not self.wrote:
+            if self.verdict.role == Role.REPLICA and not self.wrote and not self.is_open:
                 self.settled_for = policy
 
     def choose(self, verdict: Verdict) -> None:

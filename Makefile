@@ -41,9 +41,10 @@ ha: $(VENV)/.installed-dev ## Elections by Patroni, etcd and HAProxy under load
 servers: $(VENV)/.installed-servers ## Serve a site by each web server, and kill and freeze nodes
 	@$(VENV)/bin/python -m pytest tests/servers $(ARGS)
 
-suites: $(VENV)/.installed-dev ## Run Django's own test suites, and django-tenants', with and without this package
+suites: $(VENV)/.installed-dev ## Run the test suites of Django, django-tenants, REST framework and Wagtail with and without this package
 	@$(VENV)/bin/python -m tests.django_suites
 	@$(VENV)/bin/python -m tests.tenants_suite
+	@$(VENV)/bin/python -m tests.foreign_suites
 
 teeth: $(VENV)/.installed-dev ## Break each promise in a copy of the package: its test has to fail
 	@$(VENV)/bin/python -m tests.teeth

@@ -15,6 +15,7 @@ import django
 from django.db import connections
 
 PAGES = 200
+FIRST_PAGE = 100
 _QUERY = re.compile(r"\s*\(?\s*(SELECT|WITH|VALUES|TABLE)\b")
 _OF_THE_PACKAGE = re.compile(r"\bpg_\w+_lsn\b")
 
@@ -64,6 +65,45 @@ def testproject() -> None:
         else:
             expect(admin.get("/admin/places/place/"))
             expect(admin.get("/admin/"))
+
+
+def prepare_wagtail() -> None:
+    """Make what a small site of Wagtail shows: ten pages below the first one."""
+    from django.contrib.auth.models import User
+    from home.models import HomePage
+
+    User.objects.create_superuser("chief", password="chief")
+    (home,) = HomePage.objects.all()
+    for number in range(10):
+        home.add_child(instance=HomePage(pk=FIRST_PAGE + number, title=f"Page {number}", slug=f"page-{number}"))
+
+
+def wagtail() -> None:
+    """Ask for pages as visitors do, and look at them and publish them as editors do, the same ones each time."""
+    from django.test import Client
+
+    dice = random.Random(4)
+    visitor, editor = Client(), Client()
+    expect(editor.post("/admin/login/", {"username": "chief", "password": "chief"}))
+    for number in range(PAGES // 2):
+        kind = dice.random()
+        if kind < 0.6:
+            expect(visitor.get("/"))
+            expect(visitor.get(f"/page-{dice.randrange(10)}/"))
+        elif kind < 0.7:
+            expect(visitor.get("/search/", {"query": "page"}))
+        elif kind < 0.85:
+            expect(editor.get("/admin/"))
+            expect(editor.get("/admin/pages/"))
+        else:
+            which = dice.randrange(10)
+            expect(editor.get(f"/admin/pages/{FIRST_PAGE + which}/edit/"))
+            comments = {f"comments-{name}": 0 for name in ("TOTAL_FORMS", "INITIAL_FORMS", "MIN_NUM_FORMS")}
+            page = {"title": f"Edited {number}", "slug": f"page-{which}", "action-publish": "1", **comments}
+            published = editor.post(f"/admin/pages/{FIRST_PAGE + which}/edit/", page)
+            # A form with a mistake would be shown again.
+            assert published.status_code == 302, published.content
+            expect(editor.get(published["Location"]))
 
 
 def expect(response: Any) -> None:

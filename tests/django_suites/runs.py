@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -41,23 +42,44 @@ class Run:
 def run(folder: Path, suite: str, variant: Variant) -> Run:
     """Run `suite`, which stands in `folder`; raises SuiteBroken."""
     started = time.monotonic()
+    command = ["-m", "tests.django_suites.child", suite, *(["--installed"] * variant.installed)]
+    env = {
+        "PYTHONPATH": search_path(ROOT),
+        "DJANGO_SETTINGS_MODULE": f"{__package__}.settings.{variant.name}",
+    }
+    outcomes = outcomes_of(f"{suite} ({variant.name})", command, folder, env)
+    return Run(suite=suite, variant=variant, outcomes=outcomes, seconds=time.monotonic() - started)
+
+
+def outcomes_of(
+    name: str, command: Sequence[str], folder: Path, env: Mapping[str, str], timeout_seconds: float = TIMEOUT_SECONDS
+) -> Outcomes:
+    """Return how the tests end that Python runs by `command` in `folder`; raise SuiteBroken where they do not tell.
+
+    `env`: what is to be seen there beside the environment of this process.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "outcomes.json"
-        command = [sys.executable, "-m", "tests.django_suites.child", suite, *(["--installed"] * variant.installed)]
         ended = subprocess.run(
-            command,
+            [sys.executable, *command],
             check=False,
             cwd=folder,
-            env=_environment(variant, path),
+            env={**os.environ, **env, OUTCOMES_VARIABLE: str(path)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
         )
         if not path.exists():
-            raise SuiteBroken(f"{suite} ({variant.name}) ended with {ended.returncode}:\n{ended.stdout[-4000:]}")
-        outcomes = json.loads(path.read_text(encoding="utf-8"))
-    return Run(suite=suite, variant=variant, outcomes=outcomes, seconds=time.monotonic() - started)
+            raise SuiteBroken(f"{name} ended with {ended.returncode}:\n{ended.stdout[-4000:]}")
+        outcomes: Outcomes = json.loads(path.read_text(encoding="utf-8"))
+    return outcomes
+
+
+def search_path(*folders: Path) -> str:
+    """Return the PYTHONPATH of a suite that finds what is in `folders`."""
+    # What the caller put on the path comes first: so may a changed copy of the package.
+    return os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), *map(str, folders))))
 
 
 def baseline(folder: Path, suite: str, *, anew: bool) -> Run:
@@ -69,13 +91,6 @@ def baseline(folder: Path, suite: str, *, anew: bool) -> Run:
     found = run(folder, suite, BASELINE)
     path.write_text(json.dumps(found.outcomes), encoding="utf-8")
     return found
-
-
-def _environment(variant: Variant, path: Path) -> dict[str, str]:
-    # What the caller put on the path comes first: so may a changed copy of the package.
-    search = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
-    settings = f"{__package__}.settings.{variant.name}"
-    return {**os.environ, "PYTHONPATH": search, "DJANGO_SETTINGS_MODULE": settings, OUTCOMES_VARIABLE: str(path)}
 
 
 def _environment_key() -> str:

@@ -32,7 +32,10 @@ def suites_folder() -> Path:
 
 
 def source_folder(package: str, version: str, name: str) -> Path:
-    """Return the folder `name` of the source of a package, fetched if it is not in the cache; raise SourceMissing."""
+    """Return the folder `name` of the source of a package, fetched if it is not in the cache; raise SourceMissing.
+
+    Beside it stands what says how pytest runs it, pyproject.toml.
+    """
     folder = cache_folder() / f"{package.lower()}-{version}"
     if not folder.exists():
         print(f"* Fetching the source distribution of {package} {version}", flush=True)
@@ -55,7 +58,7 @@ def _fetch(package: str, version: str, scratch: Path) -> None:
 def _unpack(scratch: Path, name: str) -> Path:
     [archive] = scratch.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
-        wanted = [member for member in tar if Path(member.name).parts[1:2] == (name,)]
+        wanted = [member for member in tar if Path(member.name).parts[1:2] in {(name,), ("pyproject.toml",)}]
         tar.extractall(scratch, members=wanted, filter="data")
     [folder] = (path for path in scratch.iterdir() if path.is_dir())
     return folder

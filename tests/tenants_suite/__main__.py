@@ -5,25 +5,20 @@ The suite comes from the source distribution of the installed django-tenants; th
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-import tempfile
 from importlib import metadata
 from pathlib import Path
 
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import DRIVERS, ROOT
 from tests.django_suites.compare import Outcomes, differences, failures
-from tests.django_suites.recorder import OUTCOMES_VARIABLE
-from tests.django_suites.runs import SuiteBroken
+from tests.django_suites.runs import SuiteBroken, outcomes_of, search_path
 from tests.django_suites.source import SourceMissing, source_folder
 
 # Six runs of a suite that makes and drops schemas, two of them in CI.
 IS_CI = bool(os.environ.get("CI"))
 VARIANTS = ("cluster",) if IS_CI else ("engine", "cluster")
-TIMEOUT_SECONDS = 900
 
 
 def main() -> int:
@@ -56,26 +51,14 @@ def compare(folder: Path, cluster: LocalCluster, driver: str) -> bool:
 def run(folder: Path, cluster: LocalCluster, driver: str, variant: str) -> Outcomes:
     """Return how each test ends; raise SuiteBroken where the suite does not tell."""
     entry = cluster.databases()["default"]
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "outcomes.json"
-        env = {
-            **os.environ,
-            # What the caller put on the path comes first: so may a changed copy of the package.
-            "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))),
-            "DJANGO_SETTINGS_MODULE": f"{__package__}.settings.{variant}",
-            "GMF_TEST_DRIVER": driver,
-            OUTCOMES_VARIABLE: str(path),
-            **{f"DATABASE_{key}": str(entry[key]) for key in ("USER", "PASSWORD", "HOST", "PORT")},
-        }
-        command = [sys.executable, "manage.py", "test", "django_tenants.tests", "--noinput"]
-        ended = subprocess.run(
-            command, check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
-        )
-        if not path.exists():
-            said = ended.stderr[-4000:]
-            raise SuiteBroken(f"django-tenants ({driver}, {variant}) ended with {ended.returncode}:\n{said}")
-        outcomes: Outcomes = json.loads(path.read_text(encoding="utf-8"))
-    return outcomes
+    env = {
+        "PYTHONPATH": search_path(ROOT),
+        "DJANGO_SETTINGS_MODULE": f"{__package__}.settings.{variant}",
+        "GMF_TEST_DRIVER": driver,
+        **{f"DATABASE_{key}": str(entry[key]) for key in ("USER", "PASSWORD", "HOST", "PORT")},
+    }
+    command = ["manage.py", "test", "django_tenants.tests", "--noinput"]
+    return outcomes_of(f"django-tenants ({driver}, {variant})", command, folder, env)
 
 
 if __name__ == "__main__":

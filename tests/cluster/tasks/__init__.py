@@ -1,0 +1,1 @@
+"""Does a real worker of django.tasks read as its tasks say?"""

@@ -1,0 +1,110 @@
+"""Which foreign suites are run, and how?"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+from django_gmf_router.testing import LocalCluster
+from tests.cluster.sites import ROOT
+from tests.django_suites.compare import Outcomes
+from tests.django_suites.runs import SuiteBroken, outcomes_of, search_path
+from tests.django_suites.source import source_folder
+from tests.foreign_suites.packages import Package, packages_folder
+
+IS_SOAK = bool(os.environ.get("GMF_SOAK"))
+VARIANTS = ("stock", "cluster")
+
+
+class Suite(ABC):
+    """The tests of a package, which run over the primary of a cluster in each of VARIANTS, two at a time."""
+
+    package: Package
+    # Of a test that has to end otherwise with us: its id, and the reason.
+    exceptions: Mapping[str, str] = {}
+
+    @abstractmethod
+    def prepare(self, cluster: LocalCluster) -> None:
+        """Fetch what is needed, once for both variants; raise SourceMissing or SuiteBroken."""
+
+    @abstractmethod
+    def run(self, cluster: LocalCluster, variant: str) -> Outcomes:
+        """Return how each test ends; raise SuiteBroken where they do not tell."""
+
+
+class RestFramework(Suite):
+    """All tests of Django REST framework, by its own conftest and options; pytest runs them."""
+
+    package = Package(
+        name="djangorestframework",
+        version="3.18.3",
+        # The last is for its conftest. The others are optional to it, and have tests.
+        needs=("django-filter", "django-guardian", "inflection", "markdown", "uritemplate", "dj-database-url"),
+    )
+
+    def prepare(self, cluster: LocalCluster) -> None:
+        self._packages = packages_folder(self.package)
+        # The wheel carries no tests.
+        self._folder = source_folder(self.package.name, self.package.version, "tests").parent
+
+    def run(self, cluster: LocalCluster, variant: str) -> Outcomes:
+        env = {
+            "PYTHONPATH": search_path(self._packages, Path(__file__).parent / "inside", ROOT),
+            "DATABASE_URL": cluster.url("primary"),
+            "GMF_SUITE_VARIANT": variant,
+        }
+        # In the order in which they are written, as its own run has it.
+        command = ["-m", "pytest", "-q", "-p", "gmf_suite", "-p", "no:randomly", "-p", "no:cacheprovider", "tests"]
+        return outcomes_of(f"{self.package.name} ({variant})", command, self._folder, env)
+
+
+class Wagtail(Suite):
+    """The tests of Wagtail, which its wheel carries, in its test project; Django's runner runs them."""
+
+    package = Package(
+        name="wagtail",
+        version="8.0.1",
+        needs=("Jinja2", "freezegun", "responses", "factory-boy", "tblib"),
+    )
+    # Pages, as they are read, edited, published and queried: all that a site of Wagtail does in a request. The rest is
+    # blocks, images and forms, of which a router sees little, and takes ten times as long.
+    PART = ("wagtail.admin.tests.pages", "wagtail.tests.test_page_model", "wagtail.tests.test_page_queryset")
+    LABELS = ("wagtail",) if IS_SOAK else PART
+    PROCESSES = 1
+    TIMEOUT_SECONDS = 7200
+
+    def prepare(self, cluster: LocalCluster) -> None:
+        self._packages = packages_folder(self.package)
+        cluster.execute("primary", 'CREATE DATABASE wagtail OWNER "gmf"')
+        env = {**os.environ, **self._env(cluster, VARIANTS[0])}
+        command = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
+        migrated = subprocess.run(command, check=False, cwd=ROOT, env=env, capture_output=True, text=True)
+        if migrated.returncode:
+            raise SuiteBroken(f"{self.package.name} could not be migrated:\n{migrated.stderr[-4000:]}")
+
+    def run(self, cluster: LocalCluster, variant: str) -> Outcomes:
+        with tempfile.TemporaryDirectory() as scratch:
+            env = {**self._env(cluster, variant), "TMPDIR": scratch}
+            command = ["-m", "django", "test", *self.LABELS, "--noinput", f"--parallel={self.PROCESSES}"]
+            name = f"{self.package.name} ({variant})"
+            return outcomes_of(name, command, ROOT, env, timeout_seconds=self.TIMEOUT_SECONDS)
+
+    def _env(self, cluster: LocalCluster, variant: str) -> dict[str, str]:
+        entry = cluster.databases()["default"]
+        return {
+            "PYTHONPATH": search_path(self._packages, ROOT),
+            "DJANGO_SETTINGS_MODULE": f"{__package__}.settings.wagtail_{variant}",
+            "GMF_SUITE_VARIANT": variant,
+            # Its settings choose apps by the name of the engine.
+            "DATABASE_ENGINE": "django.db.backends.postgresql",
+            **{f"DATABASE_{key}": str(entry[key]) for key in ("USER", "PASSWORD", "HOST", "PORT")},
+            "DATABASE_NAME": "wagtail",
+        }
+
+
+SUITES = {"drf": RestFramework, "wagtail": Wagtail}

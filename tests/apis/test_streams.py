@@ -16,9 +16,10 @@ from django.http import HttpRequest
 from django.test import AsyncClient, Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_gmf_router import clusters
+from django_gmf_router import Decision, clusters
 from django_gmf_router.replicas.health import State
 from django_gmf_router.routing.unit_of_work import NOWHERE, current_place
+from django_gmf_router.signals import role_decided
 from tests.apis import consumers
 from tests.books.models import Author
 
@@ -155,32 +156,24 @@ def test_the_consumer_of_the_page_reads_what_it_is_told_of() -> None:
     run(main)
 
 
-def test_an_event_is_read_after_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+def test_an_event_is_read_after_its_token() -> None:
+    seen: list[Decision] = []
 
-    class Told(consumers.Places):  # type: ignore[name-defined]
-        async def send_json(self, content: Any, close: bool = False) -> None:
-            told.append(content["name"])
-            await super().send_json(content, close)
+    def note(sender: str, decision: Decision, **kwargs: Any) -> None:
+        seen.append(decision)
 
-    async def main() -> None:
-        client = await connected(Told)
-        seen = await sync_to_async(consumers.seen)()
-        monkeypatch.setattr(Author, "from_db", classmethod(from_db))
-        await sync_to_async(consumers.make_place)("Bern")
-        await client.heard()
-        assert seen == "default outside_request"
+    async def main() -> Any:
+        client = await connected(consumers.Places)  # type: ignore[attr-defined]
+        role_decided.connect(note)
+        await sync_to_async(consumers.make_place)("Bern")  # type: ignore[attr-defined]
+        name = await client.heard()
+        role_decided.disconnect(note)
         await client.close()
+        return name
 
-    original, loaded = Author.from_db.__func__, []  # type: ignore[attr-defined]
-
-    def from_db(model: Any, db: str, *args: Any) -> Any:
-        loaded.append(consumers.seen())
-        return original(model, db, *args)
-
-    run(main)
+    assert run(main) == {"name": "Bern"}
     # SQLite has no positions: by the time no replica is sure to have it.
-    assert (told, loaded) == (["Bern"], ["default consistency"])
+    assert [str(decision) for decision in seen] == ["default; reason=consistency"]
 
 
 # Server-sent events, and the thread of the event loop

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldError
 from django.db import IntegrityError, connections, models, transaction
 from django.db.models import F, prefetch_related_objects
@@ -56,6 +57,15 @@ def pause(unmirrored: None, tmp_path: Path) -> Iterator[Callable[[], None]]:
     """Let the replicas have what is committed when this is called, and nothing that comes later."""
     names = {alias: connections[alias].settings_dict["NAME"] for alias in REPLICAS}
 
+    def close() -> None:
+        for alias in REPLICAS:
+            connections[alias].close()
+
+    def close_everywhere() -> None:
+        close()
+        # Awaited queries are made in a thread that outlives the test.
+        asyncio.run(sync_to_async(close)())
+
     def pause() -> None:
         connections["default"].ensure_connection()
         file = tmp_path / "replica.sqlite3"
@@ -63,11 +73,11 @@ def pause(unmirrored: None, tmp_path: Path) -> Iterator[Callable[[], None]]:
             connections["default"].connection.backup(copy)
         for alias in REPLICAS:
             connections[alias].settings_dict["NAME"] = str(file)
-            connections[alias].close()
+        close_everywhere()
 
     yield pause
+    close_everywhere()
     for alias, name in names.items():
-        connections[alias].close()
         connections[alias].settings_dict["NAME"] = name
 
 

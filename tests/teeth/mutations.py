@@ -130,6 +130,28 @@ MUTATIONS = (
         instead="return value",
         test="tests/integration/test_relations.py::test_a_write_through_a_generic_relation_inside_use_replica_goes_to_the_primary",
     ),
+    # What a site says itself.
+    Mutation(
+        promise="a miss on a replica is asked of the primary where the site says so",
+        file="django_gmf_router/routing/misses.py",
+        quote="return alias.primary if type(alias) is RoutedAlias and alias != alias.primary else None",
+        instead="return None",
+        test="tests/integration/test_misses.py::test_a_miss_is_asked_of_the_primary",
+    ),
+    Mutation(
+        promise="a model that saves in its own way is saved by update_or_create",
+        file="django_gmf_router/routing/misses.py",
+        quote="any(getattr(model, name) is not getattr(Model, name) for name in SAVING)",
+        instead="False",
+        test="tests/integration/test_misses.py::test_a_model_that_saves_in_its_own_way_is_saved_as_ever",
+    ),
+    Mutation(
+        promise="a mutation of GraphQL reads from the primary",
+        file="django_gmf_router/contrib/graphql.py",
+        quote="if OperationType.MUTATION in kinds:",
+        instead="if False:",
+        test="tests/unit/contrib/test_graphql.py::test_an_operation_says_where_it_may_read",
+    ),
     # The guard: what is written is seen on the wire.
     Mutation(
         promise="a raw write counts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from django_gmf_router.consistency.stores import Store
     from django_gmf_router.replicas.pool import ReplicaPool
 
+STEP_SECONDS = 0.05
+"""How long a patient unit of work waits before it looks again for a replica that has what it must see."""
 Answer = Callable[["type[Model]", "Model | None"], "str | None"]
 """What returns the alias for a model and an instance hint."""
 
@@ -215,7 +218,7 @@ class Policy:
             picks = blocks[-1].picks
             if self not in picks:
                 client = self._client(unit, blocks)
-                picks.setdefault(self, self._choose(client, reason, pool_of(blocks) or record.verdict.pool))
+                picks.setdefault(self, self._choose(unit, client, reason, pool_of(blocks) or record.verdict.pool))
             decision, alias = picks[self]
         else:
             decision, alias = self._settled(unit, blocks, record)
@@ -238,7 +241,7 @@ class Policy:
         ):
             client = self._client(unit, blocks)
             record.wanted = client.wanted
-            chosen, alias = self._choose(client, record.verdict.reason, record.verdict.pool)
+            chosen, alias = self._choose(unit, client, record.verdict.reason, record.verdict.pool)
             record.settle(self, chosen, alias, instead_of=decision)
         record.snapshot = snapshot
         return record.decision or decision_of(PRIMARY, self.primary, "no_replica"), record.alias
@@ -247,7 +250,8 @@ class Policy:
         """Return what the client of `unit` must be able to read inside `blocks`, and who it is."""
         # Who says read_after() means it inside an eventual block, too: only what the client brought is relaxed there.
         found = [block.token for block in blocks]
-        if self._config.consistency.level == "session" and not is_eventual(blocks):
+        # What a job was given it asked for, whatever the clients of the site are promised.
+        if (self._config.consistency.level == "session" or unit.name is not None) and not is_eventual(blocks):
             found.append(token_of(unit, self._store))
         key = None
         if self._config.balancer == "stable" and unit.request is not None:
@@ -265,11 +269,11 @@ class Policy:
         if (unit := open_unit()) is not None:
             self._spill.take(unit, self.record(unit), wrapper)
 
-    def _choose(self, client: Client, reason: str, pool: str | None) -> tuple[Decision, str]:
+    def _choose(self, unit: UnitOfWork, client: Client, reason: str, pool: str | None) -> tuple[Decision, str]:
         """Return the decision on a replica, and the alias whose connection serves it."""
         if self._strong:
             return decision_of(PRIMARY, self.primary, "consistency"), self.primary
-        alias, why_not = self.pool.pick(client.wanted, client.key, pool)
+        alias, why_not = self._pick(unit, client, pool)
         if alias is None:
             if why_not == "no_replica" and not self._config.dry_run:
                 self.spill(self.connection.wrapper)
@@ -277,6 +281,20 @@ class Policy:
         is_away = self._config.dry_run or self.pool.is_mirrored(alias)
         routed = self._mirrored if is_away else self._routed[alias]
         return decision_of(REPLICA, alias, reason), routed
+
+    def _pick(self, unit: UnitOfWork, client: Client, pool: str | None) -> tuple[str | None, str]:
+        """Pick a replica; while none has what `client` wants look again, as long as `unit` has patience."""
+        began = time.monotonic()
+        while True:
+            alias, why_not = self.pool.pick(client.wanted, client.key, pool)
+            # Where only the time of a write is known, its window is longer than anybody's patience.
+            if why_not != "consistency" or client.wanted is None or client.wanted.mark.position is None:
+                return alias, why_not
+            left = unit.patience_seconds - (time.monotonic() - began)
+            if left <= 0:
+                unit.patience_seconds = 0.0
+                return alias, why_not
+            time.sleep(min(STEP_SECONDS, left))  # when a replica replays it tells nobody
 
     def _note(self, unit: UnitOfWork | None, decision: Decision, model: type[Model]) -> None:
         changed = unit is None or unit.decision != decision

@@ -110,8 +110,8 @@ class UnitOfWork:
     """
 
     __slots__ = (
-        "at_end", "closed", "decision", "failure", "latest", "method", "moves", "name", "outer", "path",
-        "reads_after_write", "records", "request", "tokens", "view_is_over",
+        "at_end", "closed", "decision", "failure", "given", "latest", "method", "moves", "name", "outer", "path",
+        "patience_seconds", "reads_after_write", "records", "request", "tokens", "view_is_over",
     )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
 
@@ -141,6 +141,10 @@ class UnitOfWork:
         self.at_end: list[Callable[[], None]] = []
         # What the client brought, by where it is kept; filled when a replica is picked.
         self.tokens: dict[Store, Token | None] | None = None
+        # The text that a job was given for a token, whether or not its reads care: what it sends has to see that, too.
+        self.given: str | None = None
+        # How long it may still look for a replica that has what it must see, before the primary serves.
+        self.patience_seconds = 0.0
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
         self.latest = NO_RECORD
 

@@ -44,7 +44,7 @@ def _send(headers: dict[str, Any], **_: Any) -> None:
 
 
 def _gathers(sender: Any) -> bool:
-    """Return whether a task sends what runs after others as well: whichever part of a chord ends last sends its body."""
+    """Return whether a task sends what runs after others, too: the part of a chord that ends last sends its body."""
     return bool(sender) and (sender.request.chord is not None or sender.name == _UNLOCKS_CHORDS)
 
 

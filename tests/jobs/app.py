@@ -11,11 +11,9 @@ from celery.signals import task_postrun, task_prerun
 
 from django_gmf_router.contrib.celery import install
 from django_gmf_router.routing.unit_of_work import NOWHERE, current_place
+from tests.jobs.processes import VISIBLE_AFTER_SECONDS
 
 BROKER = os.environ["GMF_TEST_BROKER"]
-VISIBLE_AFTER_SECONDS = 1
-"""A message whose worker died is delivered again after it; the default is an hour."""
-
 LEFT: list[str] = []
 """What jobs of this process left behind, or found: nothing, but for a bug."""
 
@@ -39,7 +37,6 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_transport_options={"visibility_timeout": VISIBLE_AFTER_SECONDS},
     result_expires=600,
-    task_default_retry_delay=0.1,
     task_reject_on_worker_lost=True,
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,

@@ -70,6 +70,12 @@ def on_commit(task: str, name: str, method: str = "POST", **options: Any) -> Any
     return got(in_a_request(method, lambda: committed(name, lambda: job(task).apply_async(args, **options))))
 
 
+def on_commit_to(queue: str, task: str, name: str, *args: Any) -> None:
+    """The same, without waiting for the job, whose id is the name of the row."""
+    message = {"args": [name, *args], "task_id": name, "queue": queue}
+    in_a_request("POST", lambda: committed(name, lambda: job(task).apply_async(**message)))
+
+
 def on_commit_by_celery(task: str, name: str) -> Any:
     """The same by Celery's own `delay_on_commit()`, which returns no result: the job's id is known beforehand."""
 
@@ -87,7 +93,9 @@ def many(task: str, count: int, prefix: str) -> list[Told]:
     found: list[Told] = []
     for start in range(0, count, AT_ONCE):
         names = [f"{prefix} {number}" for number in range(start, min(start + AT_ONCE, count))]
-        sent = [in_a_request("POST", lambda name=name: committed(name, lambda: job(task).delay(name))) for name in names]
+        sent = [
+            in_a_request("POST", lambda name=name: committed(name, lambda: job(task).delay(name))) for name in names
+        ]
         found += map(got, sent)
     return found
 

@@ -101,6 +101,16 @@ def pass_on(name: str) -> str:
 
 
 @app.task(gmf_consistency="session")
+def session_pass_on(name: str) -> str:
+    return name
+
+
+@app.task(gmf_consistency="eventual")
+def eventual_pass_on(name: str) -> str:
+    return name
+
+
+@app.task(gmf_consistency="session")
 def write_when(name: str, turn: str) -> str:
     """Write a row once another part of the chord, or whoever, made the file `turn`."""
     until(Path(turn).exists)
@@ -132,7 +142,7 @@ def again(self: Task, name: str, own: str) -> list[Told]:
     return [told(name, self.request), told(own)]
 
 
-@app.task(bind=True, gmf_consistency="session", autoretry_for=(ValueError,), max_retries=1, retry_backoff=False)
+@app.task(bind=True, gmf_consistency="session", autoretry_for=(ValueError,), max_retries=1, default_retry_delay=0)
 def again_by_itself(self: Task, name: str) -> Told:
     if self.request.retries == 0:
         raise ValueError("Once more.")

@@ -23,6 +23,8 @@ IS_SOAK = bool(os.environ.get("GMF_SOAK"))
 JOBS = 2_000 if IS_SOAK else 200
 POOLS = ("prefork", "gevent", "threads", "solo") if IS_SOAK else ("prefork", "gevent")
 CONCURRENCY = {"prefork": 1, "gevent": 4, "threads": 4, "solo": 1}
+# A second pool costs its time in CI, too; so does waiting in vain.
+OF_ANOTHER_POOL = JOBS if IS_SOAK else JOBS // 2
 LEAST_SHARE = 0.9
 # Well under the second that a delayed job is patient for, and long enough apart for it to look in between.
 SHORT = {"paused_seconds": (0.02, 0.4), "between_seconds": (0.15, 0.3)}
@@ -63,6 +65,10 @@ def line(what: str, running: Worker, found: list[Told]) -> str:
     return f"{head} {share(found):7.1%} from replicas {reasons}"
 
 
+def jobs_of(running: Worker) -> int:
+    return JOBS if running.pool == POOLS[0] else OF_ANOTHER_POOL
+
+
 def assert_nothing_leaks(found: list[Told]) -> None:
     assert [told for told in found if not told["is_clean"] or told["left"]] == []
     assert len({told["pid"] for told in found}) == 1
@@ -72,7 +78,7 @@ def assert_nothing_leaks(found: list[Told]) -> None:
 def test_session_reads_from_replicas_while_they_keep_up(
     running: Worker, cluster: LocalCluster, send: Send, figures: list[str], name: str
 ) -> None:
-    found = send("many", "session", JOBS, name)
+    found = send("many", "session", jobs_of(running), name)
     figures.append(line("session, replicas keep up", running, found))
     assert [told for told in found if not told["found"]] == []
     assert share(found) >= LEAST_SHARE
@@ -84,7 +90,7 @@ def test_session_misses_no_row_while_replicas_lag(
     running: Worker, cluster: LocalCluster, send: Send, figures: list[str], name: str, seed: int
 ) -> None:
     with Disturbance(cluster, seed, crashes=False) as disturbance:
-        found = send("many", "session", JOBS, name)
+        found = send("many", "session", jobs_of(running), name)
     figures.append(line(f"session, {disturbance.pauses} pauses", running, found))
     assert [told for told in found if not told["found"]] == []
     # It would be no proof if the replicas had not lagged, or had not served.
@@ -97,7 +103,7 @@ def test_delayed_waits_for_a_replica_and_leaves_the_primary_alone_while_pauses_a
     running: Worker, cluster: LocalCluster, send: Send, figures: list[str], name: str, seed: int
 ) -> None:
     with Disturbance(cluster, seed, crashes=False, **SHORT) as disturbance:
-        found = send("many", "delayed", JOBS, name)
+        found = send("many", "delayed", jobs_of(running), name)
     figures.append(line(f"delayed, {disturbance.pauses} short pauses", running, found))
     assert [told for told in found if not told["found"] or told["alias"] == "default"] == []
     assert disturbance.pauses > 1
@@ -109,7 +115,7 @@ def test_delayed_misses_no_row_while_pauses_are_long(
     running: Worker, cluster: LocalCluster, send: Send, figures: list[str], name: str, seed: int
 ) -> None:
     with Disturbance(cluster, seed, crashes=False) as disturbance:
-        found = send("many", "delayed", JOBS, name)
+        found = send("many", "delayed", jobs_of(running) // 4, name)
     figures.append(line(f"delayed, {disturbance.pauses} pauses", running, found))
     assert [told for told in found if not told["found"]] == []
     assert_nothing_leaks(found)
@@ -120,9 +126,9 @@ def test_eventual_misses_rows_so_that_the_check_has_teeth(
     running: Worker, cluster: LocalCluster, send: Send, figures: list[str], name: str, seed: int
 ) -> None:
     with Disturbance(cluster, seed, crashes=False) as disturbance:
-        found = send("many", "eventual", JOBS, name)
+        found = send("many", "eventual", jobs_of(running), name)
     figures.append(line(f"eventual, {disturbance.pauses} pauses", running, found))
-    assert sum(not told["found"] for told in found) > JOBS / 50
+    assert sum(not told["found"] for told in found) > len(found) / 50
     assert {told["reason"] for told in found} == {"unit_of_work"}
     assert_nothing_leaks(found)
 
@@ -131,7 +137,7 @@ def test_eventual_misses_rows_so_that_the_check_has_teeth(
 def test_strong_reads_from_the_primary(
     running: Worker, paused: LocalCluster, send: Send, figures: list[str], name: str
 ) -> None:
-    found = send("many", "strong", JOBS, name)
+    found = send("many", "strong", jobs_of(running), name)
     figures.append(line("strong, replicas paused", running, found))
     assert {(told["found"], told["alias"], told["reason"]) for told in found} == {(True, "default", "use_primary")}
     assert_nothing_leaks(found)

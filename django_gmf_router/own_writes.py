@@ -43,8 +43,12 @@ def consistency_token() -> str | None:
 
 
 def token_of_now() -> str | None:
-    """Return a token of all that the primary has committed by now, whoever wrote it; None where none is kept."""
-    return _token(None)
+    """Return a token of all that the primaries have committed by now, whoever wrote it, whatever LEVEL is.
+
+    None where there is no cluster.
+    """
+    written = _written(None)
+    return None if written is None else dumps(written)
 
 
 def _token(unit: UnitOfWork | None) -> str | None:
@@ -82,15 +86,19 @@ def _token_to_send(*, of_all: bool) -> str | None:
     # Whatever has expired was committed when it was signed.
     of_all = of_all or not units or _lasts(units[0]) or None in tokens
     tokens += [token_of(unit, store) for unit in units for store in _stores()]
-    marks = tuple(
-        _mark(cluster, is_script=of_all)
-        for cluster in clusters.registry().clusters
-        if of_all or any(unit.has_written(cluster.config.primary) for unit in units)
-    )
-    if marks:
-        tokens.append(Token(time=time.time(), marks=marks))
+    tokens.append(_written(None if of_all else units))
     found = [token for token in tokens if token is not None]
     return dumps(reduce(Token.merged, found)) if found else None
+
+
+def _written(units: list[UnitOfWork] | None) -> Token | None:
+    """Return the token of what these units of work wrote to whichever cluster; None: all that is committed by now."""
+    marks = tuple(
+        _mark(cluster, is_script=units is None)
+        for cluster in clusters.registry().clusters
+        if units is None or any(unit.has_written(cluster.config.primary) for unit in units)
+    )
+    return Token(time=time.time(), marks=marks) if marks else None
 
 
 def _units_here() -> Iterator[UnitOfWork]:

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, OperationalError, connections, transaction
 
-from django_gmf_router import current_decision, own_writes, unit_of_work
+from django.test import override_settings
+
+from django_gmf_router import current_decision, note_write, own_writes, unit_of_work
 from django_gmf_router.routing.unit_of_work import current_place
 from tests.books.models import Author
 from tests.conftest import OpenUnit
@@ -185,3 +188,38 @@ def test_a_job_in_a_test_case_is_in_no_transaction_of_its_own(open_request: Open
         assert own_writes.token_to_send() is None
         with transaction.atomic():
             assert own_writes.token_to_send() == own_writes.UNKNOWN
+
+
+def test_what_was_written_to_several_clusters_is_one_token_wherever_they_keep_theirs(open_request: OpenUnit) -> None:
+    router = {
+        "default": {"REPLICAS": ["replica_1"]},
+        "other": {"REPLICAS": ["replica_2"], "APPS": ["tiles"], "CONSISTENCY": {"STORE": "header"}},
+    }
+    with override_settings(GMF_ROUTER=router):
+        with open_request("GET", "/"):
+            note_write("default")
+            note_write("other")
+            token = own_writes._parsed(str(own_writes.token_to_send()))
+        assert token is not None
+        assert {mark.cluster for mark in token.marks} == {"default", "other"}
+        with unit_of_work(read_after=own_writes.dumps(token)):
+            assert reason() == "default; reason=consistency"
+
+
+def test_what_a_job_was_given_counts_where_clients_are_promised_nothing(open_request: OpenUnit) -> None:
+    router = {"default": {"REPLICAS": ["replica_1"], "CONSISTENCY": {"LEVEL": "eventual"}}}
+    with override_settings(GMF_ROUTER=router):
+        with open_request("GET", "/"):
+            Author.objects.create(name="Ada")
+            token = own_writes.token_to_send()
+        for given in (token, "now"):
+            with unit_of_work(read_after=given):
+                assert reason() == "default; reason=consistency"
+
+
+def test_who_sends_from_an_event_loop_where_nobody_may_ask_says_that_he_does_not_know() -> None:
+    async def send() -> str | None:
+        return own_writes.token_to_send()
+
+    connections["default"].close()
+    assert asyncio.run(send()) == own_writes.UNKNOWN

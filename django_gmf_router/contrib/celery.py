@@ -53,17 +53,11 @@ def _begin(task: Task, **_: Any) -> None:
     if default is None:
         return
     request = task.request
-    # Run where it is called it has no message, and sees what its caller wrote.
-    token = token_to_send() if request.is_eager else _received(request)
+    # Run where it is called it has no message, and sees what its caller wrote. Of a message the headers are attributes.
+    token = token_to_send() if request.is_eager else getattr(request, HEADER, None)
     # A soft time limit may end the opening half way.
     request.gmf_work = work = Work(token, task.name, level=_level(task, default))
     work.__enter__()
-
-
-def _received(request: Any) -> str | None:
-    """Return the token of a message: protocol 2 makes its headers attributes of the request, protocol 1 does not."""
-    token: str | None = request.get(HEADER) or (request.headers or {}).get(HEADER)
-    return token
 
 
 def _level(task: Task, default: Level) -> Level:

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, OperationalError, connections, transaction
-
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.test import override_settings
 
 from django_gmf_router import current_decision, note_write, own_writes, unit_of_work
@@ -28,7 +27,7 @@ pytestmark = [pytest.mark.usefixtures("unmirrored"), pytest.mark.django_db(datab
 @pytest.fixture
 def app() -> Iterator[Any]:
     """An application whose tasks run where they are called."""
-    made = celery.Celery("eager", broker="memory://", set_as_current=False)
+    made = celery.Celery("eager", broker="memory://", backend="cache+memory://", set_as_current=False)
     made.conf.update(task_always_eager=True, task_store_eager_result=False)
     contrib.install(made, default="session")
     yield made
@@ -48,21 +47,16 @@ def read(app: Any) -> Any:
 
 
 @pytest.fixture
-def headers_of(app: Any, read: Any) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Send a message, and return its headers."""
+def sent(app: Any) -> Iterator[list[dict[str, Any]]]:
+    """The headers of each message that leaves; tasks do not run where they are called."""
     app.conf.task_always_eager = False
-    seen: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
 
     def see(headers: dict[str, Any], **_: Any) -> None:
-        seen.append(headers)
+        found.append(headers)
 
     celery.signals.before_task_publish.connect(see, weak=False)
-
-    def send() -> dict[str, Any]:
-        read.delay()
-        return seen[-1]
-
-    yield send
+    yield found
     celery.signals.before_task_publish.disconnect(see)
 
 
@@ -140,35 +134,50 @@ def test_a_level_that_is_none_is_logged_and_reads_from_the_primary(
 
 
 def test_a_message_carries_what_was_written_and_nothing_where_nothing_was(
-    headers_of: Callable[[], dict[str, Any]], open_request: OpenUnit
+    read: Any, sent: list[dict[str, Any]], open_request: OpenUnit
 ) -> None:
     with open_request("GET", "/"):
-        assert "gmf_token" not in headers_of()
+        read.delay()
         Author.objects.create(name="Ada")
-        assert headers_of()["gmf_token"].startswith("1!")
+        read.delay()
         with transaction.atomic():
-            assert headers_of()["gmf_token"] == "unknown"
+            read.delay()
+    first, second, third = (headers.get("gmf_token") for headers in sent)
+    assert first is None
+    assert str(second).startswith("1!")
+    assert third == "unknown"
 
 
-@pytest.mark.parametrize("error", [OperationalError, DatabaseError])
+def test_the_body_of_a_chord_that_a_job_of_celerys_own_sends_sees_all_that_is_committed(
+    app: Any, read: Any, sent: list[dict[str, Any]], open_request: OpenUnit
+) -> None:
+    app.backend.store_result("part", "done", "SUCCESS")
+    with open_request("GET", "/"):
+        app.tasks["celery.chord_unlock"].apply(("group", read.si()), {"result": [("part", None)]}, throw=True)
+    assert [headers["gmf_token"][:2] for headers in sent] == ["1!"]
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 def test_a_primary_that_does_not_answer_is_no_reason_not_to_send(
-    headers_of: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    read: Any, sent: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     def fail() -> None:
         raise error("It does not answer.")
 
     monkeypatch.setattr(connections["default"], "ensure_connection", fail)
-    assert headers_of()["gmf_token"] == "unknown"
+    read.delay()
+    assert sent[0]["gmf_token"] == "unknown"
 
 
 def test_what_fails_unforeseen_does_not_look_like_nothing_written(
-    headers_of: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    read: Any, sent: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(**_: Any) -> None:
         raise RuntimeError("Unforeseen.")
 
     monkeypatch.setattr(contrib, "token_to_send", fail)
-    assert headers_of()["gmf_token"] == "unknown"
+    read.delay()
+    assert sent[0]["gmf_token"] == "unknown"
 
 
 def test_a_job_that_was_sent_in_a_transaction_says_so_to_those_that_it_sends() -> None:

@@ -209,16 +209,13 @@ def bad_ends(ways: list[str], name: str) -> list[str]:
 
 def by_protocol(version: int, task: str, name: str) -> Told:
     """Send by a version of the message protocol."""
-    before = app.conf.task_protocol
-    app.conf.task_protocol = version
-    app.amqp.__dict__.pop("create_task_message", None)
-    app.amqp.__dict__.pop("send_task_message", None)
+    app.conf.task_protocol, before = version, app.conf.task_protocol
+    app.amqp.__dict__.pop("create_task_message", None)  # it is kept
     try:
         return dict(on_commit(task, name))
     finally:
         app.conf.task_protocol = before
         app.amqp.__dict__.pop("create_task_message", None)
-        app.amqp.__dict__.pop("send_task_message", None)
 
 
 def serve() -> None:

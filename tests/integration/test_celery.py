@@ -9,17 +9,17 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import celery
 import pytest
+from celery.signals import before_task_publish
 from django.db import InterfaceError, OperationalError, connections, transaction
 from django.test import override_settings
 
 from django_gmf_router import current_decision, note_write, own_writes, unit_of_work
+from django_gmf_router.contrib import celery as contrib
 from django_gmf_router.routing.unit_of_work import current_place
 from tests.books.models import Author
 from tests.conftest import OpenUnit
-
-celery = pytest.importorskip("celery")
-contrib: Any = pytest.importorskip("django_gmf_router.contrib.celery")
 
 pytestmark = [pytest.mark.usefixtures("unmirrored"), pytest.mark.django_db(databases="__all__", transaction=True)]
 
@@ -55,9 +55,9 @@ def sent(app: Any) -> Iterator[list[dict[str, Any]]]:
     def see(headers: dict[str, Any], **_: Any) -> None:
         found.append(headers)
 
-    celery.signals.before_task_publish.connect(see, weak=False)
+    before_task_publish.connect(see, weak=False)
     yield found
-    celery.signals.before_task_publish.disconnect(see)
+    before_task_publish.disconnect(see)
 
 
 def test_it_reads_from_a_replica_where_nobody_wrote(read: Any, open_request: OpenUnit) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
@@ -15,6 +14,7 @@ from django_gmf_router.replicas.pool import Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen
 from django_gmf_router.routing.migrations import is_historical, is_migrating
+from django_gmf_router.routing.patience import patiently
 from django_gmf_router.routing.primary_models import is_user
 from django_gmf_router.routing.rules import PRIMARY, REPLICA, RULES, PrimaryConnection, Read
 from django_gmf_router.routing.spill import Spill
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from django_gmf_router.consistency.stores import Store
     from django_gmf_router.replicas.pool import ReplicaPool
 
-STEP_SECONDS = 0.05
-"""How long a patient unit of work waits before it looks again for a replica that has what it must see."""
 Answer = Callable[["type[Model]", "Model | None"], "str | None"]
 """What returns the alias for a model and an instance hint."""
 
@@ -273,7 +271,8 @@ class Policy:
         """Return the decision on a replica, and the alias whose connection serves it."""
         if self._strong:
             return decision_of(PRIMARY, self.primary, "consistency"), self.primary
-        alias, why_not = self._pick(unit, client, pool)
+        pick = partial(self.pool.pick, client.wanted, client.key, pool)
+        alias, why_not = patiently(unit, client.wanted, pick)
         if alias is None:
             if why_not == "no_replica" and not self._config.dry_run:
                 self.spill(self.connection.wrapper)
@@ -281,20 +280,6 @@ class Policy:
         is_away = self._config.dry_run or self.pool.is_mirrored(alias)
         routed = self._mirrored if is_away else self._routed[alias]
         return decision_of(REPLICA, alias, reason), routed
-
-    def _pick(self, unit: UnitOfWork, client: Client, pool: str | None) -> tuple[str | None, str]:
-        """Pick a replica; while none has what `client` wants look again, as long as `unit` has patience."""
-        began = time.monotonic()
-        while True:
-            alias, why_not = self.pool.pick(client.wanted, client.key, pool)
-            # Where only the time of a write is known, its window is longer than anybody's patience.
-            if why_not != "consistency" or client.wanted is None or client.wanted.mark.position is None:
-                return alias, why_not
-            left = unit.patience_seconds - (time.monotonic() - began)
-            if left <= 0:
-                unit.patience_seconds = 0.0
-                return alias, why_not
-            time.sleep(min(STEP_SECONDS, left))  # when a replica replays it tells nobody
 
     def _note(self, unit: UnitOfWork | None, decision: Decision, model: type[Model]) -> None:
         changed = unit is None or unit.decision != decision

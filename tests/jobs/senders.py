@@ -207,6 +207,14 @@ def bad_ends(ways: list[str], name: str) -> list[str]:
     return [str(each.state) for each in sent]
 
 
+def revoked(task: str, name: str) -> str:
+    """Send a job, take it back before it begins, and return its state."""
+    sent = job(task).apply_async([name], countdown=0.5)
+    app.control.revoke(sent.id)
+    sent.get(timeout=RESULT_SECONDS, propagate=False)
+    return str(sent.state)
+
+
 def by_protocol(version: int, task: str, name: str) -> Told:
     """Send by a version of the message protocol."""
     app.conf.task_protocol, before = version, app.conf.task_protocol

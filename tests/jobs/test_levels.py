@@ -153,6 +153,7 @@ def test_a_job_that_ends_badly_leaves_nothing_to_the_next_one(
 ) -> None:
     ways = ["return", "raise", "reject", "ignore", "atomic"] * 4
     send("bad_ends", ways, name)
+    assert send("revoked", "session", name) == "REVOKED"
     found = send("many", "session", 8, f"{name} next")
     assert all(told["found"] for told in found)
     assert_nothing_leaks(found)

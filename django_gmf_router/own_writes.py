@@ -221,7 +221,12 @@ def _mark(cluster: Cluster, *, is_script: bool) -> Mark:
         with wrapper.cursor() as cursor:
             cursor.execute(WRITTEN)
             position, timeline = cursor.fetchone()
-    except (Error, SynchronousOnlyOperation):
+    except SynchronousOnlyOperation:
+        return unknown
+    except Error:
+        if is_script:
+            # Beat runs for months, and nobody else closes there what a restart of the primary broke.
+            wrapper.close_if_unusable_or_obsolete()
         return unknown
     return Mark(
         cluster=primary,

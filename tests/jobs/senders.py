@@ -155,6 +155,11 @@ def without_a_write(task: str, name: str) -> Told:
     return got(in_a_request("POST", lambda: job(task).delay(name)))
 
 
+def without_a_request(task: str, name: str) -> Told:
+    """Send where there is no request, and write nothing."""
+    return got(job(task).delay(name))
+
+
 def outside(task: str, name: str) -> Told:
     """Write and send where there is no request: in a script or a shell."""
     Author.objects.create(name=name)

@@ -38,6 +38,11 @@ def read(told: Told) -> tuple[bool, str, str]:
     return told["found"], told["alias"], told["reason"]
 
 
+def position_of(header: str) -> str:
+    """Return the position that the text of a token holds; empty where it is the time alone."""
+    return header.partition(":")[0].rpartition("!")[2]
+
+
 FROM_THE_PRIMARY = (True, "default", "consistency")
 
 
@@ -86,6 +91,19 @@ def test_both_protocols_carry_the_token(paused: LocalCluster, send: Send, name: 
     told = send("by_protocol", version, "session", name)
     assert read(told) == FROM_THE_PRIMARY
     assert told["header"].startswith("1!")
+
+
+def test_a_script_knows_the_position_again_after_the_primary_was_restarted(
+    cluster: LocalCluster, send: Send, name: str
+) -> None:
+    assert position_of(send("outside", "session", name)["header"])
+    cluster.restart("primary")
+    # The first finds out that its connection is broken: only the time is known.
+    first, second = (send("without_a_request", "session", name)["header"] for _ in range(2))
+    assert not position_of(first)
+    assert position_of(second)
+    # The worker has to see it as well, before another test asks how it is served.
+    assert len(send("warm_up", 2, f"{name} warm")) == 2
 
 
 # What a task says

@@ -123,15 +123,13 @@ class Policy:
     def only_reads(self) -> bool:
         """Return whether this is a request that the rules sent to replicas and that has written nothing so far.
 
-        While the primary is away a replica may serve even what such a request reads from the primary.
+        While the primary is away a replica may serve even what such a request reads from the primary, unless nobody
+        knows what it must see.
         """
-        unit = open_unit()
-        if (
-            unit is None
-            or self._strong
-            or self._config.dry_run
-            or innermost_role(current_place.get().blocks) == PRIMARY
-        ):
+        unit, blocks = open_unit(), current_place.get().blocks
+        if unit is None or self._strong or self._config.dry_run or innermost_role(blocks) == PRIMARY:
+            return False
+        if any(block.unmet for block in blocks):
             return False
         record = self.record(unit)
         return record.verdict.role == REPLICA and not record.wrote

@@ -101,11 +101,12 @@ def many(task: str, count: int, prefix: str) -> list[Told]:
 
 
 def warm_up(processes: int, name: str) -> list[int]:
-    """Send jobs until each process of the worker knows its nodes, which a replica then serves; return their pids."""
+    """Send jobs until each process of the worker knows that all nodes are up, and a replica serves; return the pids."""
     deadline, ready, number = time.monotonic() + WARM_UP_SECONDS, set[int](), 0
     while len(ready) < processes and time.monotonic() < deadline:
         number += 1
-        ready |= {told["pid"] for told in many("session", AT_ONCE, f"{name} {number}") if told["alias"] != "default"}
+        found = many("session", AT_ONCE, f"{name} {number}")
+        ready |= {told["pid"] for told in found if told["alias"] != "default" and told["is_whole"]}
     return sorted(ready)
 
 

@@ -11,6 +11,8 @@ from celery.exceptions import Ignore, Reject
 from django.db import transaction
 
 from django_gmf_router import current_decision
+from django_gmf_router.clusters import registry
+from django_gmf_router.replicas.health import State
 from django_gmf_router.routing.unit_of_work import open_unit
 from tests.books.models import Author
 from tests.jobs.app import LEFT, app
@@ -31,6 +33,7 @@ def told(name: str, request: Any = None) -> Told:
         "reason": decision.reason if decision else None,
         "is_clean": is_clean,
         "left": list(LEFT),
+        "is_whole": {node.state for node in registry().clusters[0].monitor.snapshot.values()} == {State.UP},
         "pid": os.getpid(),
         "header": None if request is None else (request.headers or {}).get("gmf_token"),
     }

@@ -48,7 +48,8 @@ def run(main: Callable[[], Awaitable[Any]]) -> Any:
 
     async def closing() -> Any:
         try:
-            return await main()
+            # A consumer that fails leaves who waits for it alone.
+            return await asyncio.wait_for(main(), 30)
         finally:
             await sync_to_async(connections.close_all)()
 

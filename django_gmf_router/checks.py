@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connections
-from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import load_backend
 from django.utils.module_loading import import_string
 
 from django_gmf_router.backends.session_state import SessionStateMixin
-from django_gmf_router.postgres.dialects import CONTROL
-from django_gmf_router.replicas.health import stranger
-from django_gmf_router.replicas.probes import Probe
-from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.routing.db_chooser import shadows
 from django_gmf_router.settings import configuration, values
 from django_gmf_router.settings.values import ClusterConfig
@@ -52,56 +46,6 @@ def check_warnings(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     except ImproperlyConfigured:
         return []
     return [message for cluster in clusters for rule in RULES for message in rule(cluster)]
-
-
-def check_servers(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Report replicas that hold something else than their primary, as the servers say: `check --database ALIAS`."""
-    try:
-        clusters = configuration.clusters()
-    except ImproperlyConfigured:
-        return []
-    rules = (_strangers, _not_steered)
-    return [message for cluster in clusters for rule in rules for message in rule(cluster, databases or ())]
-
-
-def _strangers(cluster: ClusterConfig, databases: Sequence[str]) -> Iterator[CheckMessage]:
-    replicas = [alias for alias in cluster.replica_aliases if alias in databases]
-    primary = _reading(cluster.primary, cluster) if replicas else None
-    for alias in replicas:
-        if primary and (strange := stranger(_reading(alias, cluster), primary)):
-            yield _no_replica(alias, cluster.primary, strange)
-
-
-def _not_steered(cluster: ClusterConfig, databases: Sequence[str]) -> Iterator[CheckMessage]:
-    connection = connections[cluster.primary]
-    if cluster.primary not in databases or connection.vendor != "postgresql":
-        return
-    try:
-        tables = connection.introspection.table_names()
-    except DatabaseError:
-        return  # A server that is away is no mistake of settings.
-    # Before the first `migrate` all tables are missing.
-    if MigrationRecorder.Migration._meta.db_table in tables and CONTROL not in tables:
-        yield _no_control(cluster.primary)
-
-
-def _no_control(primary: str) -> CheckMessage:
-    message = f"The database {primary!r} has no table {CONTROL}: gmf_control steers nothing there."
-    return _warning("W018", message, "Run `manage.py migrate`, then restart the web servers.")
-
-
-def _no_replica(alias: str, primary: str, strange: str) -> CheckMessage:
-    message = f"DATABASES[{alias!r}] is no replica of {primary!r}. {strange}"
-    return _error("E022", message, "Correct its HOST, PORT or NAME: it gets no reads.")
-
-
-def _reading(alias: str, cluster: ClusterConfig) -> Reading:
-    """Return what a server says of itself; of one that does not answer, which is no mistake of settings, nothing."""
-    probe = Probe(alias, cluster.health.timeout)
-    try:
-        return probe.read()
-    finally:
-        probe.close()
 
 
 Rule = Callable[[ClusterConfig], Iterator[CheckMessage]]

@@ -51,6 +51,7 @@ class ReplicaPool:
         self._primary_weight = config.primary_weight
         self._pools = config.tiers_by_pool
         self._has_replicas = bool(config.replicas)
+        self._share = config.share
         self._first, *_ = (*config.replica_aliases, config.primary)
         self._balancer = balancer or self._balancer_named(config.balancer)
         # What is under way on the primary nobody counts.
@@ -92,10 +93,14 @@ class ReplicaPool:
         alias = self._pick_caught_up(candidates, wanted.mark, key) or self._pick_by_time(candidates, wanted, key)
         return (alias, "") if alias else (None, "consistency")
 
-    def watch(self) -> None:
-        """See to it that the nodes are watched, which tell what operators say; not in a test run."""
-        if self._has_replicas and not self.is_mirrored(self._first):
+    def share(self) -> float:
+        """Return the part of the clients that replicas serve, 0 to 1: as an operator says, else by the settings."""
+        steered = self.monitor.steering.share
+        share = self._share if steered is None else steered
+        # No pick may come that would begin to watch the nodes, which tell what operators say.
+        if share < 1 and not self.is_mirrored(self._first):
             self.monitor.ensure()
+        return share
 
     def _is_for_primary(self, candidates: Candidates, key: str | None) -> bool:
         """Return whether the primary takes this read as its share."""

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
+from django_gmf_router.replicas.pool import Wanted
 from django_gmf_router.settings.values import Role
 
 LOGGER = logging.getLogger("django_gmf_router")
+
+
+class Client(NamedTuple):
+    """For whom a replica is picked."""
+
+    wanted: Wanted | None = None
+    """What it must be able to read; None: anything."""
+    key: str | None = None
+    """Who it is, for a stable balancer: its session or what it sends as its token."""
 
 
 def key_of(request: HttpRequest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
@@ -13,7 +13,7 @@ from django.db import connections
 from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.replicas.pool import Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
-from django_gmf_router.routing.clients import is_in_share, key_of
+from django_gmf_router.routing.clients import Client, is_in_share, key_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen, verdict_of_job
 from django_gmf_router.routing.migrations import is_historical, is_migrating
 from django_gmf_router.routing.patience import patiently
@@ -47,15 +47,6 @@ Answer = Callable[["type[Model]", "Model | None"], "str | None"]
 """What returns the alias for a model and an instance hint."""
 
 
-class Client(NamedTuple):
-    """For whom a replica is picked."""
-
-    wanted: Wanted | None = None
-    """What it must be able to read; None: anything."""
-    key: str | None = None
-    """Who it is, for a stable balancer: its session or what it sends as its token."""
-
-
 class Policy:
     """The rules of one cluster; `read` is the hot path."""
 
@@ -79,8 +70,7 @@ class Policy:
 
     def _make_read(self) -> Answer:
         """Make the hot path: a closure, since it reads its names twice as fast as a method reads attributes."""
-        if self._config.dry_run:
-            # Which counts each.
+        if self._config.dry_run:  # which counts each
             return partial(self._decide, model_is_primary=False)
         here, connection, monitor = current_place.get, self.connection, self.pool.monitor
 
@@ -132,9 +122,8 @@ class Policy:
         knows what it must see.
         """
         unit, blocks = open_unit(), current_place.get().blocks
-        if unit is None or self._strong or self._config.dry_run or innermost_role(blocks) == PRIMARY:
-            return False
-        if any(block.unmet for block in blocks):
+        is_told = innermost_role(blocks) == PRIMARY or any(block.unmet for block in blocks)
+        if unit is None or is_told or self._strong or self._config.dry_run:
             return False
         record = self.record(unit)
         return record.verdict.role == REPLICA and not record.wrote
@@ -165,14 +154,9 @@ class Policy:
         return record
 
     def _shares(self, unit: UnitOfWork) -> bool:
-        """Return whether the client of `unit` is in the share that replicas serve, by the settings or an operator."""
-        steered = self.pool.monitor.steering.share
-        share = self._config.share if steered is None else steered
-        if share >= 1:
-            return True
-        # No pick may come that would begin it, and an operator may say otherwise.
-        self.pool.watch()
-        return is_in_share(str(unit.name) if unit.request is None else key_of(unit.request), share)
+        """Return whether replicas serve the client of `unit`."""
+        share = self.pool.share()
+        return share >= 1 or is_in_share(key_of(unit.request) if unit.request else str(unit.name), share)
 
     def ask_chooser(self, unit: UnitOfWork, record: ClusterRecord) -> None:
         """Ask CHOOSER once, where it has its say: what it reads itself goes by the method, as in other threads."""
@@ -252,10 +236,8 @@ class Policy:
     def _settled(self, unit: UnitOfWork, blocks: Blocks, record: ClusterRecord) -> tuple[Decision, str]:
         """Return what serves the reads of `unit`: looked at again when something new is known of the nodes."""
         snapshot, decision = self.pool.monitor.snapshot, record.decision
-        for_ever = unit.method is None
-        if decision is None or (
-            decision.role == REPLICA and not self.pool.may_go_on(decision.alias, for_ever=for_ever)
-        ):
+        lasts = unit.method is None
+        if not decision or (decision.role == REPLICA and not self.pool.may_go_on(decision.alias, for_ever=lasts)):
             client = self._client(unit, blocks)
             record.wanted = client.wanted
             chosen, alias = self._choose(unit, client, record.verdict.reason, record.verdict.pool)

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from django_gmf_router import control
+from django_gmf_router.control import changes
 from django_gmf_router.models import Control
 from django_gmf_router.postgres.sqlstates import cause_of
 from django_gmf_router.replicas.steering import Steering, newer
@@ -42,10 +42,10 @@ class Command(BaseCommand):
         try:
             config = _cluster(options["database"])
             if options["verb"] == "status":
-                self._show(config, control.current(config), as_json=options["json"])
+                self._show(config, changes.current(config), as_json=options["json"])
                 return
             share = _fraction(options["percent"])
-            control.set_share(config, share, by=_who(), reason=options["reason"])
+            changes.set_share(config, share, by=_who(), reason=options["reason"])
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:

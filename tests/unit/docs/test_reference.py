@@ -17,6 +17,7 @@ import django_gmf_router
 from django_gmf_router import checks, exceptions, signals, testing, unavailable
 from django_gmf_router import env as gmf_env
 from django_gmf_router.management.commands import gmf_cluster
+from django_gmf_router.replicas import advisories as replica_advisories
 from django_gmf_router.replicas import events
 from django_gmf_router.routing import blocks as blocks_of_routing
 from django_gmf_router.schemas import advisories
@@ -118,7 +119,13 @@ def test_both_words_of_a_list_of_patterns_are_named() -> None:
 
 
 def ids_in_the_code() -> set[str]:
-    modules = ("settings/kinds.py", "settings/problems.py", "checks.py", "schemas/advisories.py")
+    modules = (
+        "settings/kinds.py",
+        "settings/problems.py",
+        "checks.py",
+        "replicas/advisories.py",
+        "schemas/advisories.py",
+    )
     code = "".join((PACKAGE / module).read_text() for module in modules)
     return set(re.findall(r'"([EW]\d{3})"', code))
 
@@ -171,9 +178,9 @@ SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "E018": lambda: advisories._other_path("replica_1", STATIC_LIBRARY, "public"),
     "E019": lambda: advisories._missing("default", STATIC_LIBRARY, "office", ["static", "public"]),
     "E022": lambda: [
-        checks._no_replica("replica_1", "default", "It serves the database 'postgres', its primary 'gmf'.")
+        replica_advisories._no_replica("replica_1", "default", "It serves the database 'postgres', its primary 'gmf'.")
     ],
-    "W018": lambda: [checks._no_control("default")],
+    "W018": lambda: [replica_advisories._no_control("default")],
     "E021": lambda: advisories._search_path(ENTRY, STATIC_LIBRARY),
     "E020": lambda: advisories._misplaced("default", STATIC_LIBRARY, "main_integration", ["auth_group"]),
 }

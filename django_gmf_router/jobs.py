@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from enum import Enum
 from functools import wraps
@@ -11,14 +10,13 @@ from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from django_gmf_router import clusters
-from django_gmf_router.own_writes import hand_on, read_after, token_of_now, tokens_by_store
+from django_gmf_router.own_writes import give, hand_on, read_after, token_of_now
 from django_gmf_router.routing.blocks import use_primary
 from django_gmf_router.routing.unit_of_work import NOWHERE, Place, UnitOfWork, current_place, open_unit
 
 NOW = "now"
-PATIENCE_SECONDS, STEP_SECONDS = 1.0, 0.05
-"""How long a delayed job looks for a replica that has what its sender wrote, and how often."""
+PATIENCE_SECONDS = 1.0
+"""How long a delayed job looks for a replica that has what its sender wrote."""
 Job = TypeVar("Job", bound=Callable[..., Any])
 
 
@@ -46,30 +44,33 @@ class Work:
     def __init__(self, token: str | None, name: str | None, level: Level = Level.SESSION) -> None:
         """Take what its reads must see, who it is for SHARE, and how much that matters."""
         self._level = level
-        self._token = token if level in {Level.SESSION, Level.DELAYED} else None
+        self._token = token
         self._name = name
         # By unit of work where its context stood before.
         self._before: dict[UnitOfWork, Place] = {}
 
     def __enter__(self) -> None:
-        token = token_of_now() if self._token == NOW else self._token
         unit, here = UnitOfWork(outer=open_unit(), name=self._name or ""), current_place.get()
+        unit.given = token_of_now() if self._token == NOW else self._token
+        if self._level == Level.DELAYED:
+            unit.patience_seconds = PATIENCE_SECONDS
+        counts = unit.given is None or self._level == Level.EVENTUAL or give(unit, unit.given)
         self._before[unit] = here
         # What blocks around it say is said of the work around it.
         current_place.set(unit)
-        if token is not None:
-            current_place.set(read_after(token).opened())
-            unit.tokens = tokens_by_store(token)
         if self._level == Level.STRONG:
             current_place.set(use_primary().opened())
-        if self._level == Level.DELAYED:
-            _wait_for_replicas()
+        elif not counts:
+            current_place.set(read_after(unit.given).opened())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         unit = current_place.get().unit
-        if unit is None or unit not in self._before:
+        # One inside it that nobody ended ends with it.
+        while unit is not None and unit not in self._before:
+            unit = unit.outer
+        if unit is None:
             return  # A generator that is closed in another context than that in which it began.
         current_place.set(self._before.pop(unit, NOWHERE))
         try:
@@ -79,7 +80,7 @@ class Work:
 
     def __call__(self, job: Job) -> Job:
         """Decorate a function or coroutine function."""
-        work = Work(self._token, self._name or f"{job.__module__}.{job.__qualname__}")
+        work = Work(self._token, self._name or f"{job.__module__}.{job.__qualname__}", self._level)
 
         def inner(*args: Any, **kwargs: Any) -> Any:
             with work:
@@ -91,15 +92,6 @@ class Work:
 
         made: Any = markcoroutinefunction(inner_async) if iscoroutinefunction(job) else inner
         return wraps(job)(made)  # type: ignore[return-value]
-
-
-def _wait_for_replicas() -> None:
-    """Wait until in each cluster a replica has what this unit of work wants to see; at most PATIENCE_SECONDS."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    for cluster in clusters.registry().clusters:
-        wanted = cluster.policy.wanted()
-        while wanted and cluster.pool.pick(wanted)[1] == "consistency" and time.monotonic() < deadline:
-            time.sleep(STEP_SECONDS)
 
 
 def unit_of_work(read_after: str | None = None, name: str | None = None) -> Work:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 from django.core.exceptions import SynchronousOnlyOperation
@@ -26,6 +29,10 @@ FROM (SELECT pg_current_wal_insert_lsn() AS lsn) AS now
 """  # noqa: S608
 
 
+UNKNOWN = "unknown"
+"""In place of a token, where what was written cannot be told: only the primary is sure to have it."""
+
+
 def consistency_token() -> str | None:
     """Return a token of what this unit of work has committed and its client brought; None if that is nothing.
 
@@ -36,14 +43,16 @@ def consistency_token() -> str | None:
 
 
 def token_of_now() -> str | None:
-    """Return a token of all that the primary has committed by now, whoever wrote it; None where none is kept."""
-    return _token(None)
+    """Return a token of all that the primaries have committed by now, whoever wrote it, whatever LEVEL is.
+
+    None where there is no cluster.
+    """
+    written = _written(None)
+    return None if written is None else dumps(written)
 
 
 def _token(unit: UnitOfWork | None) -> str | None:
-    # One that opened lazily outside requests lasts as long as its thread: what others committed counts as well.
-    lasts = unit is not None and unit.method is None and unit.name is None
-    marks = _marks(None if lasts else unit)
+    marks = _marks(None if unit is None or _lasts(unit) else unit)
     for cluster in clusters.registry().clusters:
         store = cluster.store
         brought = None if unit is None else token_of(unit, store)
@@ -52,6 +61,68 @@ def _token(unit: UnitOfWork | None) -> str | None:
         if brought is not None:
             return dumps(brought)
     return None
+
+
+def token_to_send(*, of_all: bool = False) -> str | None:
+    """Return what a job has to see that is sent from here: what this unit of work, and those around it, wrote and saw.
+
+    `of_all`: all that the primaries have committed by now, whoever wrote it, as outside of any unit of work. UNKNOWN
+    inside a transaction, of which nobody knows yet where it will be committed, and where a primary does not answer.
+    None: anything will do.
+    """
+    try:
+        return _token_to_send(of_all=of_all)
+    except (Error, SynchronousOnlyOperation):
+        return UNKNOWN
+
+
+def _token_to_send(*, of_all: bool) -> str | None:
+    units = list(_units_here())
+    given = {unit.given for unit in units if unit.given is not None}
+    # A job that was sent inside a transaction cannot tell whether that has been committed by now.
+    if UNKNOWN in given or any(map(_is_in_transaction, clusters.registry().clusters)):
+        return UNKNOWN
+    tokens = [_parsed(text) for text in given]
+    # Whatever has expired was committed when it was signed.
+    of_all = of_all or not units or _lasts(units[0]) or None in tokens
+    tokens += [token_of(unit, store) for unit in units for store in _stores()]
+    tokens.append(_written(None if of_all else units))
+    found = [token for token in tokens if token is not None]
+    return dumps(reduce(Token.merged, found)) if found else None
+
+
+def _written(units: list[UnitOfWork] | None) -> Token | None:
+    """Return the token of what these units of work wrote to whichever cluster; None: all that is committed by now."""
+    marks = tuple(
+        _mark(cluster, is_script=units is None)
+        for cluster in clusters.registry().clusters
+        if units is None or any(unit.has_written(cluster.config.primary) for unit in units)
+    )
+    return Token(time=time.time(), marks=marks) if marks else None
+
+
+def _units_here() -> Iterator[UnitOfWork]:
+    """Return this unit of work and those around it, the innermost first."""
+    unit = open_unit()
+    while unit is not None:
+        yield unit
+        unit = unit.outer
+
+
+def _lasts(unit: UnitOfWork) -> bool:
+    """Return whether a unit of work opened lazily outside requests.
+
+    It lasts as long as its thread: what others committed counts as well.
+    """
+    return unit.method is None and unit.name is None
+
+
+def _is_in_transaction(cluster: Cluster) -> bool:
+    """Return whether a transaction is open on the primary, other than that of a TestCase."""
+    wrapper: Any = connections[cluster.config.primary]
+    if wrapper.in_atomic_block:
+        return not all(block._from_testcase for block in wrapper.atomic_blocks)
+    return wrapper.connection is not None and not wrapper.autocommit
 
 
 def note_write(using: str = "default") -> None:
@@ -75,9 +146,17 @@ def read_after(token: str | None) -> Block:
     """
     if token is None:
         return Block(None)
-    stores = {cluster.store for cluster in clusters.registry().clusters}
-    parsed = next(filter(None, (store.parse(token) for store in stores)), None)
+    parsed = _parsed(token)
     return Block(None, token=parsed, unmet=parsed is None)
+
+
+def _stores() -> set[Store]:
+    return {cluster.store for cluster in clusters.registry().clusters}
+
+
+def _parsed(text: str) -> Token | None:
+    """Return the token of a text; None if it has expired for each cluster, or is not ours."""
+    return next(filter(None, (store.parse(text) for store in _stores())), None)
 
 
 def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase) -> None:
@@ -90,9 +169,11 @@ def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase)
         store.give(request, response, store.token(marks, token_of(unit, store)))
 
 
-def tokens_by_store(token: str) -> dict[Store, Token | None]:
-    """Return what a unit of work brings that was given this text, by where it would be kept."""
-    return {cluster.store: cluster.store.parse(token) for cluster in clusters.registry().clusters}
+def give(unit: UnitOfWork, text: str) -> bool:
+    """Let `unit` bring the token of `text`, as a client does; return whether it counts."""
+    token = _parsed(text)
+    unit.tokens = dict.fromkeys(_stores(), token)
+    return token is not None
 
 
 def hand_on(unit: UnitOfWork) -> None:
@@ -133,13 +214,20 @@ def _mark(cluster: Cluster, *, is_script: bool) -> Mark:
         return unknown
     if is_script:
         wrapper.ensure_connection()
-    if wrapper.vendor != "postgresql" or wrapper.connection is None or wrapper.in_atomic_block:
+    if wrapper.vendor != "postgresql" or wrapper.connection is None:
+        return unknown
+    if wrapper.in_atomic_block or not wrapper.autocommit:
         return unknown
     try:
         with wrapper.cursor() as cursor:
             cursor.execute(WRITTEN)
             position, timeline = cursor.fetchone()
-    except (Error, SynchronousOnlyOperation):
+    except SynchronousOnlyOperation:
+        return unknown
+    except Error:
+        if is_script:
+            # Beat runs for months, and nobody else closes there what a restart of the primary broke.
+            wrapper.close_if_unusable_or_obsolete()
         return unknown
     return Mark(
         cluster=primary,

@@ -16,6 +16,7 @@ from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_h
 from django_gmf_router.routing.clients import is_in_share, key_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen, verdict_of_job
 from django_gmf_router.routing.migrations import is_historical, is_migrating
+from django_gmf_router.routing.patience import patiently
 from django_gmf_router.routing.primary_models import is_user
 from django_gmf_router.routing.rules import PRIMARY, REPLICA, RULES, PrimaryConnection, Read
 from django_gmf_router.routing.spill import Spill
@@ -127,15 +128,13 @@ class Policy:
     def only_reads(self) -> bool:
         """Return whether this is a request that the rules sent to replicas and that has written nothing so far.
 
-        While the primary is away a replica may serve even what such a request reads from the primary.
+        While the primary is away a replica may serve even what such a request reads from the primary, unless nobody
+        knows what it must see.
         """
-        unit = open_unit()
-        if (
-            unit is None
-            or self._strong
-            or self._config.dry_run
-            or innermost_role(current_place.get().blocks) == PRIMARY
-        ):
+        unit, blocks = open_unit(), current_place.get().blocks
+        if unit is None or self._strong or self._config.dry_run or innermost_role(blocks) == PRIMARY:
+            return False
+        if any(block.unmet for block in blocks):
             return False
         record = self.record(unit)
         return record.verdict.role == REPLICA and not record.wrote
@@ -236,7 +235,7 @@ class Policy:
             picks = blocks[-1].picks
             if self not in picks:
                 client = self._client(unit, blocks)
-                picks.setdefault(self, self._choose(client, reason, pool_of(blocks) or record.verdict.pool))
+                picks.setdefault(self, self._choose(unit, client, reason, pool_of(blocks) or record.verdict.pool))
             decision, alias = picks[self]
         else:
             decision, alias = self._settled(unit, blocks, record)
@@ -259,7 +258,7 @@ class Policy:
         ):
             client = self._client(unit, blocks)
             record.wanted = client.wanted
-            chosen, alias = self._choose(client, record.verdict.reason, record.verdict.pool)
+            chosen, alias = self._choose(unit, client, record.verdict.reason, record.verdict.pool)
             record.settle(self, chosen, alias, instead_of=decision)
         record.snapshot = snapshot
         return record.decision or decision_of(PRIMARY, self.primary, "no_replica"), record.alias
@@ -268,7 +267,8 @@ class Policy:
         """Return what the client of `unit` must be able to read inside `blocks`, and who it is."""
         # Who says read_after() means it inside an eventual block, too: only what the client brought is relaxed there.
         found = [block.token for block in blocks]
-        if self._config.consistency.level == "session" and not is_eventual(blocks):
+        # What a job was given it asked for, whatever the clients of the site are promised.
+        if (self._config.consistency.level == "session" or unit.name is not None) and not is_eventual(blocks):
             found.append(token_of(unit, self._store))
         key = None
         if self._config.balancer == "stable" and unit.request is not None:
@@ -286,11 +286,12 @@ class Policy:
         if (unit := open_unit()) is not None:
             self._spill.take(unit, self.record(unit), wrapper)
 
-    def _choose(self, client: Client, reason: str, pool: str | None) -> tuple[Decision, str]:
+    def _choose(self, unit: UnitOfWork, client: Client, reason: str, pool: str | None) -> tuple[Decision, str]:
         """Return the decision on a replica, and the alias whose connection serves it."""
         if self._strong:
             return decision_of(PRIMARY, self.primary, "consistency"), self.primary
-        alias, why_not = self.pool.pick(client.wanted, client.key, pool)
+        pick = partial(self.pool.pick, client.wanted, client.key, pool)
+        alias, why_not = patiently(unit, client.wanted, pick)
         if alias is None:
             if why_not == "no_replica" and not self._config.dry_run:
                 self.spill(self.connection.wrapper)

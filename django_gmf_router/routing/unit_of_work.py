@@ -110,8 +110,8 @@ class UnitOfWork:
     """
 
     __slots__ = (
-        "at_end", "closed", "decision", "failure", "latest", "method", "moves", "name", "outer", "path",
-        "reads_after_write", "records", "request", "tokens", "view_is_over", "was_asked",
+        "at_end", "closed", "decision", "failure", "given", "latest", "method", "moves", "name", "outer", "path",
+        "patience_seconds", "reads_after_write", "records", "request", "tokens", "view_is_over", "was_asked",
     )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
 
@@ -131,10 +131,8 @@ class UnitOfWork:
         # Whether the transaction that ATOMIC_REQUESTS opened around the view has ended.
         self.view_is_over = False
         self.decision: Decision | None = None
-        # Whether the router has decided since a DRY_RUN last looked.
-        self.was_asked = False
-        # By the alias of the primary.
-        self.records: dict[str, ClusterRecord] = {}
+        self.was_asked = False  # by the router, since a DRY_RUN last looked
+        self.records: dict[str, ClusterRecord] = {}  # by the alias of the primary
         # How often reads moved to another node, and the failure that made the response a 503.
         self.moves = 0
         self.failure: PrimaryUnavailable | None = None
@@ -143,6 +141,9 @@ class UnitOfWork:
         self.at_end: list[Callable[[], None]] = []
         # What the client brought, by where it is kept; filled when a replica is picked.
         self.tokens: dict[Store, Token | None] | None = None
+        # What a job was given: the text of a token, also for what it sends, and time to look for a replica that has it.
+        self.given: str | None = None
+        self.patience_seconds = 0.0
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
         self.latest = NO_RECORD
 

@@ -17,10 +17,21 @@ PAUSES_TO_A_CRASH = 4
 class Disturbance:
     """A block during which the replicas lag at random; whole again after it."""
 
-    def __init__(self, cluster: LocalCluster, seed: int) -> None:
-        """Begin with the block."""
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        seed: int,
+        *,
+        paused_seconds: tuple[float, float] = PAUSED_SECONDS,
+        between_seconds: tuple[float, float] = BETWEEN_SECONDS,
+        crashes: bool = True,
+    ) -> None:
+        """Begin with the block; the shortest and the longest pause, and time between two."""
         self._cluster = cluster
         self._random = random.Random(seed)
+        self._paused_seconds = paused_seconds
+        self._between_seconds = between_seconds
+        self._may_crash = crashes
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._disturb)
         self.error: BaseException | None = None
@@ -44,7 +55,7 @@ class Disturbance:
         try:
             while not self._over.is_set():
                 self._pause()
-                if self.pauses % PAUSES_TO_A_CRASH == 0:
+                if self._may_crash and self.pauses % PAUSES_TO_A_CRASH == 0:
                     self._crash(self._random.choice(REPLICAS))
         except BaseException as error:  # noqa: BLE001  it is raised where the block ends
             self.error = error
@@ -61,7 +72,7 @@ class Disturbance:
         for replica in paused:
             self._cluster.pause(replica)
         self.pauses += 1
-        self._over.wait(self._random.uniform(*PAUSED_SECONDS))
+        self._over.wait(self._random.uniform(*self._paused_seconds))
         for replica in paused:
             self._cluster.resume(replica)
-        self._over.wait(self._random.uniform(*BETWEEN_SECONDS))
+        self._over.wait(self._random.uniform(*self._between_seconds))

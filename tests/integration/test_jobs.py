@@ -15,7 +15,7 @@ from django_gmf_router.routing.unit_of_work import NOWHERE, current_place, open_
 from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
 
-pytestmark = [pytest.mark.usefixtures("unmirrored"), pytest.mark.django_db(databases=["default"])]
+pytestmark = [pytest.mark.usefixtures("unmirrored"), pytest.mark.django_db(databases="__all__", transaction=True)]
 REPLICAS = {"replica_1", "replica_2"}
 
 

@@ -195,6 +195,21 @@ def test_an_async_request_goes_on_as_before_and_reads_what_its_task_wrote(open_r
         asyncio.run(serve())
 
 
+def test_a_backend_that_sends_its_signals_from_a_coroutine_leaves_nothing_behind() -> None:
+    """Django 6.0 runs the receivers in a context that ends with them: the task reads as if there were none."""
+
+    async def work() -> str:
+        result = await reason.aenqueue()
+        await task_started.asend(None, task_result=result)
+        found = read()[1]
+        await task_finished.asend(None, task_result=result)
+        assert current_place.get() is NOWHERE
+        return found
+
+    assert asyncio.run(work()) == ("unit_of_work" if django.VERSION >= (6, 1) else "")
+    assert tasks._RUNNING == {}
+
+
 def test_a_task_that_needs_no_database_begins_where_none_may_be_asked() -> None:
     async def send() -> Any:
         return without_a_database.enqueue(7)

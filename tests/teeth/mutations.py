@@ -311,6 +311,35 @@ MUTATIONS = (
         instead="return None",
         test="tests/integration/test_unavailable.py::test_a_view_that_needs_the_primary_answers_503",
     ),
+    # Jobs.
+    Mutation(
+        promise="a task that runs where it is called reads what its caller wrote",
+        file="django_gmf_router/contrib/celery.py",
+        quote="token_to_send() if request.is_eager else",
+        instead="None if request.is_eager else",
+        test="tests/integration/test_celery.py::test_it_reads_what_its_caller_wrote",
+    ),
+    Mutation(
+        promise="a task that is sent inside a transaction reads from the primary",
+        file="django_gmf_router/own_writes.py",
+        quote="any(map(_is_in_transaction, clusters.registry().clusters))",
+        instead="False",
+        test="tests/integration/test_celery.py::test_a_message_carries_what_was_written_and_nothing_where_nothing_was",
+    ),
+    Mutation(
+        promise="a token that could not be made does not look like nothing written",
+        file="django_gmf_router/contrib/celery.py",
+        quote="headers[HEADER] = UNKNOWN",
+        instead="pass",
+        test="tests/integration/test_celery.py::test_what_fails_unforeseen_does_not_look_like_nothing_written",
+    ),
+    Mutation(
+        promise="a task that ended leaves nothing to whoever called it",
+        file="django_gmf_router/jobs.py",
+        quote="while unit is not None and unit not in self._before:",
+        instead="while False:",
+        test="tests/integration/test_celery.py::test_one_that_fails_leaves_its_caller_where_it_stood",
+    ),
     # The feed of clone_schema: a copy is whole or there is none.
     Mutation(
         promise="nothing is committed after a program that failed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -21,6 +22,22 @@ print([name for name in late if name in sys.modules])
 def test_settings_load_neither_routing_nor_djangos_requests_and_models(module: str) -> None:
     command = [sys.executable, "-c", SETTINGS.format(module=module)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+SITE = """
+import sys
+import django
+django.setup()
+import django_gmf_router.jobs, django_gmf_router.middleware, django_gmf_router.contrib
+print([name for name in ("celery", "graphql", "kombu", "redis") if name in sys.modules])
+"""
+
+
+def test_a_site_loads_no_library_that_it_did_not_ask_for() -> None:
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    command = [sys.executable, "-c", SITE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=env)
     assert done.stdout.strip() == "[]"
 
 

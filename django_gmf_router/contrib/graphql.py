@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, RawPostDataException
+from django.http import HttpRequest, RawPostDataException, UnreadablePostError
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 
 from django_gmf_router.settings.values import Role
@@ -29,7 +29,7 @@ NOT_TOLD = (
     # No JSON, no GraphQL, nested too deeply, or not as the specifications of GraphQL over HTTP have it.
     *(ValueError, TypeError, KeyError, AttributeError, RecursionError, GraphQLError),
     # Too large, broken off, or read as a stream by the view already: its view meets the same again.
-    *(SuspiciousOperation, OSError, RawPostDataException),
+    *(SuspiciousOperation, UnreadablePostError, RawPostDataException),
 )
 
 
@@ -90,7 +90,12 @@ def _body(request: HttpRequest) -> bytes:
     # Without a length nobody knows how long it will be.
     if not 0 < int(request.META.get("CONTENT_LENGTH") or 0) <= LONGEST_BODY:
         raise ValueError("too much to look at")
-    return request.body
+    try:
+        return request.body
+    except UnreadablePostError:
+        # Its view reads it again, and meets this again, in place of a body that was read as a stream.
+        request._read_started = False  # type: ignore[attr-defined]
+        raise
 
 
 def _operations(document: str) -> tuple[tuple[str | None, OperationType], ...]:

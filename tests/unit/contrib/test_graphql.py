@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.http import HttpRequest
+from django.http import HttpRequest, UnreadablePostError
 from django.test import RequestFactory, override_settings
 
 if not os.environ.get("CI"):
@@ -194,10 +194,13 @@ def test_a_url_with_too_much_in_it_says_nothing() -> None:
     assert by_operation(RequestFactory().post(f"{URL}?a=1&b=2", QUERY, content_type="application/graphql")) is None
 
 
-def test_a_client_that_goes_away_says_nothing() -> None:
+def test_a_client_that_goes_away_is_for_the_view_to_meet() -> None:
     class Gone(BytesIO):
         def read(self, *args: Any) -> bytes:
             raise ConnectionResetError
 
     given = {"wsgi.input": Gone(), "CONTENT_LENGTH": "10"}
-    assert by_operation(RequestFactory().post(URL, QUERY, content_type="application/graphql", **given)) is None
+    request = RequestFactory().post(URL, QUERY, content_type="application/graphql", **given)
+    assert [by_operation(request), by_operation(request)] == [None, None]
+    with pytest.raises(UnreadablePostError):
+        assert request.body

@@ -8,7 +8,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
 from django_gmf_router.own_writes import give, hand_on, read_after, token_of_now
 from django_gmf_router.routing.blocks import use_primary
@@ -50,8 +50,15 @@ class Work:
         self._before: dict[UnitOfWork, Place] = {}
 
     def __enter__(self) -> None:
+        self._open(token_of_now() if self._token == NOW else self._token)
+
+    async def __aenter__(self) -> None:
+        # The primary is asked in a thread: not in that of the event loop.
+        self._open(await sync_to_async(token_of_now)() if self._token == NOW else self._token)
+
+    def _open(self, token: str | None) -> None:
         unit, here = UnitOfWork(outer=open_unit(), name=self._name or ""), current_place.get()
-        unit.given = token_of_now() if self._token == NOW else self._token
+        unit.given = token
         if self._level == Level.DELAYED:
             unit.patience_seconds = PATIENCE_SECONDS
         counts = unit.given is None or self._level == Level.EVENTUAL or give(unit, unit.given)
@@ -78,6 +85,11 @@ class Work:
         finally:
             unit.close()
 
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
     def __call__(self, job: Job) -> Job:
         """Decorate a function or coroutine function."""
         work = Work(self._token, self._name or f"{job.__module__}.{job.__qualname__}", self._level)
@@ -87,7 +99,7 @@ class Work:
                 return job(*args, **kwargs)
 
         async def inner_async(*args: Any, **kwargs: Any) -> Any:
-            with work:
+            async with work:
                 return await job(*args, **kwargs)
 
         made: Any = markcoroutinefunction(inner_async) if iscoroutinefunction(job) else inner

@@ -1,7 +1,7 @@
 """Do the suites of Django REST framework and Wagtail end with our router as with none? Exit code 0 if all tests do.
 
-Each runs over Django's own engine, and over ours with the router, the middleware and a replica; both at a time, on a
-cluster of this machine. `GMF_SOAK=1` runs all of Wagtail.
+Each runs over Django's own engine, and over ours with the router, the middleware and a replica, on a cluster of this
+machine. `GMF_SOAK=1` runs all of Wagtail, and each suite once more with every test inside use_replica().
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django_gmf_router.testing import LocalCluster
 from tests.django_suites.compare import differences, failures
 from tests.django_suites.runs import SuiteBroken
 from tests.django_suites.source import SourceMissing
-from tests.foreign_suites.suites import SUITES, VARIANTS, Suite
+from tests.foreign_suites.suites import AT_A_TIME, SUITES, VARIANTS, Suite
 
 
 def main() -> int:
@@ -37,22 +37,26 @@ def main() -> int:
 
 
 def compare(suite: Suite) -> bool:
-    """Print how the suite ends in both variants; return whether each test ends alike."""
-    with LocalCluster(replicas=0) as cluster, ThreadPoolExecutor(len(VARIANTS)) as pool:
+    """Print how the suite ends with us, in each variant; return whether each test ends as without."""
+    package = suite.package
+    with LocalCluster(replicas=0) as cluster, ThreadPoolExecutor(AT_A_TIME) as pool:
         suite.prepare(cluster)
         started = time.monotonic()
-        before, found = pool.map(lambda variant: suite.run(cluster, variant), VARIANTS)
-    differing = list(differences(before, found, suite.exceptions))
-    package = suite.package
-    print(
-        f"{package.name} {package.version} on Django {django.get_version()}: {len(found)} tests, "
-        f"{failures(found)} failures ({failures(before)} without us), {'different' if differing else 'identical'}, "
-        f"{time.monotonic() - started:.0f} s",
-        flush=True,
-    )
-    for paragraph in differing:
-        print(f"  {paragraph}", flush=True)
-    return bool(before) and not differing
+        baseline, *others = pool.map(lambda variant: suite.run(cluster, variant), VARIANTS)
+    seconds = time.monotonic() - started
+    print(f"{package.name} {package.version} on Django {django.get_version()}, {seconds:.0f} s", flush=True)
+    is_identical = bool(baseline)
+    for variant, found in zip(VARIANTS[1:], others, strict=True):
+        differing = list(differences(baseline, found, suite.exceptions))
+        print(
+            f"  {variant:12} {len(found):4} tests, {failures(found)} failures ({failures(baseline)} without us), "
+            f"identical {'no' if differing else 'yes'}",
+            flush=True,
+        )
+        for paragraph in differing:
+            print(f"    {paragraph}", flush=True)
+        is_identical &= not differing
+    return is_identical
 
 
 if __name__ == "__main__":

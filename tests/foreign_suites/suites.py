@@ -18,11 +18,13 @@ from tests.django_suites.source import source_folder
 from tests.foreign_suites.packages import Package, packages_folder
 
 IS_SOAK = bool(os.environ.get("GMF_SOAK"))
-VARIANTS = ("stock", "cluster")
+# Over Django's own engine without us; over ours; and the same with every test inside use_replica().
+VARIANTS = ("stock", "cluster", "use_replica") if IS_SOAK else ("stock", "cluster")
+AT_A_TIME = 2
 
 
 class Suite(ABC):
-    """The tests of a package, which run over the primary of a cluster in each of VARIANTS, two at a time."""
+    """The tests of a package, which run over the primary of a cluster in each of VARIANTS."""
 
     package: Package
     # Of a test that has to end otherwise with us: its id, and the reason.
@@ -30,7 +32,7 @@ class Suite(ABC):
 
     @abstractmethod
     def prepare(self, cluster: LocalCluster) -> None:
-        """Fetch what is needed, once for both variants; raise SourceMissing or SuiteBroken."""
+        """Fetch what is needed, once for all variants; raise SourceMissing or SuiteBroken."""
 
     @abstractmethod
     def run(self, cluster: LocalCluster, variant: str) -> Outcomes:

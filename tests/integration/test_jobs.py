@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 from django.db import router
 from django.test import override_settings
+from django.utils.asyncio import async_unsafe
 
 from django_gmf_router import clusters, current_decision, unit_of_work, use_primary
 from django_gmf_router.jobs import Level, Work
@@ -75,6 +77,28 @@ def test_it_decorates_functions_and_coroutine_functions() -> None:
     assert plain(7) == (7, "unit_of_work")
     assert asyncio.run(both()) == [(1, "unit_of_work"), (2, "unit_of_work")]
     assert open_unit() is None
+
+
+def test_a_coroutine_asks_the_primary_for_now_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def now() -> None:
+        # As a query would.
+        async_unsafe("a query")(threads.append)(threading.get_ident())
+
+    monkeypatch.setattr("django_gmf_router.jobs.token_of_now", now)
+
+    @unit_of_work(read_after="now")
+    async def decorated() -> str:
+        return read()[1]
+
+    async def both() -> tuple[str, str, bool]:
+        async with unit_of_work(read_after="now"):
+            inside = read()[1]
+        return inside, await decorated(), open_unit() is None
+
+    assert asyncio.run(both()) == ("unit_of_work", "unit_of_work", True)
+    assert len(threads) == 2
 
 
 def test_a_job_that_fails_leaves_nothing_behind() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Generator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     def configured(settings: LazySettings, **options: Any) -> None:
         for database in options["DATABASES"].values():
             database["TEST"] = {"NAME": f"test_{VARIANT}"}
-        configure(settings, **(with_us(options) if VARIANT == "cluster" else options))
+        configure(settings, **(options if VARIANT == "stock" else with_us(options)))
 
     patch = mock.patch.object(LazySettings, "configure", configured)
     patch.start()
@@ -55,6 +57,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what was left out since the engine has another name."""
     for item in items:
         item.own_markers = [mark for mark in item.own_markers if mark.kwargs.get("reason") != NO_POSTGRES]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Give every read of a test the replica's role where the variant says so: most of them make no request."""
+    from django_gmf_router import use_replica
+
+    with use_replica() if VARIANT == "use_replica" else nullcontext():
+        return (yield)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

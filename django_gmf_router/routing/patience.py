@@ -16,14 +16,12 @@ STEP_SECONDS = 0.05
 def patiently(
     unit: UnitOfWork, wanted: Wanted | None, pick: Callable[[], tuple[str | None, str]]
 ) -> tuple[str | None, str]:
-    """Return what `pick` answers; ask it again while no replica has what is wanted and `unit` has patience."""
-    picked = pick()
+    """Return what `pick` answers when a replica has what is wanted, or at the end of the patience of `unit`."""
     # Where only the time of a write is known, its window is longer than anybody's patience.
-    if not unit.patience_seconds or wanted is None or wanted.mark.position is None:
-        return picked
+    if wanted is None or wanted.mark.position is None:
+        return pick()
     end = time.monotonic() + unit.patience_seconds
-    while picked[1] == "consistency" and time.monotonic() < end:
+    while (picked := pick())[1] == "consistency" and time.monotonic() < end:
         time.sleep(STEP_SECONDS)  # a replica tells nobody when it replays
-        picked = pick()
     unit.patience_seconds = max(0.0, end - time.monotonic())
     return picked

@@ -272,15 +272,15 @@ class Policy:
         """Return the decision on a replica, and the alias whose connection serves it."""
         if self._strong:
             return decision_of(PRIMARY, self.primary, "consistency"), self.primary
-        pick = partial(self.pool.pick, client.wanted, client.key, pool)
-        alias, why_not = patiently(unit, client.wanted, pick)
+        alias, why_not = self.pool.pick(client.wanted, client.key, pool)
+        if why_not == "consistency" and unit.patience_seconds:
+            alias, why_not = patiently(unit, client.wanted, partial(self.pool.pick, client.wanted, client.key, pool))
         if alias is None:
             if why_not == "no_replica" and not self._config.dry_run:
                 self.spill(self.connection.wrapper)
             return decision_of(PRIMARY, self.primary, why_not), self.primary
-        is_away = self._config.dry_run or self.pool.is_mirrored(alias)
-        routed = self._mirrored if is_away else self._routed[alias]
-        return decision_of(REPLICA, alias, reason), routed
+        is_here = not (self._config.dry_run or self.pool.is_mirrored(alias))
+        return decision_of(REPLICA, alias, reason), self._routed[alias] if is_here else self._mirrored
 
     def _note(self, unit: UnitOfWork | None, decision: Decision, model: type[Model]) -> None:
         changed = unit is None or unit.decision != decision
@@ -294,8 +294,7 @@ class Policy:
 
 def token_of(unit: UnitOfWork, store: Store) -> Token | None:
     """Return the token that the client of `unit` brought; verified once."""
-    if unit.tokens is None:
-        unit.tokens = {}
-    if store not in unit.tokens:
-        unit.tokens[store] = None if unit.request is None else store.token_of(unit.request)
-    return unit.tokens[store]
+    tokens = unit.tokens = {} if unit.tokens is None else unit.tokens
+    if store not in tokens:
+        tokens[store] = None if unit.request is None else store.token_of(unit.request)
+    return tokens[store]

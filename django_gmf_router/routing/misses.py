@@ -31,9 +31,9 @@ PRE_SAVES = frozenset({Field.pre_save, DateField.pre_save, DateTimeField.pre_sav
 class AskingTwice(QuerySet[M]):
     """A queryset whose miss counts once the primary misses it, too."""
 
-    _plain: type[QuerySet[Any]] = QuerySet
+    _plain: type[QuerySet[Model]] = QuerySet
 
-    def get(self, *args: Any, **kwargs: Any) -> M:
+    def get(self, *args: object, **kwargs: object) -> M:
         """Return the one row; raise what Django's `get()` raises."""
         primary = self._second()
         try:
@@ -76,7 +76,7 @@ class AskingTwice(QuerySet[M]):
         asked: QuerySet[M] = plain.using(primary)
         return asked
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle with what was found: the class is made when it is asked for, and cannot be imported."""
         return _empty, (self._plain,), self.__getstate__()
 
@@ -90,18 +90,18 @@ def or_primary(source: QuerySet[M] | BaseManager[M]) -> QuerySet[M]:
     if queryset is source.all():
         # What prefetch_related() found for a related manager: others have it, too.
         queryset = queryset.all()
-    queryset.__class__ = _asking_twice(type(queryset))
+    queryset.__class__ = _asking_twice(type(queryset))  # type: ignore[assignment]
     return queryset
 
 
 @lru_cache(maxsize=64)
-def _asking_twice(plain: type[QuerySet[Any]]) -> Any:
+def _asking_twice(plain: type[QuerySet[Model]]) -> type[QuerySet[Model]]:
     if issubclass(plain, AskingTwice):
         return plain
     return type(f"AskingTwice{plain.__name__}", (AskingTwice, plain), {"_plain": plain, "__module__": __name__})
 
 
-def _empty(plain: type[QuerySet[Any]]) -> Any:
+def _empty(plain: type[QuerySet[Model]]) -> QuerySet[Model]:
     return _asking_twice(plain)()
 
 
@@ -139,7 +139,7 @@ def _only_reads(alias: str) -> bool:
     return record is not None and record.verdict.role == Role.REPLICA and not record.wrote
 
 
-def _found(queryset: QuerySet[Any], looked_for: Mapping[str, Any]) -> Any:
+def _found(queryset: QuerySet[Model], looked_for: Mapping[str, object]) -> Model | None:
     """Return the row; None where there is none or more than one: the primary knows."""
     try:
         return queryset.get(**looked_for)
@@ -147,7 +147,7 @@ def _found(queryset: QuerySet[Any], looked_for: Mapping[str, Any]) -> Any:
         return None
 
 
-def _has(found: Any, values: Mapping[str, Any]) -> bool:
+def _has(found: Model, values: Mapping[str, object]) -> bool:
     """Return whether a row surely has these values, so that there is nothing to update."""
     fields = {
         name: field
@@ -158,7 +158,7 @@ def _has(found: Any, values: Mapping[str, Any]) -> bool:
     return all(name in fields and _is_kept(found, fields[name], value) for name, value in values.items())
 
 
-def _is_kept(found: Any, field: Any, value: Any) -> bool:
+def _is_kept(found: Model, field: Any, value: object) -> bool:
     if isinstance(value, Model) and field.is_relation:
         value = getattr(value, field.target_field.attname)
     elif isinstance(value, Choices):

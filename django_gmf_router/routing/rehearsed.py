@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from django_gmf_router.routing.rehearsal import BY_HAND, LAGS_SECONDS, READ, REQUESTS, STALE, WROTE, Counts, folder
 from django_gmf_router.settings.values import ClusterConfig, Role
@@ -101,7 +100,7 @@ class Rehearsed:
         ]
         return sorted(found, key=lambda hazard: -hazard.count)
 
-    def settings(self, config: ClusterConfig) -> dict[str, Any]:
+    def settings(self, config: ClusterConfig) -> dict[str, object]:
         """Return what to put into GMF_ROUTER for this cluster: it sends what writes in reading requests away."""
         patterns = [hazard.pattern for hazard in self.writes if hazard.pattern]
         master = [*dict.fromkeys([*config.master, *patterns])]
@@ -109,7 +108,7 @@ class Rehearsed:
         aliases = [*config.replica_aliases] or ["replica_1"]
         return {"REPLICAS": aliases, **({"DB_CHOOSER": chooser} if chooser else {})}
 
-    def as_dict(self, config: ClusterConfig) -> dict[str, Any]:
+    def as_dict(self, config: ClusterConfig) -> dict[str, object]:
         """Return all of it as JSON has it."""
         return {
             "cluster": config.primary,

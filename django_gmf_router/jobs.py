@@ -12,7 +12,8 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 
 from django_gmf_router.own_writes import give, hand_on, read_after, token_of_now
 from django_gmf_router.routing.blocks import use_primary
-from django_gmf_router.routing.unit_of_work import NOWHERE, Place, UnitOfWork, current_place, open_unit
+from django_gmf_router.routing.unit_of_job import UnitOfJob
+from django_gmf_router.routing.unit_of_work import NOWHERE, Place, UnitOfWork, current_place
 
 NOW = "now"
 PATIENCE_SECONDS = 1.0
@@ -57,18 +58,15 @@ class Work:
         self._open(await sync_to_async(token_of_now)() if self._token == NOW else self._token)
 
     def _open(self, token: str | None) -> None:
-        unit, here = UnitOfWork(outer=open_unit(), name=self._name or ""), current_place.get()
-        unit.given = token
-        if self._level == Level.DELAYED:
-            unit.patience_seconds = PATIENCE_SECONDS
-        counts = unit.given is None or self._level == Level.EVENTUAL or give(unit, unit.given)
-        self._before[unit] = here
+        unit = UnitOfJob(self._name or "", token, PATIENCE_SECONDS if self._level == Level.DELAYED else 0.0)
+        counts = token is None or self._level == Level.EVENTUAL or give(unit, token)
+        self._before[unit] = current_place.get()
         # What blocks around it say is said of the work around it.
         current_place.set(unit)
         if self._level == Level.STRONG:
             current_place.set(use_primary().opened())
         elif not counts:
-            current_place.set(read_after(unit.given).opened())
+            current_place.set(read_after(token).opened())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

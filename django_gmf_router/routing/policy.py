@@ -16,10 +16,10 @@ from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_h
 from django_gmf_router.routing.clients import Client, is_in_share, key_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen, verdict_of_job
 from django_gmf_router.routing.migrations import is_historical, is_migrating
-from django_gmf_router.routing.patience import patiently
 from django_gmf_router.routing.primary_models import is_user
 from django_gmf_router.routing.rules import PRIMARY, REPLICA, RULES, PrimaryConnection, Read
 from django_gmf_router.routing.spill import Spill
+from django_gmf_router.routing.unit_of_job import UnitOfJob
 from django_gmf_router.routing.unit_of_work import (
     NO_RECORD,
     Blocks,
@@ -273,8 +273,8 @@ class Policy:
         if self._strong:
             return decision_of(PRIMARY, self.primary, "consistency"), self.primary
         alias, why_not = self.pool.pick(client.wanted, client.key, pool)
-        if why_not == "consistency" and unit.patience_seconds:
-            alias, why_not = patiently(unit, client.wanted, partial(self.pool.pick, client.wanted, client.key, pool))
+        if why_not == "consistency" and isinstance(unit, UnitOfJob):
+            alias, why_not = unit.patiently(client.wanted, partial(self.pool.pick, client.wanted, client.key, pool))
         if alias is None:
             if why_not == "no_replica" and not self._config.dry_run:
                 self.spill(self.connection.wrapper)

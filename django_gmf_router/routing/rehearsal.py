@@ -85,9 +85,9 @@ class Rehearsal(WriteWatch):
         if statement.writes:
             self._remember(unit, statement)
         elif statement.verb in _QUERIES:
-            was_asked, unit.was_asked = unit.was_asked, False
             decision = unit.decision
-            if decision is not None and (was_asked or not statement.by_hand):
+            if decision is not None and (unit.was_asked or not statement.by_hand):
+                unit.was_asked = False
                 self._counts_of(unit)[READ, decision.role.value, decision.reason] += 1
                 if decision.role == Role.REPLICA:
                     self._look_back(unit, sql)

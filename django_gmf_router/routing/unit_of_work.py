@@ -110,20 +110,22 @@ class UnitOfWork:
     """
 
     __slots__ = (
-        "at_end", "closed", "decision", "failure", "given", "latest", "method", "moves", "name", "outer", "path",
-        "patience_seconds", "reads_after_write", "records", "request", "tokens", "view_is_over", "was_asked",
+        "at_end", "closed", "decision", "failure", "latest", "method", "moves", "outer", "path", "reads_after_write",
+        "records", "request", "tokens", "view_is_over", "was_asked",
     )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
+    was_asked: bool
+    """Whether the router has decided since a DRY_RUN last looked; each decision sets it."""
 
-    def __init__(
-        self, request: HttpRequest | None = None, outer: UnitOfWork | None = None, name: str | None = None
-    ) -> None:
-        """Open for `request`, which may be made within `outer`; None is a unit of work outside requests.
+    # A request has none, and pays for none: to open it is on the hot path.
+    name: str | None = None
+    """Of one that `unit_of_work()` opens, which reads from replicas."""
+    given: str | None = None
+    """The text of the token that it was given, also for what it sends."""
 
-        `name`: of one that `unit_of_work()` opens, which reads from replicas.
-        """
+    def __init__(self, request: HttpRequest | None = None, outer: UnitOfWork | None = None) -> None:
+        """Open for `request`, which may be made within `outer`; None is a unit of work outside requests."""
         self.request = request
-        self.name = name
         self.outer = outer
         self.method = request.method if request is not None else None
         self.path = request.path if request is not None else None
@@ -131,7 +133,6 @@ class UnitOfWork:
         # Whether the transaction that ATOMIC_REQUESTS opened around the view has ended.
         self.view_is_over = False
         self.decision: Decision | None = None
-        self.was_asked = False  # by the router, since a DRY_RUN last looked
         self.records: dict[str, ClusterRecord] = {}  # by the alias of the primary
         # How often reads moved to another node, and the failure that made the response a 503.
         self.moves = 0
@@ -141,9 +142,6 @@ class UnitOfWork:
         self.at_end: list[Callable[[], None]] = []
         # What the client brought, by where it is kept; filled when a replica is picked.
         self.tokens: dict[Store, Token | None] | None = None
-        # What a job was given: the text of a token, also for what it sends, and time to look for a replica that has it.
-        self.given: str | None = None
-        self.patience_seconds = 0.0
         # The record whose replica served the last read; NO_RECORD after any other decision, and once closed.
         self.latest = NO_RECORD
 

@@ -8,8 +8,8 @@ import pytest
 
 from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.replicas.pool import Wanted
-from django_gmf_router.routing import patience
-from django_gmf_router.routing.unit_of_work import UnitOfWork
+from django_gmf_router.routing import unit_of_job
+from django_gmf_router.routing.unit_of_job import UnitOfJob
 
 NONE_HAS_IT, FOUND = (None, "consistency"), ("replica_1", "")
 
@@ -30,28 +30,27 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(patience, "time", made)
+    monkeypatch.setattr(unit_of_job, "time", made)
     return made
 
 
-def look(seconds: float, answers: list[Any], position: int | None = 7) -> tuple[Any, UnitOfWork, list[Any]]:
+def look(seconds: float, answers: list[Any], position: int | None = 7) -> tuple[Any, UnitOfJob, list[Any]]:
     """Answer what was picked, for whom, and the answers that nobody asked for."""
-    unit, left = UnitOfWork(), [*answers]
-    unit.patience_seconds = seconds
+    unit, left = UnitOfJob("job", None, seconds), [*answers]
     wanted = Wanted(mark=Mark(cluster="default", position=position), time=0)
-    return patience.patiently(unit, wanted, lambda: left.pop(0)), unit, left
+    return unit.patiently(wanted, lambda: left.pop(0)), unit, left
 
 
 def test_it_is_looked_for_again_until_one_has_it(clock: Clock) -> None:
     picked, unit, left = look(1.0, [NONE_HAS_IT, NONE_HAS_IT, FOUND])
     assert (picked, left) == (FOUND, [])
-    assert unit.patience_seconds == pytest.approx(0.9)
+    assert unit._patience_seconds == pytest.approx(0.9)
 
 
 def test_after_its_time_the_primary_serves_and_nobody_waits_again(clock: Clock) -> None:
     picked, unit, _ = look(0.2, [NONE_HAS_IT] * 10)
-    assert (picked, unit.patience_seconds) == (NONE_HAS_IT, 0.0)
-    assert clock.now == pytest.approx(100.2, abs=patience.STEP_SECONDS)
+    assert (picked, unit._patience_seconds) == (NONE_HAS_IT, 0.0)
+    assert clock.now == pytest.approx(100.2, abs=unit_of_job.STEP_SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ class Suite(ABC):
     """The tests of a package, which run over the primary of a cluster in each of VARIANTS."""
 
     package: Package
-    # Of a test that has to end otherwise with us: its id, and the reason.
-    exceptions: Mapping[str, str] = {}
+    # Of a test that ends as chance has it, without us too: its id, and the reason. Its end is not compared.
+    uncertain: Mapping[str, str] = {}
 
     @abstractmethod
     def prepare(self, cluster: LocalCluster) -> None:
@@ -73,6 +73,10 @@ class Wagtail(Suite):
         version="8.0.1",
         needs=("Jinja2", "freezegun", "responses", "factory-boy", "tblib"),
     )
+    uncertain = {
+        "wagtail.api.v3.tests.test_page_update.TestV3PageUpdate"
+        ".test_update_and_publish_live_page_with_draft_keeps_draft_changes": "two rows in an order by NULL"
+    }
     # What a request to a page does, in the site and in its admin, and how pages are queried: half a minute. The rest is
     # blocks, images, forms and many more pages of the admin, of which a router sees the same, and takes an hour.
     PART = (

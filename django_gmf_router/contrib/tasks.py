@@ -12,10 +12,8 @@ from django.tasks import TaskResult
 from django.tasks.signals import task_finished, task_started
 
 from django_gmf_router.jobs import Level, Work, level_named
-from django_gmf_router.own_writes import token_of_now
+from django_gmf_router.own_writes import UNKNOWN, token_of_now
 
-UNKNOWN = "unknown"
-"""In place of a token, where what was written cannot be told: only the primary is sure to have it."""
 Function = TypeVar("Function", bound=Callable[..., object])
 _UID = "gmf_router"
 _RUNNING: dict[str, Work] = {}

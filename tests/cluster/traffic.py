@@ -13,6 +13,10 @@ from typing import Any
 
 import django
 from django.db import connections
+from django.utils.timezone import now
+
+from django_gmf_router import clusters
+from tests.waiting import until
 
 PAGES = 200
 FIRST_PAGE = 100
@@ -49,6 +53,7 @@ def testproject() -> None:
     dice = random.Random(4)
     visitor, editor, admin = Client(), Client(), Client()
     expect(admin.post("/admin/login/?next=/admin/", {"username": "chief", "password": "chief"}))
+    pause()
     for number in range(PAGES):
         kind = dice.random()
         if kind < 0.5:
@@ -61,6 +66,7 @@ def testproject() -> None:
         elif kind < 0.85:
             place = {"name": f"Brunnen {number}", "category": "fountain", "lon": "8.5", "lat": "47.4"}
             expect(editor.post("/places", place))
+            pause()
             expect(editor.get("/places"))
         else:
             expect(admin.get("/admin/places/place/"))
@@ -85,6 +91,7 @@ def wagtail() -> None:
     dice = random.Random(4)
     visitor, editor = Client(), Client()
     expect(editor.post("/admin/login/", {"username": "chief", "password": "chief"}))
+    pause()
     for number in range(PAGES // 2):
         kind = dice.random()
         if kind < 0.6:
@@ -103,6 +110,7 @@ def wagtail() -> None:
             published = editor.post(f"/admin/pages/{FIRST_PAGE + which}/edit/", page)
             # A form with a mistake would be shown again.
             assert published.status_code == 302, published.content
+            pause()
             expect(editor.get(published["Location"]))
 
 
@@ -112,9 +120,45 @@ def expect(response: Any) -> None:
         raise AssertionError(f"{response.request['PATH_INFO']}: {response.status_code} {response.content[:300]!r}")
 
 
+def pause() -> None:
+    """Wait as people do between two pages: replicas that are well have what was written by then."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_flush_lsn()")
+        (position,) = cursor.fetchone()
+    for name in set(connections) - {"default"}:
+        until(lambda: has_replayed(name, position))  # noqa: B023  it is over within this step
+
+
+def has_replayed(name: str, position: str) -> bool:
+    with connections[name].cursor() as cursor:
+        cursor.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [position])
+        (has,) = cursor.fetchone()
+    return bool(has)
+
+
+def settle() -> None:
+    """Wait until this process knows which replicas follow its primary, as one does that serves for a while."""
+    monitor = clusters.registry().clusters[0].monitor
+    if len(connections.settings) == 1:
+        return
+    monitor.ensure()
+
+    def is_known() -> bool:
+        # A replica follows once it was seen to come to where the primary was later.
+        User.objects.update(last_login=now())
+        return all(monitor.snapshot[name].follows is not None for name in set(connections) - {"default"})
+
+    until(is_known)
+    pause()
+
+
 if __name__ == "__main__":
     django.setup()
+    from django.contrib.auth.models import User
+
     play = globals()[sys.argv[1]]
+    if not sys.argv[1].startswith("prepare_"):
+        settle()
     counted: Counter[str] = Counter()
     with ExitStack() as stack:
         for name in connections:

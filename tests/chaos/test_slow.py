@@ -32,17 +32,23 @@ Lever = Callable[[float], object]
 
 
 @pytest.fixture(scope="module")
+def held_up(library: LocalCluster) -> LocalCluster:
+    """The cluster, with what the page asks for."""
+    library.execute("primary", SLOWNESS)
+    library.wait_for_replay()
+    return library
+
+
+@pytest.fixture(scope="module")
 def proxy(library: LocalCluster) -> Iterator[Proxy]:
     with Proxy(library.port("replica_1")) as running:
         yield running
 
 
 @pytest.fixture(scope="module", params=[("gunicorn", "psycopg")], ids="-".join)
-def served_site(request: pytest.FixtureRequest, library: LocalCluster, proxy: Proxy) -> Iterator[ChaosSite]:
+def served_site(request: pytest.FixtureRequest, held_up: LocalCluster, proxy: Proxy) -> Iterator[ChaosSite]:
     """The site, whose replica_1 is behind the proxy."""
-    library.execute("primary", SLOWNESS)
-    library.wait_for_replay()
-    with chaos_site(*request.param, library, aliases={"replica_1": {"PORT": proxy.port}}) as running:
+    with chaos_site(*request.param, held_up, aliases={"replica_1": {"PORT": proxy.port}}) as running:
         yield running
 
 
@@ -170,10 +176,10 @@ def test_a_slow_replica_serves_when_there_is_no_other(site: ChaosSite, cluster: 
     assert {answer.body["port"] for answer in load.answers[first:]} == {cluster.port("replica_1")}
 
 
-def test_the_less_busy_of_two_is_read_though_none_is_judged(library: LocalCluster, cluster: LocalCluster) -> None:
+def test_the_less_busy_of_two_is_read_though_none_is_judged(held_up: LocalCluster, cluster: LocalCluster) -> None:
     router = {"BALANCER": "least_busy", "HEALTH": {**HEALTH, "SLOW": None}}
     port = cluster.port("replica_1")
-    with chaos_site("gunicorn", "psycopg", library, router=router) as site:
+    with chaos_site("gunicorn", "psycopg", held_up, router=router) as site:
         site.wait_until_whole()
         with reading(site) as load:
             load.wait_for(300)

@@ -21,8 +21,8 @@ SERVERS = ("gunicorn", "gunicorn", "uvicorn")
 CLIENTS = 1000
 
 
-def env(cluster: LocalCluster, **router: Any) -> dict[str, str]:
-    return environment(cluster, CONN_MAX_AGE=0, router={"HEALTH": {"INTERVAL": INTERVAL}, **router})
+def env(cluster: LocalCluster, age: int = 0, **router: Any) -> dict[str, str]:
+    return environment(cluster, CONN_MAX_AGE=age, router={"HEALTH": {"INTERVAL": INTERVAL}, **router})
 
 
 def control(cluster: LocalCluster, *args: str) -> str:
@@ -58,7 +58,7 @@ def last_seen(sites: list[Site], old: str, name: str = "") -> float:
 
 
 def test_a_share_serves_that_part_of_the_clients_the_same_ones_always(steered: LocalCluster) -> None:
-    with served("gunicorn", env(steered, SHARE=0.3)) as site, httpx.Client(timeout=30) as client:
+    with served("gunicorn", env(steered, age=60, SHARE=0.3)) as site, httpx.Client(timeout=30) as client:
         first, second = (
             {name: reason(client, site, name) for name in (f"client{number}" for number in range(CLIENTS))}
             for _ in range(2)

@@ -60,9 +60,9 @@ def env(migrated: LocalCluster, broker: str) -> dict[str, str]:
     return {**environment(migrated, router={"HEALTH": {"MAX_LAG": MAX_LAG}}), "GMF_TEST_BROKER": broker}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def send(env: dict[str, str]) -> Iterator[Send]:
-    """A process of the site that sends jobs."""
+    """A process of the site that sends jobs; between two modules other tests may restart the primary it is on."""
     with sender(env) as calls:
         yield calls
 

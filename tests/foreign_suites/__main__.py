@@ -47,7 +47,7 @@ def compare(suite: Suite) -> bool:
     print(f"{package.name} {package.version} on Django {django.get_version()}, {seconds:.0f} s", flush=True)
     is_identical = bool(baseline)
     for variant, found in zip(VARIANTS[1:], others, strict=True):
-        differing = list(differences(baseline, found, {}))
+        differing = list(differences(baseline, found, suite.exceptions))
         print(
             f"  {variant:12} {len(found):4} tests, {failures(found)} failures ({failures(baseline)} without us), "
             f"identical {'no' if differing else 'yes'}",

@@ -24,6 +24,7 @@ class Left(pytest.Module):
 
     def collect(self) -> Any:
         """Skip it, with what would bring it."""
+        # A developer without these libraries still runs the other tests; in CI nobody comes here.
         pytest.skip(f"pip install {' '.join(MISSING)}", allow_module_level=True)
 
 

@@ -31,6 +31,7 @@ ENTRY = {"REPLICAS": ["replica_1", "replica_2"]}
 def multidb() -> Iterator[Any]:
     """Yield django-multidb-router's module of pins, with this thread unpinned before and after."""
     if not (find_spec("multidb") or os.environ.get("CI")):
+        # A developer without it still runs the other tests; in CI its import fails.
         pytest.skip("pip install django-multidb-router")
     pinning: Any = import_module("multidb.pinning")
     pinning.unpin_this_thread()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from django_gmf_router import clusters
+from django_gmf_router import clusters, use_replica
 from django_gmf_router.backends.cursors import moving
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import freshness
@@ -143,6 +143,20 @@ def test_a_request_ends_on_its_replica_and_a_worker_leaves_it(
         unit.method = method
         cluster.monitor.publish({**known, **later})
         assert cluster.policy.read(Author, None) == alias
+        cluster.monitor.publish(known)
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_a_block_with_a_replica_of_its_own_leaves_one_that_lags(open_request: OpenUnit) -> None:
+    cluster = clusters.registry().clusters[0]
+    known = cluster.monitor.snapshot
+    first = {"replica_2": replace(known["replica_2"], state=State.DOWN)}
+    later = {"replica_1": replace(known["replica_1"], state=State.LAGGING)}
+    with open_request(), use_replica(level="eventual"):
+        cluster.monitor.publish({**known, **first})
+        assert cluster.policy.read(Author, None) == "replica_1"
+        cluster.monitor.publish({**known, **later})
+        assert cluster.policy.read(Author, None) == "replica_2"
         cluster.monitor.publish(known)
 
 

@@ -128,6 +128,17 @@ class Policy:
         record = self.record(unit)
         return record.verdict.role == REPLICA and not record.wrote
 
+    def only_wants_to_read(self) -> bool:
+        """Return whether this is a request that reads, whoever serves it, and that has written nothing so far.
+
+        In maintenance its page is worth more than what it changes in its session.
+        """
+        unit = open_unit()
+        if unit is None:
+            return False
+        record = self.record(unit)
+        return (record.verdict.reads or record.verdict.role == REPLICA) and not record.wrote
+
     def wanted(self) -> Wanted | None:
         """Return what the client of this context wants to read at least; None: anything."""
         blocks = current_place.get().blocks
@@ -217,10 +228,15 @@ class Policy:
         # A block that asks for other data than the rest of the unit of work has a replica of its own.
         if is_eventual(blocks) or any(block.token is not None or block.pool is not None for block in blocks):
             picks = blocks[-1].picks
-            if self not in picks:
-                client = self._client(unit, blocks)
-                picks.setdefault(self, self._choose(unit, client, reason, pool_of(blocks) or record.verdict.pool))
-            decision, alias = picks[self]
+            picked = picks.get(self)
+            if picked is None or not self._goes_on(picked[0], unit):
+                pool = pool_of(blocks) or record.verdict.pool
+                anew = self._choose(unit, self._client(unit, blocks), reason, pool)
+                # Threads that read first at the same time share a replica; one that has to be left they leave.
+                picked = picks.setdefault(self, anew)
+                if picked is not anew and not self._goes_on(picked[0], unit):
+                    picked = picks[self] = anew
+            decision, alias = picked
         else:
             decision, alias = self._settled(unit, blocks, record)
         if decision.role == REPLICA and decision.reason != reason:
@@ -236,14 +252,18 @@ class Policy:
     def _settled(self, unit: UnitOfWork, blocks: Blocks, record: ClusterRecord) -> tuple[Decision, str]:
         """Return what serves the reads of `unit`: looked at again when something new is known of the nodes."""
         snapshot, decision = self.pool.monitor.snapshot, record.decision
-        lasts = unit.method is None
-        if not decision or (decision.role == REPLICA and not self.pool.may_go_on(decision.alias, for_ever=lasts)):
+        if decision is None or not self._goes_on(decision, unit):
             client = self._client(unit, blocks)
             record.wanted = client.wanted
             chosen, alias = self._choose(unit, client, record.verdict.reason, record.verdict.pool)
             record.settle(self, chosen, alias, instead_of=decision)
         record.snapshot = snapshot
         return record.decision or decision_of(PRIMARY, self.primary, "no_replica"), record.alias
+
+    def _goes_on(self, decision: Decision, unit: UnitOfWork) -> bool:
+        """Return whether `unit` may read on as was decided."""
+        lasts = unit.method is None
+        return decision.role == PRIMARY or self.pool.may_go_on(decision.alias, for_ever=lasts, streams=unit.streams)
 
     def _client(self, unit: UnitOfWork, blocks: Blocks) -> Client:
         """Return what the client of `unit` must be able to read inside `blocks`, and who it is."""

@@ -105,6 +105,9 @@ def _set_for_site(state: dict[str, Any], key: str, site: str, value: float | str
 
 
 def _change(config: ClusterConfig, change: Callable[[dict[str, Any]], None], *, by: str, reason: str) -> Control:
+    if not config.replicas:
+        # A dry run before the first server is bought watches nothing, and would never hear of it.
+        raise ControlRefused(f"{config.primary!r} has no replicas yet: nothing is steered there.")
     _expect_table(config.primary)
     with transaction.atomic(using=config.primary):
         with connections[config.primary].cursor() as cursor:

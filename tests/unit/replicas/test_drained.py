@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import router
+from django.test import override_settings
 
+from django_gmf_router import clusters, use_replica
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import freshness, status
 from django_gmf_router.replicas.addresses import AddressBook
@@ -19,6 +23,8 @@ from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.replicas.states import NodeStates
 from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig, Role, parse
+from tests.books.models import Book
+from tests.conftest import OpenUnit
 from tests.unit.replicas.test_freshness import Site
 from tests.unit.replicas.test_status import PRIMARY, REPLICA, FakeProbe
 
@@ -136,3 +142,32 @@ def test_gmf_status_tells_the_drain_beside_the_state(monkeypatch: pytest.MonkeyP
         ("replica_2", "up", False, 1.0),
     ]
     assert status.exit_code(nodes) == 0
+
+
+@pytest.fixture
+def states(unmirrored: None) -> Iterator[NodeStates]:
+    """What is known of a cluster of the test's own."""
+    with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1", "replica_2"]}}):
+        yield clusters.registry().clusters[0].monitor
+
+
+def test_a_request_ends_on_the_replica_that_it_has_and_its_stream_does_not(
+    states: NodeStates, open_request: OpenUnit
+) -> None:
+    with open_request() as unit:
+        first = router.db_for_read(Book)
+        drain(states, str(first))
+        assert router.db_for_read(Book) == first
+        unit.streams = True
+        drain(states, str(first))
+        assert router.db_for_read(Book) == {"replica_1": "replica_2", "replica_2": "replica_1"}[first]
+        drain(states, "replica_1", "replica_2")
+        assert router.db_for_read(Book) == "default"
+
+
+def test_a_block_that_lasts_leaves_it_too(states: NodeStates) -> None:
+    with use_replica(level="eventual"):
+        first = router.db_for_read(Book)
+        assert router.db_for_read(Book) == first
+        drain(states, str(first))
+        assert router.db_for_read(Book) not in {first, "default"}

@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_gmf_router.exceptions import MaintenanceMode, UnexpectedWrite
 from django_gmf_router.postgres.dialects import CONTROL
+from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.routing import advice
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import CACHE_ENTRY, ModelTable, model_tables
@@ -113,12 +114,16 @@ class WriteWatch:
 
         What is outside requests is the operators' own: migrations, and the command that ends the maintenance.
         """
-        if unit.method is None or not statement.writes or {*statement.tables} == {CONTROL}:
+        if not statement.writes or {*statement.tables} == {CONTROL}:
             return
-        steering = self._policy.pool.steering()
+        steering = self._steering(unit)
         # What has begun to write must not be left half done.
         if steering.maintenance and not self._policy.record(unit).wrote:
             raise MaintenanceMode(self.primary, steering.maintenance_reason)
+
+    def _steering(self, unit: UnitOfWork) -> Steering:
+        """Return what operators say of a unit of work: nothing of what is no request."""
+        return Steering() if unit.method is None else self._policy.pool.steering()
 
     def may_be_left_out(self, sql: object) -> bool:
         """Return whether a page that reads can do without a statement: a cache in the database forgets what expired."""
@@ -129,7 +134,7 @@ class WriteWatch:
 
     def _is_for_the_primary(self, unit: UnitOfWork | None) -> bool:
         """Return whether the rules or a block sent reads to the primary: what is selected by hand may well write."""
-        if unit is None:
+        if unit is None or self._steering(unit).maintenance:
             return False
         role = innermost_role(current_place.get().blocks) or self._policy.record(unit).verdict.role
         return role == Role.PRIMARY

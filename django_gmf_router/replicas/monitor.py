@@ -57,7 +57,7 @@ class Monitor(NodeStates):
         """
         self._probe = probe
         self._jitter = jitter
-        self._stopped = self._told_outdated = False
+        self._stopped = self._told_outdated = self._has_heard = False
         super().__init__(config, addresses or AddressBook({}), sockets, clock=clock, wall=wall, announces=announces)
         _MONITORS.add(self)
         forks.on_fork(self.begin_in_child)

@@ -301,7 +301,8 @@ def test_what_was_said_holds_after_a_restart_and_while_the_primary_is_away(steer
     steered.wait_for_replay()
     steered.kill("primary")
     served_by = {is_in_share(name, 0.5): name for name in map(str, range(20))}
-    with served("gunicorn", env(steered)) as site:
+    # One process: it has heard by its second request, however late that comes.
+    with served("gunicorn", env(steered), workers=1) as site:
         began = time.monotonic()
         # Whose reads are the primary's cannot be served without it.
         assert last_seen([site], "read_method", served_by[False]) - began < 2 * INTERVAL
@@ -335,7 +336,8 @@ def test_the_state_tells_who_said_what_and_why(steered: LocalCluster) -> None:
 def test_nonsense_is_told_in_one_line(steered: LocalCluster, args: list[str], error: str) -> None:
     done = manage(env(steered), "gmf_control", *args)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"CommandError: {error}")
+    # Before it Django prints the class of the exception.
+    assert done.stderr.partition(": ")[2].startswith(error)
     assert done.stderr.count("\n") == 1
     assert steered.execute("primary", "SELECT count(*) FROM gmf_router_control") == [("0",)]
 
@@ -354,3 +356,7 @@ def test_without_the_table_nothing_is_steered_and_nothing_fails(steered: LocalCl
     finally:
         steered.execute("primary", "ALTER TABLE away RENAME TO gmf_router_control")
         steered.wait_for_replay()
+        # The sites of the other tests have seen it missing too, and ask for it again once they connect anew.
+        for node in steered.nodes:
+            sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gmf_monitor'"
+            steered.execute(node, sql)

@@ -98,6 +98,7 @@ def test_what_is_no_request_reads_as_ever(maintenance: Say) -> None:
 # Writes
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_request_writes_neither_by_the_orm_nor_by_a_cursor(
     maintenance: Say, open_request: OpenUnit, method: str
@@ -132,7 +133,7 @@ def test_a_request_that_had_begun_to_write_ends_as_it_began(say: Say, open_reque
         Author.objects.create(name="first")
         say({"maintenance": {"": REASON}})
         Author.objects.create(name="second")
-        assert decided() == ("primary", "wrote")
+        assert decided() == ("primary", "write_method")
     with open_request("POST"), pytest.raises(MaintenanceMode):
         Author.objects.create(name="third")
 
@@ -173,6 +174,7 @@ def test_a_cache_in_the_database_that_forgets_what_has_expired_spoils_no_page(
 # What clients get
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("accept", "text"), [("text/html", "&lt;new&gt; servers."), ("*/*", "<new> servers.")])
 def test_who_would_save_something_gets_503_with_the_reason(
     maintenance: Say, client: Client, accept: str, text: str, caplog: pytest.LogCaptureFixture
@@ -219,6 +221,7 @@ def test_a_session_is_not_saved_and_its_client_stays_logged_in(
     assert events(caplog) == ["session_not_saved", "maintenance"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_who_logs_in_or_out_is_not_told_that_it_is_done(ada: Client, maintenance: Say) -> None:
     known = {"username": "ada", "password": "lovelace"}
     assert Client(raise_request_exception=False).post("/admin/login/", known).status_code == 503

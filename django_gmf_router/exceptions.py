@@ -26,6 +26,8 @@ class PrimaryUnavailable(OperationalError):
         else:
             text = f"The primary {alias!r} does not answer: nothing can be written now. Try again in a moment."
         super().__init__(f"{text} ({cause})" if cause else text)
+        self.alias = alias
+        """The primary's."""
         self.outcome = self.MAY_BE_SAVED if may_be_saved else self.NOTHING_SAVED
         """What its user is told: two short sentences that name no server."""
 
@@ -42,12 +44,33 @@ class PrimaryBusy(PrimaryUnavailable):
         self.outcome = self.TOO_MANY
 
 
+class MaintenanceMode(PrimaryUnavailable):
+    """Operators let requests read only: the statement was not sent, and the request is answered 503."""
+
+    READ_ONLY = "Nothing can be saved right now: the site is in maintenance."
+
+    def __init__(self, alias: str, reason: str = "") -> None:
+        """Name the primary's alias, and why; who wanted to save something is told the reason."""
+        super().__init__(alias)
+        self.args = (alias, reason)
+        self.outcome = f"{self.READ_ONLY} {reason}".rstrip()
+
+    def __str__(self) -> str:
+        """Return what an operator reads."""
+        alias, reason = self.args
+        return f"The cluster of {alias!r} is in maintenance, so nothing is written. {reason}".rstrip()
+
+
 class ReplicaMigrationRefused(CommandError):
     """`migrate` was told to migrate a replica: replicas receive every migration from their primary."""
 
 
 class ControlUnavailable(CommandError):
     """A cluster cannot be steered: its database has no table of control states."""
+
+
+class ControlRefused(CommandError):
+    """What was said of a cluster makes no sense there: nothing was changed."""
 
 
 class SchemasLocked(CommandError):

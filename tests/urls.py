@@ -81,6 +81,14 @@ def save(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
+def save_by_hand(request: HttpRequest) -> HttpResponse:
+    """Write on a cursor of the primary."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("INSERT INTO library_author (name) VALUES ('saved by hand')")
+    return HttpResponse(status=201)
+
+
+@csrf_exempt
 async def save_async(request: HttpRequest) -> HttpResponse:
     """Write from an async view."""
     await Author.objects.acreate(name="saved")
@@ -163,10 +171,10 @@ async def stream_async(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def tick() -> str:
-    """Return how many authors there are by now, and which role read that."""
+    """Return how many authors there are by now, and which role and alias read that."""
     count, decision = Author.objects.count(), current_decision()
     assert decision is not None
-    return json.dumps({"count": count, "role": decision.role}) + "\n"
+    return json.dumps({"count": count, "role": decision.role, "alias": decision.alias}) + "\n"
 
 
 def ticks(request: HttpRequest) -> StreamingHttpResponse:
@@ -276,6 +284,7 @@ urlpatterns = [
     path("session", session),
     path("save", save),
     path("save-async", save_async),
+    path("save-by-hand", save_by_hand),
     path("save-on-commit", save_on_commit),
     path("only-read", only_read),
     path("one-read", one_read),

@@ -10,6 +10,7 @@ from django.db import Error, InternalError
 from django.db.backends.utils import CursorWrapper
 
 from django_gmf_router import clusters
+from django_gmf_router.exceptions import MaintenanceMode
 from django_gmf_router.postgres.session_options import ensure_read_only
 from django_gmf_router.postgres.sockets import HeldSocket
 from django_gmf_router.postgres.sqlstates import is_refused_write
@@ -96,7 +97,12 @@ class Guard:
         if cluster is None:
             return execute(sql, params, many, context)
         if self._alias == cluster.config.primary:
-            cluster.writes.note(sql)
+            try:
+                cluster.writes.note(sql)
+            except MaintenanceMode:
+                if cluster.writes.may_be_left_out(sql):
+                    return None
+                raise
             return execute(sql, params, many, context)
         try:
             return execute(sql, params, many, context)

@@ -9,12 +9,13 @@ from typing import Any
 
 from django_gmf_router import signals
 from django_gmf_router.replicas.health import NodeHealth, State
+from django_gmf_router.replicas.steering import Steering
 
 LOGGER = logging.getLogger("django_gmf_router")
 NODE_DOWN, NODE_UP, NODE_LAGGING, NODE_SLOW = "node_down", "node_up", "node_lagging", "node_slow"
 MONITOR_ERROR, MONITOR_LATE = "monitor_error", "monitor_late"
 FACTS_REFUSED, BY_TIME = "facts_refused", "by_time"
-NO_REPLICA = "no_replica"
+NO_REPLICA, STEERED = "no_replica", "steered"
 
 
 def announce(cluster: str, before: NodeHealth, after: NodeHealth, *, max_lag_seconds: float) -> None:
@@ -51,6 +52,12 @@ class Surviving:
 def no_replica(cluster: str) -> None:
     """Log that the last replica that served is out."""
     LOGGER.warning("No replica of %s may serve: the primary does.", cluster, extra={"event": NO_REPLICA})
+
+
+def steered(cluster: str, steering: Steering) -> None:
+    """Log what operators say from now on."""
+    extra = {"event": STEERED, "cluster": cluster, "version": steering.version}
+    LOGGER.info("Operators say of %s, with change %d: %s.", cluster, steering.version, steering, extra=extra)
 
 
 def monitor_late(cluster: str, seconds: float) -> None:

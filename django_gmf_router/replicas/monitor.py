@@ -22,6 +22,7 @@ from django_gmf_router.replicas.probe_threads import ProbeThreads
 from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.replicas.rounds import Rounds
 from django_gmf_router.replicas.states import NodeStates
+from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.settings.values import ClusterConfig
 
 # A site that seeds the module's numbers, as tests do, must not find them used by a thread.
@@ -54,11 +55,10 @@ class Monitor(NodeStates):
         `addresses`: of the aliases that are several servers; `sockets`: what is freed when a node does not answer in
         time; `announces`: whether to log and signal.
         """
-        self._addresses = addresses or AddressBook({})
         self._probe = probe
         self._jitter = jitter
-        self._stopped = self._told_outdated = False
-        super().__init__(config, self._addresses, sockets, clock=clock, wall=wall, announces=announces)
+        self._stopped = self._told_outdated = self._has_heard = False
+        super().__init__(config, addresses or AddressBook({}), sockets, clock=clock, wall=wall, announces=announces)
         _MONITORS.add(self)
         forks.on_fork(self.begin_in_child)
 
@@ -85,6 +85,18 @@ class Monitor(NodeStates):
         with self._judged:
             self._judged.wait_for(lambda: self._is_settled(alias, self._primary), PRIMARY_SECONDS)
             self._judged.wait_for(lambda: self._is_settled(alias), self._config.health.timeout)
+
+    def hear(self) -> Steering:
+        """Return what operators say; in a process that begins wait until its primary was asked, for TIMEOUT at most.
+
+        For who is about to write: after a restart in maintenance the first write must not slip through.
+        """
+        self.ensure()
+        if self._threads is not None and not self._has_heard:
+            with self._judged:
+                self._judged.wait_for(lambda: self._is_settled(self._primary), self._config.health.timeout)
+            self._has_heard = True
+        return self.steering
 
     def report_failure(self, alias: str, error: str) -> None:
         """Take it that a connection of a request was refused or timed out: the node is down, and watched from now on.
@@ -127,6 +139,8 @@ class Monitor(NodeStates):
         self._pid = os.getpid()
         self._threads: ProbeThreads | None = None
         self._retry_at = 0.0
+        # Whether a process that may write has waited once for what operators say.
+        self._has_heard = False
 
     def _start(self) -> None:
         forks.look()

@@ -49,8 +49,8 @@ class Nodes:
         return self._states.snapshot[node].state == State.DOWN
 
     def is_out(self, node: str) -> bool:
-        """Return whether it is no use to connect to `node`: it is down, or has refused within the last INTERVAL."""
-        return self.is_down(node) or self._refusing.get(node, 0.0) > time.monotonic()
+        """Return whether not to connect to `node`: it is down, drained, or has refused within the last INTERVAL."""
+        return self.is_down(node) or self._states.is_drained(node) or self._refusing.get(node, 0.0) > time.monotonic()
 
     def is_unknown(self, node: str) -> bool:
         """Return whether nothing was heard of `node` yet."""
@@ -70,9 +70,13 @@ class Nodes:
         return health.sampled_at is None or time.monotonic() - health.sampled_at < self._overdue_seconds
 
     def is_left(self, node: str) -> bool:
-        """Return whether connections to `node` are better made anew: it is slow, another server of its alias is not."""
+        """Return whether connections to `node` are better made anew, between two requests.
+
+        It is drained, or slow, and another server of its alias is not.
+        """
         alias, known = self.alias_of(node), self._states.snapshot
-        return alias != node and known[node].state == State.SLOW and known[alias].state == State.UP
+        is_slow = alias != node and known[node].state == State.SLOW and known[alias].state == State.UP
+        return is_slow or self._states.is_drained(node)
 
     def generation(self, node: str) -> tuple[int, int]:
         """Return what changes whenever `node` comes back or changes, or another server of its alias does."""

@@ -17,6 +17,7 @@ from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.monitor import Monitor
+from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.replicas.tiers import Candidate, Candidates
 from django_gmf_router.settings.values import ClusterConfig
 
@@ -102,6 +103,14 @@ class ReplicaPool:
             self.monitor.ensure()
         return share
 
+    def steering(self) -> Steering:
+        """Return what operators say, for who is about to write; a process that begins may wait a moment for it."""
+        return self.monitor.steering if self.is_mirrored(self._first) else self.monitor.hear()
+
+    def is_in_maintenance(self) -> bool:
+        """Return whether requests may only read, as far as this process has heard."""
+        return self.monitor.steering.maintenance
+
     def _is_for_primary(self, candidates: Candidates, key: str | None) -> bool:
         """Return whether the primary takes this read as its share."""
         if not self._primary_weight or self.monitor.snapshot[self._primary].state != State.UP:
@@ -116,17 +125,20 @@ class ReplicaPool:
         """Return whether a client may read on a driver's new connection to the replica `node`: it may be asked."""
         return self._is_over(node, wanted) or self.freshness.sees(node, connection, wanted.mark)
 
-    def may_go_on(self, alias: str, *, for_ever: bool = False) -> bool:
+    def may_go_on(self, alias: str, *, for_ever: bool = False, streams: bool = False) -> bool:
         """Return whether the replica that a unit of work has may go on serving it.
 
         One that is down may too: its connection goes to another node, within a time that all its attempts share. To
         pick anew here would begin that time again, at a node of which nothing is known yet. Where it went must not lag.
-        One that is slow may finish a page, which then sees one node; what goes on for_ever, a worker, leaves it.
+        One that is slow may finish a page, which then sees one node; what goes on for_ever, a worker, leaves it. One
+        that is drained is left by what streams, too: a page may be sent for hours.
         """
         if self.is_mirrored(alias):
             return True
-        snapshot = self.monitor.snapshot
-        health = snapshot.get(self.freshness.node_of(alias), snapshot[alias])
+        snapshot, node = self.monitor.snapshot, self.freshness.node_of(alias)
+        if (for_ever or streams) and (self.monitor.is_drained(alias) or self.monitor.is_drained(node)):
+            return False
+        health = snapshot.get(node, snapshot[alias])
         return not (health.state == State.LAGGING or (for_ever and health.state == State.SLOW))
 
     def primary_is_down(self) -> bool:

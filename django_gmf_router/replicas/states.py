@@ -53,6 +53,7 @@ class NodeStates:
         """
         self._config = config
         self._sockets = sockets or NodeSockets()
+        self._addresses = addresses
         self._primary = config.primary
         self._clock = clock
         self._wall = wall
@@ -99,7 +100,7 @@ class NodeStates:
         """By alias the statements of this process that are under way there, as they come and go."""
         self.by_time = {node for node, health in known.items() if not health.tells_position}
         """The nodes that tell no position."""
-        self.tiers = {pool: serving(tiers, known) for pool, tiers in self._pools.items()}
+        self.tiers = {pool: serving(tiers, known, self.steering.drained) for pool, tiers in self._pools.items()}
         """By pool who may serve now."""
         # Last: who sees a new snapshot must not see the tiers before it.
         self.snapshot = MappingProxyType(known)
@@ -114,6 +115,14 @@ class NodeStates:
     def is_down(self, alias: str) -> bool:
         """Return whether a node is known to be down."""
         return self.health(alias).state == State.DOWN
+
+    def is_drained(self, node: str) -> bool:
+        """Return whether operators took `node` out of rotation, or the alias that it is a server of."""
+        if not self.steering.drained:
+            return False
+        alias = self._addresses.alias_of(node)
+        # Another site of the database may call a replica what is the primary here.
+        return alias in self.steering.drained and alias != self._primary
 
     def stood_still(self, since: float) -> bool:
         """Return whether nothing was heard of any node since then, in monotonic seconds, though a round was due.
@@ -230,7 +239,8 @@ class NodeStates:
         """Return the nodes that may serve, by the pool and tier whose reads they share."""
         pools: dict[tuple[str | None, int], list[str]] = {}
         for replica in self._config.replicas:
-            nodes = self._membership.nodes(replica.alias)
+            # What is drained has nothing to do, and is fast.
+            nodes = () if self.is_drained(replica.alias) else self._membership.nodes(replica.alias)
             pools.setdefault((replica.pool, replica.tier), []).extend(filter(self._may_serve, nodes))
         return list(filter(None, pools.values()))
 
@@ -257,14 +267,16 @@ class NodeStates:
     def _telling(self) -> Iterator[None]:
         """Hold the lock; then tell, without it, what is published of the nodes that is new."""
         with self._lock:
-            known, served = self.snapshot, any(self.tiers.values())
+            known, served, said = self.snapshot, any(self.tiers.values()), self.steering
             yield
             # What one node answers may tell of others, too.
             nodes = [node for node in self.snapshot if node in known and node not in self._membership]
             told = [(known[node], self.snapshot[node]) for node in nodes]
-            is_last = served and not any(self.tiers.values())
+            is_last, says = served and not any(self.tiers.values()), self.steering
         if not self._announces:
             return
+        if not says.says_the_same(said):
+            events.steered(self._primary, says)
         # A log handler or receiver may take its time, or ask us.
         for before, after in told:
             # Of the others it is told all the same.

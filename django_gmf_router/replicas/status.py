@@ -51,6 +51,8 @@ class NodeReport:
     share: float | None = None
     """The part of its pool's reads that goes to a node now, 0 to 1; None for a primary that takes none."""
     error: str | None = None
+    drained: bool = False
+    """Whether operators took it out of rotation; its state is told all the same."""
 
 
 def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list[NodeReport]:
@@ -90,13 +92,16 @@ def _watch(config: ClusterConfig, probe: MakeProbe) -> Monitor:
 
 def _statuses(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeReport]:
     shares = _shares(config, monitor)
-    yield _status(config, monitor.health(config.primary), shares.get(config.primary))
+    yield _status(config, monitor.health(config.primary), shares.get(config.primary), drained=False)
     for replica in config.replicas:
         # An alias that is several servers shares its part among those that are as good as it is.
         nodes = [monitor.health(node) for node in monitor.members(replica.alias) or (replica.alias,)]
         best = [node.alias for node in nodes if node.state == monitor.health(replica.alias).state]
         part = shares.get(replica.alias, 0.0) / len(best)
-        yield from (_status(config, node, part if node.alias in best else 0.0, replica) for node in nodes)
+        drained = monitor.is_drained(replica.alias)
+        yield from (
+            _status(config, node, part if node.alias in best else 0.0, replica, drained=drained) for node in nodes
+        )
 
 
 def _shares(config: ClusterConfig, monitor: Monitor) -> dict[str, float]:
@@ -104,7 +109,7 @@ def _shares(config: ClusterConfig, monitor: Monitor) -> dict[str, float]:
     shares = {}
     for pool in {replica.pool for replica in config.replicas}:
         own = [tier for tier in config.tiers(pool) if tier[0].pool == pool]
-        for candidates, slow in serving(own, monitor.snapshot)[:1]:
+        for candidates, slow in serving(own, monitor.snapshot, monitor.steering.drained)[:1]:
             weights = dict(candidates)
             if pool is None and config.primary_weight and monitor.health(config.primary).state == State.UP:
                 weights[config.primary] = config.primary_weight
@@ -114,7 +119,12 @@ def _shares(config: ClusterConfig, monitor: Monitor) -> dict[str, float]:
 
 
 def _status(
-    config: ClusterConfig, node: NodeHealth, share: float | None, replica: ReplicaConfig | None = None
+    config: ClusterConfig,
+    node: NodeHealth,
+    share: float | None,
+    replica: ReplicaConfig | None = None,
+    *,
+    drained: bool,
 ) -> NodeReport:
     return NodeReport(
         cluster=config.primary,
@@ -131,6 +141,7 @@ def _status(
         since=datetime.fromtimestamp(_since(node), tz=timezone.utc).isoformat(timespec="seconds"),
         share=share,
         error=node.error,
+        drained=drained,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from django_gmf_router.replicas.health import NodeHealth, State
@@ -25,12 +25,16 @@ Tiers: TypeAlias = tuple[Tier, ...]
 """The first one serves."""
 
 
-def serving(tiers: Sequence[Sequence[ReplicaConfig]], snapshot: Mapping[str, NodeHealth]) -> Tiers:
+def serving(
+    tiers: Sequence[Sequence[ReplicaConfig]], snapshot: Mapping[str, NodeHealth], drained: Collection[str] = ()
+) -> Tiers:
     """Return who may serve of each tier, slow ones if there is no other there, without the tiers of which none may.
 
-    An old page or a slow one is better than the primary's only where nobody else is left: what lags never serves.
+    An old page or a slow one is better than the primary's only where nobody else is left: what lags never serves, nor
+    what is `drained`.
     """
-    return tuple(tier for replicas in tiers if (tier := _tier(replicas, snapshot)).candidates)
+    left = ([replica for replica in replicas if replica.alias not in drained] for replicas in tiers)
+    return tuple(tier for replicas in left if (tier := _tier(replicas, snapshot)).candidates)
 
 
 def _tier(replicas: Sequence[ReplicaConfig], snapshot: Mapping[str, NodeHealth]) -> Tier:

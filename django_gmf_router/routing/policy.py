@@ -128,6 +128,17 @@ class Policy:
         record = self.record(unit)
         return record.verdict.role == REPLICA and not record.wrote
 
+    def only_wants_to_read(self) -> bool:
+        """Return whether this is a request that reads, whoever serves it, and that has written nothing so far.
+
+        In maintenance its page is worth more than what it changes in its session.
+        """
+        unit = open_unit()
+        if unit is None:
+            return False
+        record = self.record(unit)
+        return (record.verdict.reads or record.verdict.role == REPLICA) and not record.wrote
+
     def wanted(self) -> Wanted | None:
         """Return what the client of this context wants to read at least; None: anything."""
         blocks = current_place.get().blocks
@@ -251,7 +262,8 @@ class Policy:
 
     def _goes_on(self, decision: Decision, unit: UnitOfWork) -> bool:
         """Return whether `unit` may read on as was decided."""
-        return decision.role == PRIMARY or self.pool.may_go_on(decision.alias, for_ever=unit.method is None)
+        lasts = unit.method is None
+        return decision.role == PRIMARY or self.pool.may_go_on(decision.alias, for_ever=lasts, streams=unit.streams)
 
     def _client(self, unit: UnitOfWork, blocks: Blocks) -> Client:
         """Return what the client of `unit` must be able to read inside `blocks`, and who it is."""

@@ -66,6 +66,12 @@ class Rule(NamedTuple):
     """What `gmf_explain` says of it, with the values of the request."""
 
 
+def _may_only_read(read: Read) -> bool:
+    """Return whether maintenance keeps a request off the primary; what has begun to write there ends there."""
+    is_request = read.unit is not None and read.unit.method is not None
+    return is_request and not read.record.wrote and read.pool.is_in_maintenance()
+
+
 def _joins_a_transaction(read: Read) -> bool:
     wrapper = read.connection.wrapper
     if wrapper.in_atomic_block:
@@ -105,6 +111,8 @@ def _is_on_primary(read: Read) -> bool:
 
 
 RULES = (
+    Rule(1, "maintenance", REPLICA, _may_only_read,
+         "maintenance is on, and a request is served that has written nothing"),
     Rule(2, "no_primary", REPLICA,
          lambda read: (read.model_is_primary and read.record.verdict.role == REPLICA
                        and read.pool.primary_is_down()),

@@ -111,7 +111,7 @@ class UnitOfWork:
 
     __slots__ = (
         "at_end", "closed", "decision", "failure", "latest", "method", "moves", "outer", "path", "reads_after_write",
-        "records", "request", "tokens", "view_is_over", "was_asked",
+        "records", "request", "streams", "tokens", "view_is_over", "was_asked",
     )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
     was_asked: bool
@@ -132,6 +132,8 @@ class UnitOfWork:
         self.closed = False
         # Whether the transaction that ATOMIC_REQUESTS opened around the view has ended.
         self.view_is_over = False
+        # Whether its body is made step by step, which may take hours.
+        self.streams = False
         self.decision: Decision | None = None
         self.records: dict[str, ClusterRecord] = {}  # by the alias of the primary
         # How often reads moved to another node, and the failure that made the response a 503.

@@ -16,10 +16,12 @@ from functools import cached_property, lru_cache, partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_gmf_router.exceptions import UnexpectedWrite
+from django_gmf_router.exceptions import MaintenanceMode, UnexpectedWrite
+from django_gmf_router.postgres.dialects import CONTROL
+from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.routing import advice
 from django_gmf_router.routing.policy import Policy
-from django_gmf_router.routing.primary_models import ModelTable, model_tables
+from django_gmf_router.routing.primary_models import CACHE_ENTRY, ModelTable, model_tables
 from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, innermost_role, open_unit
 from django_gmf_router.settings.values import ClusterConfig, Role
 
@@ -41,7 +43,7 @@ _QUOTED_NAME = re.compile(r'"[^"]*"')
 _MAY_HOLD_QUOTES = re.compile(r"['$]|--|/\*")
 _BY_THE_ORM = re.compile(r"""SELECT (?:DISTINCT )?(?:["`]|COUNT\(|\(?(?:1|%s)\)? AS ["`]a["`])""")
 _TARGET = re.compile(
-    r"\b(?:INSERT\s+INTO|UPDATE(?!\s+(?:SET|OF)\b)(?:\s+ONLY)?|DELETE\s+FROM(?:\s+ONLY)?|MERGE\s+INTO)\s+"
+    r"\b(?:INSERT\s+INTO|UPDATE(?!\s+(?:SET|OF)\b)(?:\s+ONLY)?|DELETE\s+FROM(?:\s+ONLY)?|MERGE\s+INTO|LOCK\s+TABLE)\s+"
     r"""(?:["`\w]+\.)?(?:"([^"]+)"|`([^`]+)`|(\w+))""",
     re.IGNORECASE,
 )
@@ -83,13 +85,17 @@ class WriteWatch:
         return model_tables(self._config.primary_models)
 
     def note(self, sql: object) -> None:
-        """Note a statement that is about to run on the primary; raise UnexpectedWrite where that is refused."""
+        """Note a statement that is about to run on the primary.
+
+        Raise MaintenanceMode or UnexpectedWrite where it must not.
+        """
         unit, statement = open_unit(), classify(sql)
         if not statement.writes and not (statement.by_hand and self._is_for_the_primary(unit)):
             return
         unit = unit or self._policy.open_outside()
         if unit is None:
             return
+        self._forbid_in_maintenance(unit, statement)
         known = [self._tables.get(table) for table in statement.tables]
         is_alone = statement.alone and known != []
         if is_alone and all(table is not None and table.is_unread for table in known):
@@ -103,9 +109,32 @@ class WriteWatch:
             self._warn(unit, statement)
         record.write()
 
+    def _forbid_in_maintenance(self, unit: UnitOfWork, statement: Statement) -> None:
+        """Raise MaintenanceMode for a write of a request, unless it has written before, or steers the cluster.
+
+        What is outside requests is the operators' own: migrations, and the command that ends the maintenance.
+        """
+        if not statement.writes or {*statement.tables} == {CONTROL}:
+            return
+        steering = self._steering(unit)
+        # What has begun to write must not be left half done.
+        if steering.maintenance and not self._policy.record(unit).wrote:
+            raise MaintenanceMode(self.primary, steering.maintenance_reason)
+
+    def _steering(self, unit: UnitOfWork) -> Steering:
+        """Return what operators say of a unit of work: nothing of what is no request."""
+        return Steering() if unit.method is None else self._policy.pool.steering()
+
+    def may_be_left_out(self, sql: object) -> bool:
+        """Return whether a page that reads can do without a statement: a cache in the database forgets what expired."""
+        statement = classify(sql)
+        tables = [self._tables.get(table) for table in statement.tables]
+        is_of_cache = bool(tables) and all(table is not None and table.label == CACHE_ENTRY for table in tables)
+        return statement.verb == "DELETE" and is_of_cache and self._policy.only_wants_to_read()
+
     def _is_for_the_primary(self, unit: UnitOfWork | None) -> bool:
         """Return whether the rules or a block sent reads to the primary: what is selected by hand may well write."""
-        if unit is None:
+        if unit is None or self._steering(unit).maintenance:
             return False
         role = innermost_role(current_place.get().blocks) or self._policy.record(unit).verdict.role
         return role == Role.PRIMARY

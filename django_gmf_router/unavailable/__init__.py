@@ -19,7 +19,7 @@ from django.template.loader import render_to_string
 from django.urls import get_callable, get_resolver, get_urlconf
 
 from django_gmf_router import clusters
-from django_gmf_router.exceptions import PrimaryBusy, PrimaryUnavailable
+from django_gmf_router.exceptions import MaintenanceMode, PrimaryBusy, PrimaryUnavailable
 from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
 
 logger = logging.getLogger("django_gmf_router")
@@ -67,6 +67,7 @@ class Quiet(logging.Filter):
 QUIET = Quiet()
 REFUSED = Repeated({"event": "unavailable"})
 SPILLED = Repeated({"event": "spill"})
+READ_ONLY = Repeated({"event": "maintenance"})
 
 
 def install() -> None:
@@ -116,7 +117,7 @@ def respond(request: HttpRequest, failure: PrimaryUnavailable) -> HttpResponse:
 
     RFC 9110, section 15.6.4. It needs no database, no template engine and no other setting of the site.
     """
-    log = SPILLED if isinstance(failure, PrimaryBusy) else REFUSED
+    log = {PrimaryBusy: SPILLED, MaintenanceMode: READ_ONLY}.get(type(failure), REFUSED)
     log.warn(f"{request.method} {request.path} is answered 503: {failure}")
     response = _by_the_site(request) or _default(request, failure)
     # The monitors will have seen a primary that is back by then.
@@ -146,10 +147,19 @@ def _note_failed(what: str, error: Exception) -> None:
 
 
 def _default(request: HttpRequest, failure: PrimaryUnavailable) -> HttpResponse:
-    detail = _detail(failure)
+    detail = _detail(_as_announced(failure))
     if not _prefers_html(request):
         return JsonResponse({"detail": detail}, status=503)
     return HttpResponse(_page({"detail": detail}), status=503)
+
+
+def _as_announced(failure: PrimaryUnavailable) -> PrimaryUnavailable:
+    """Return what operators say where they may have taken away the primary themselves: they are in maintenance."""
+    cluster = clusters.of_alias(failure.alias)
+    if cluster is None or failure.outcome != PrimaryUnavailable.NOTHING_SAVED:
+        return failure
+    steering = cluster.monitor.steering
+    return MaintenanceMode(failure.alias, steering.maintenance_reason) if steering.maintenance else failure
 
 
 def _detail(failure: PrimaryUnavailable) -> str:

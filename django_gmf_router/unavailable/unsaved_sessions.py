@@ -1,4 +1,4 @@
-"""What becomes of a session that cannot be saved, renewed or ended, while no primary answers?
+"""What becomes of a session that cannot be saved, renewed or ended, in maintenance or while no primary answers?
 
 To a request that only reads the page is worth more than what it changes in its session.
 """
@@ -18,7 +18,7 @@ from django.contrib import auth
 from django.contrib.sessions.backends.base import UpdateError
 
 from django_gmf_router import clusters
-from django_gmf_router.exceptions import PrimaryUnavailable
+from django_gmf_router.exceptions import MaintenanceMode, PrimaryUnavailable
 from django_gmf_router.unavailable import Repeated
 
 SESSIONS = "sessions"
@@ -101,6 +101,10 @@ def _tolerate(session: Any, error: Exception, *, is_tolerable: bool) -> None:
         raise error
     model = getattr(session, "model", None)
     cluster = clusters.of_app(SESSIONS if model is None else model._meta.app_label)
-    if cluster is None or not is_tolerable or not cluster.policy.only_reads():
+    if cluster is None or not is_tolerable:
+        raise failure
+    policy = cluster.policy
+    # In maintenance the primary may serve the reads all the same, as SHARE or a pattern says.
+    if not (policy.only_wants_to_read() if isinstance(failure, MaintenanceMode) else policy.only_reads()):
         raise failure
     UNSAVED.warn(f"A session was not saved: {failure}")

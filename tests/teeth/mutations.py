@@ -24,6 +24,63 @@ class Mutation:
 
 
 MUTATIONS = (
+    # What operators say.
+    Mutation(
+        promise="in maintenance a request reads from replicas",
+        file="django_gmf_router/routing/rules.py",
+        quote="return is_request and not read.record.wrote and read.pool.is_in_maintenance()",
+        instead="return False",
+        test="tests/integration/test_maintenance.py::test_whatever_a_request_reads_a_replica_serves",
+    ),
+    Mutation(
+        promise="in maintenance a request writes nothing",
+        file="django_gmf_router/routing/writes.py",
+        quote="raise MaintenanceMode(self.primary, steering.maintenance_reason)",
+        instead="pass",
+        test="tests/integration/test_maintenance.py::test_a_request_writes_neither_by_the_orm_nor_by_a_cursor",
+    ),
+    Mutation(
+        promise="a request that had begun to write before the maintenance ends as it began",
+        file="django_gmf_router/routing/writes.py",
+        quote="if steering.maintenance and not self._policy.record(unit).wrote:",
+        instead="if steering.maintenance:",
+        test="tests/integration/test_maintenance.py::test_a_request_that_had_begun_to_write_ends_as_it_began",
+    ),
+    Mutation(
+        promise="who is in maintenance can end it from a page",
+        file="django_gmf_router/routing/writes.py",
+        quote=" or {*statement.tables} == {CONTROL}:",
+        instead=":",
+        test="tests/integration/test_maintenance.py::test_who_steers_may_write_that",
+    ),
+    Mutation(
+        promise="maintenance logs nobody out",
+        file="django_gmf_router/unavailable/unsaved_sessions.py",
+        quote="policy.only_wants_to_read() if isinstance(failure, MaintenanceMode) else policy.only_reads()",
+        instead="False",
+        test="tests/integration/test_maintenance.py::test_a_session_is_not_saved_and_its_client_stays_logged_in",
+    ),
+    Mutation(
+        promise="a drained replica gets no new unit of work",
+        file="django_gmf_router/replicas/tiers.py",
+        quote=" if replica.alias not in drained]",
+        instead="]",
+        test="tests/unit/replicas/test_drained.py::test_a_drained_replica_is_never_picked_until_it_is_put_back",
+    ),
+    Mutation(
+        promise="what lasts leaves a drained replica",
+        file="django_gmf_router/replicas/pool.py",
+        quote="if (for_ever or streams) and (",
+        instead="if False and (",
+        test="tests/unit/replicas/test_drained.py::test_a_page_ends_on_it_and_what_lasts_leaves_it",
+    ),
+    Mutation(
+        promise="nothing new connects to a drained replica",
+        file="django_gmf_router/replicas/nodes.py",
+        quote="self._states.is_drained(node) or self._refusing",
+        instead="self._refusing",
+        test="tests/unit/replicas/test_drained.py::test_nothing_new_connects_to_it",
+    ),
     # The policy: which database a read may use; the numbers are those of the table of rules.
     Mutation(
         promise="rule 2: a primary model is read from the primary",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -13,7 +14,7 @@ from django.db import DatabaseError
 from django_gmf_router.control import changes
 from django_gmf_router.models import Control
 from django_gmf_router.postgres.sqlstates import cause_of
-from django_gmf_router.replicas.steering import Steering, newer
+from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import ClusterConfig
 
@@ -21,9 +22,12 @@ RESET = "reset"
 
 
 class Command(BaseCommand):
-    """`gmf_control share PERCENT|reset [--reason TEXT]`, `gmf_control status [--json]`."""
+    """`gmf_control share PERCENT|reset`, `drain|undrain ALIAS`, `maintenance on|off`, each with a reason; `status`."""
 
-    help = "Steer a cluster: which share of the clients replicas serve. Every process follows within two INTERVALs."
+    help = (
+        "Steer a cluster: the share of the clients that replicas serve, a replica out of rotation and back, "
+        "maintenance. Every process follows within two INTERVALs."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -31,44 +35,94 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
         share = verbs.add_parser("share", help="let replicas serve this part of the clients; 0 is the kill switch")
         share.add_argument("percent", metavar="PERCENT|reset", help="0 to 100; reset: what SHARE says")
-        share.add_argument("--reason", default="", help="why, for those who look later")
+        drain = verbs.add_parser("drain", help="take a replica out of rotation: it gets no new reads")
+        undrain = verbs.add_parser("undrain", help="put a replica back into rotation")
+        for verb in (drain, undrain):
+            verb.add_argument("alias", metavar="ALIAS", help="the replica's alias")
+        maintenance = verbs.add_parser("maintenance", help="let requests read only, or write again")
+        maintenance.add_argument("switch", choices=["on", "off"])
+        for verb in (share, drain, undrain, maintenance):
+            verb.add_argument("--reason", default="", help="why, for those who look later")
         status = verbs.add_parser("status", help="show what is said now, who said it, when and why")
         status.add_argument("--json", action="store_true", help="print JSON")
-        for verb in (share, status):
+        for verb in (share, drain, undrain, maintenance, status):
             verb.add_argument("--database", default="default", metavar="ALIAS", help="the primary of the cluster")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         """Change it, or print it."""
+        verbs: dict[str, Callable[..., str]] = {
+            "share": _share,
+            "drain": _drain,
+            "undrain": _undrain,
+            "maintenance": _maintenance,
+            "status": _status,
+        }
         try:
-            config = _cluster(options["database"])
-            if options["verb"] == "status":
-                self._show(config, changes.current(config), as_json=options["json"])
-                return
-            share = _fraction(options["percent"])
-            changes.set_share(config, share, by=_who(), reason=options["reason"])
+            self.stdout.write(verbs[options["verb"]](_cluster(options["database"]), options))
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"Nothing was changed: {cause_of(error)}") from None
-        said = f"what SHARE says, {config.share:.0%}" if share is None else f"{share:.0%}"
-        self.stdout.write(f"{config.primary}: replicas serve {said} of the clients.")
 
-    def _show(self, config: ClusterConfig, last: Control | None, *, as_json: bool) -> None:
-        told = f"{last.version} {last.state}" if last else None
-        steering = newer(Steering(), told, config.site)
-        share = config.share if steering.share is None else steering.share
-        if as_json:
-            change = {"by": last.changed_by, "at": last.changed_at.isoformat(), "reason": last.reason} if last else None
-            found = {"cluster": config.primary, "share": share, "is_reset": steering.share is None, "change": change}
-            self.stdout.write(json.dumps(found))
-            return
-        source = "SHARE" if steering.share is None else "gmf_control"
-        self.stdout.write(f"{config.primary}: replicas serve {share:.0%} of the clients, by {source}.")
-        if last:
-            reason = f": {last.reason}" if last.reason else "."
-            self.stdout.write(
-                f"Last change {last.version}, {last.changed_at:%Y-%m-%d %H:%M} by {last.changed_by}{reason}"
-            )
+
+def _share(config: ClusterConfig, options: dict[str, Any]) -> str:
+    share = _fraction(options["percent"])
+    changes.set_share(config, share, by=_who(), reason=options["reason"])
+    said = f"what SHARE says, {config.share:.0%}" if share is None else f"{share:.0%}"
+    return f"{config.primary}: replicas serve {said} of the clients."
+
+
+def _drain(config: ClusterConfig, options: dict[str, Any]) -> str:
+    change = changes.drain(config, options["alias"], by=_who(), reason=options["reason"])
+    follows = changes.who_serves(config, changes.steering_of(config, change).drained)
+    return f"{config.primary}: {options['alias']} is drained. {follows}"
+
+
+def _undrain(config: ClusterConfig, options: dict[str, Any]) -> str:
+    change = changes.undrain(config, options["alias"], by=_who(), reason=options["reason"])
+    follows = changes.who_serves(config, changes.steering_of(config, change).drained)
+    return f"{config.primary}: {options['alias']} is back in rotation. {follows}"
+
+
+def _maintenance(config: ClusterConfig, options: dict[str, Any]) -> str:
+    is_on = options["switch"] == "on"
+    changes.set_maintenance(config, is_on, by=_who(), reason=options["reason"])
+    return f"{config.primary}: maintenance is {'on, requests may only read' if is_on else 'off, requests may write'}."
+
+
+def _status(config: ClusterConfig, options: dict[str, Any]) -> str:
+    last = changes.current(config)
+    steering = changes.steering_of(config, last)
+    return _as_json(config, steering, last) if options["json"] else "\n".join(_lines(config, steering, last))
+
+
+def _as_json(config: ClusterConfig, steering: Steering, last: Control | None) -> str:
+    change = {"by": last.changed_by, "at": last.changed_at.isoformat(), "reason": last.reason} if last else None
+    found = {
+        "cluster": config.primary,
+        "share": config.share if steering.share is None else steering.share,
+        "is_reset": steering.share is None,
+        "drained": sorted(steering.drained),
+        "maintenance": steering.maintenance,
+        "maintenance_reason": steering.maintenance_reason,
+        "change": change,
+    }
+    return json.dumps(found)
+
+
+def _lines(config: ClusterConfig, steering: Steering, last: Control | None) -> list[str]:
+    share, source = (config.share, "SHARE") if steering.share is None else (steering.share, "gmf_control")
+    lines = [f"{config.primary}: replicas serve {share:.0%} of the clients, by {source}."]
+    if steering.drained:
+        follows = changes.who_serves(config, steering.drained)
+        lines.append(f"{config.primary}: drained: {', '.join(sorted(steering.drained))}. {follows}")
+    if steering.maintenance:
+        reason = f": {steering.maintenance_reason}" if steering.maintenance_reason else "."
+        lines.append(f"{config.primary}: maintenance is on, requests may only read{reason}")
+    if last:
+        reason = f": {last.reason}" if last.reason else "."
+        lines.append(f"Last change {last.version}, {last.changed_at:%Y-%m-%d %H:%M} by {last.changed_by}{reason}")
+    return lines
 
 
 def _cluster(alias: str) -> ClusterConfig:

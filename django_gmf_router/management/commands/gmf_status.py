@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_gmf_router.replicas.status import NodeReport, exit_code, statuses
 from django_gmf_router.settings import configuration
 
-COLUMNS = ("alias", "role", "state", "lag", "position", "dialect", "since", "pool", "tier", "share", "error")
+COLUMNS = ("alias", "role", "state", "lag", "position", "dialect", "since", "pool", "tier", "share", "drained", "error")
 BY_TIME = "{}: positions are unknown, so clients that wrote read from the primary for CONSISTENCY['WINDOW']."
 FORMATS = {"share": "{:.0%}", "lag": "{:.1f}"}
 
@@ -42,8 +42,9 @@ class Command(BaseCommand):
 def _table(nodes: list[NodeReport]) -> str:
     if not nodes:
         return "No cluster with replicas is configured: see GMF_ROUTER."
-    # Most sites have one pool and one tier.
+    # Most sites have one pool and one tier, and drain nothing.
     idle = {name for name in ("pool", "tier") if not {getattr(node, name) for node in nodes} - {None, 1}}
+    idle |= set() if any(node.drained for node in nodes) else {"drained"}
     columns = [column for column in COLUMNS if column not in idle]
     rows = [columns, *([_cell(node, column) for column in columns] for node in nodes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -56,6 +57,8 @@ def _cell(node: NodeReport, column: str) -> str:
     value = getattr(node, column)
     if column == "position" and not node.tells_position:
         return "unknown"
+    if column == "drained":
+        return "yes" if value else "-"
     if value is None:
         return "-"
     return FORMATS.get(column, "{}").format(value)

@@ -16,11 +16,10 @@ from django_gmf_router.routing import rules as table
 from django_gmf_router.routing.explain import explain
 from django_gmf_router.routing.rules import RULES
 from tests.books.models import Book
-from tests.unit.docs.pages import ROOT, prose, rules, text_of
+from tests.unit.docs.pages import rules, text_of
 
 EXPLANATION = "docs/explanation/how-a-query-finds-its-database.md"
 AFTER_THE_RULES = ["no_replica", "shared", "consistency"]
-LATER = {"maintenance"}
 
 
 def test_the_table_of_rules_is_the_policy_rule_by_rule() -> None:
@@ -43,17 +42,6 @@ def test_the_reasons_of_the_replica_pool_follow_the_rules(page: str) -> None:
 def test_the_replica_pool_gives_the_reasons_that_follow_the_rules() -> None:
     found = re.findall(r'None, "(\w+)"', Path(pool.__file__).read_text())
     assert sorted(found) == sorted(AFTER_THE_RULES)
-
-
-def test_a_reason_outside_the_table_is_explained() -> None:
-    page = prose(EXPLANATION)
-    assert [reason for reason in LATER if f"`{reason}`" not in page] == []
-
-
-def test_a_reason_that_is_said_to_come_later_is_not_in_the_code() -> None:
-    rooms = [ROOT / "django_gmf_router" / room for room in ("routing", "replicas")]
-    code = "".join(path.read_text() for room in rooms for path in room.glob("*.py"))
-    assert [reason for reason in LATER if re.search(rf'"{reason}"', code)] == []
 
 
 @pytest.mark.parametrize("model", [Book, Session])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -40,7 +41,26 @@ def test_each_site_of_a_database_has_a_share_of_its_own() -> None:
     assert newer(Steering(), both, "other").share is None
 
 
-@pytest.mark.parametrize("state", ["", "{", "[]", '{"share": 3}', '{"share": {"": "half"}}'])
+def test_a_drain_is_of_all_sites_and_a_maintenance_of_one() -> None:
+    state = json.dumps({"drained": ["replica_2", "replica_1"], "maintenance": {"prod": "new disks", "test": ""}})
+    prod, test, other = (newer(Steering(), f"1 {state}", site) for site in ("prod", "test", "other"))
+    assert prod.drained == test.drained == other.drained == {"replica_1", "replica_2"}
+    assert (prod.maintenance, prod.maintenance_reason) == (True, "new disks")
+    assert (test.maintenance, test.maintenance_reason) == (True, "")
+    assert (other.maintenance, other.maintenance_reason) == (False, "")
+
+
+def test_it_is_said_in_one_line() -> None:
+    assert str(Steering(version=3)) == "nothing"
+    assert str(Steering(maintenance=True)) == "maintenance"
+    steering = Steering(share=0.5, drained=frozenset(["b", "a"]), maintenance=True, maintenance_reason="new disks")
+    assert str(steering) == "replicas serve 0.5 of the clients; drained: a, b; maintenance: new disks"
+
+
+UNREADABLE = ["", "{", "[]", '{"share": 3}', '{"share": {"": "half"}}', '{"drained": 3}', '{"maintenance": "on"}']
+
+
+@pytest.mark.parametrize("state", UNREADABLE)
 def test_what_cannot_be_read_steers_nothing(state: str) -> None:
     assert newer(Steering(), f"7 {state}", "") == Steering(version=7)
 
@@ -64,6 +84,20 @@ def test_a_monitor_keeps_what_was_said_while_nobody_answers_and_in_a_child() -> 
     monitor.begin_in_child()
     assert monitor.steering.share == 0.0
     monitor.stop()
+
+
+def test_what_is_new_is_logged_once_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    monitor = Monitor(CONFIG)
+    for version in (1, 2):
+        monitor.answered(answer(f'{version} {{"drained": ["replica_1"]}}'))
+    monitor.answered(answer("3 {}"))
+    monitor.stop()
+    steered = [record.getMessage() for record in caplog.records if getattr(record, "event", "") == "steered"]
+    assert steered == [
+        "Operators say of default, with change 1: drained: replica_1.",
+        "Operators say of default, with change 3: nothing.",
+    ]
 
 
 @pytest.fixture

@@ -11,20 +11,22 @@ from django_gmf_router.views.conditions import Level, Status, conditions, overal
 
 
 @dataclass
-class Clusters(HealthCheck):
-    """The clusters of GMF_ROUTER: a warning where they are degraded, unavailable where no node answers.
+class Clusters(HealthCheck):  # type: ignore[misc]
+    """The clusters of GMF_ROUTER.
 
-    `max_level`: 1 may this web server take requests; 2 every node, and the migrations that it has replayed.
+    `max_level`: 1 unavailable where no node answers; 2 also a warning where a node, or what it replayed, is not ok.
     """
 
     max_level: int = Level.SERVING
 
     # Async, so that it needs no thread: it waits for nothing.
     async def run(self) -> None:
-        """Raise what says which conditions are not ok; by their states, without servers and errors."""
+        """Raise what names the conditions that are not ok, and their states; no server, and no error."""
         found = conditions(self.max_level)
         status = overall(found)
-        if status == Status.OK:
-            return
-        kind = ServiceUnavailable if status == Status.DOWN else ServiceWarning
-        raise kind(", ".join(f"{each.name} {each.state or each.status}" for each in found if each.status != Status.OK))
+        said = ", ".join(f"{each.name} {each.state or each.status}" for each in found if each.status != Status.OK)
+        if status == Status.DOWN:
+            raise ServiceUnavailable(said)
+        # The library's view answers 500 for a warning, too: a load balancer must not see one of a dead primary.
+        if status == Status.DEGRADED and self.max_level > Level.SERVING:
+            raise ServiceWarning(said)

@@ -62,7 +62,7 @@ class Condition:
 
 def conditions(level: int) -> list[Condition]:
     """Return the conditions of all clusters, up to a level; a process that watches no node yet begins."""
-    found = []
+    found: list[Condition] = []
     for cluster in clusters.registry().clusters:
         cluster.pool.watch()
         found += _conditions(cluster, level)

@@ -20,7 +20,7 @@ PACKAGES = {
     "ogrinfo": "gdal-bin",
     "gdallocationinfo": "gdal-bin",
     "haproxy": "haproxy",
-    "nginx": "nginx-light",
+    "nginx": "nginx",
     "pgbouncer": "pgbouncer",
     "map2img": "mapserver-bin",
     "mapserv": "mapserver-bin",

@@ -15,7 +15,7 @@ from django.db import Error, connections, router, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.template import engines
 from django.template.response import TemplateResponse
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from django_gmf_router import current_decision, read_after, use_primary, use_replica
@@ -301,5 +301,6 @@ urlpatterns = [
     path("refused/<alias>", refused_using),
     path("sessions", sessions),
     path("books", books),
+    path("gmf/", include("django_gmf_router.urls")),
     path("admin/", admin.site.urls),
 ]

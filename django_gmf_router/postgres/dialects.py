@@ -18,6 +18,9 @@ IDENTITY = "pg_control_system"
 IDENTIFY = "SELECT system_identifier::text FROM pg_control_system()"
 CONTROL = "gmf_router_control"
 """The table of what operators say; where it is missing nobody steers, which is no refusal."""
+MIGRATIONS = "django_migrations"
+"""Django's table of the migrations that were applied; where it is missing or not to be read it tells nothing."""
+_TABLES = frozenset({CONTROL, MIGRATIONS})
 # To be called, not looked up: Aurora's pg_proc does not list it.
 IS_AURORA = "SELECT aurora_version()"
 
@@ -46,12 +49,14 @@ class Dialect:
     def without(self, function: str) -> Dialect:
         """Return the dialect of a server that refused this function."""
         facts = {name: sql for name, sql in self.facts.items() if name != function}
-        return replace(self, facts=facts, refused=(*self.refused, *(name for name in [function] if name != CONTROL)))
+        return replace(self, facts=facts, refused=(*self.refused, *({function} - _TABLES)))
 
 
 _ANY = {
     "current_database": "current_database()::text",
     "clock_timestamp": "extract(epoch FROM clock_timestamp())::float8",
+    # A row comes with each that is applied, under a number of its own, and goes with each that is unapplied.
+    MIGRATIONS: f"(SELECT count(*) || ' ' || coalesce(max(id), 0) FROM {MIGRATIONS})",  # noqa: S608
     CONTROL: f"(SELECT version || ' ' || state FROM {CONTROL} ORDER BY version DESC LIMIT 1)",  # noqa: S608
 }
 POSTGRESQL = Dialect(

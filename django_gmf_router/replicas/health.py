@@ -69,6 +69,8 @@ class NodeHealth:
     system_identifier: str | None = None
     database: str | None = None
     """As the server calls it."""
+    migrations: str | None = None
+    """What its table of migrations holds: the same on a replica as on its primary, once it has replayed them."""
     dialect: Dialect | None = None
     """None: it has not answered yet, or is no PostgreSQL."""
     started: float | None = None
@@ -159,6 +161,7 @@ class Tracker:
             timeline=reading.timeline or before.timeline,
             system_identifier=reading.system_identifier or before.system_identifier,
             database=reading.database or before.database,
+            migrations=reading.migrations or before.migrations,
             dialect=reading.dialect or before.dialect,
             started=reading.started or before.started,
             sampled_at=now.monotonic if reading.up else before.sampled_at,

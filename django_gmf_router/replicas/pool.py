@@ -153,14 +153,12 @@ class ReplicaPool:
         """
         if not self._has_replicas:
             return True
-        # Django's own mark of a test run: setup_test_environment() sets it, teardown_test_environment() removes it. To
-        # import the module would load all of django.test into every web process.
-        utils = sys.modules.get("django.test.utils")
-        return (
-            utils is not None
-            and hasattr(utils._TestState, "saved_data")
-            and connections.settings[alias]["TEST"]["MIRROR"] == self._primary
-        )
+        return is_test_run() and connections.settings[alias]["TEST"]["MIRROR"] == self._primary
+
+    def watch(self) -> None:
+        """Let the nodes be watched, for who asks how they are and reads nothing; not where tests have their rows."""
+        if not (is_test_run() and self.is_mirrored(self._first)):
+            self.monitor.ensure()
 
     def _pick_by_time(self, tiers: Sequence[Candidates], wanted: Wanted, key: str | None) -> str | None:
         over = _among(tiers, lambda alias: self._is_over(alias, wanted))
@@ -197,6 +195,14 @@ class ReplicaPool:
         if name == "least_busy":
             return LeastBusy(self._busy, self._typical)
         return Stable() if name == "stable" else WeightedRandom()
+
+
+def is_test_run() -> bool:
+    """Return whether Django's test environment is set up in this process."""
+    # Django's own mark: setup_test_environment() sets it, teardown_test_environment() removes it. To import the module
+    # would load all of django.test into every web process.
+    utils = sys.modules.get("django.test.utils")
+    return utils is not None and hasattr(utils._TestState, "saved_data")
 
 
 def _among(tiers: Sequence[Candidates], may_serve: Callable[[str], bool]) -> Sequence[Candidates]:

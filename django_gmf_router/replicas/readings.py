@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django_gmf_router.postgres.dialects import CONTROL, IN_RECOVERY, Dialect
+from django_gmf_router.postgres.dialects import CONTROL, IN_RECOVERY, MIGRATIONS, Dialect
 from django_gmf_router.postgres.positions import at_rest
 from django_gmf_router.postgres.sqlstates import cause_of
 from django_gmf_router.settings.values import Role
@@ -40,6 +40,8 @@ class Reading:
     """Seconds a replica is behind, where the server itself measures it."""
     control: str | None = None
     """What operators said last, as far as it has replayed that: a version and the state."""
+    migrations: str | None = None
+    """How many migrations its table of them holds, and the number of the last."""
     dialect: Dialect | None = None
     """None: it is no PostgreSQL."""
     error: str | None = None
@@ -79,6 +81,7 @@ def reading_of(told: Mapping[str, Any], dialect: Dialect, identifier: str | None
         replay_age=told["clock_timestamp"] - replayed_at if in_recovery and replayed_at else None,
         lag=told.get("aurora_replica_status"),
         control=told.get(CONTROL),
+        migrations=told.get(MIGRATIONS),
         dialect=dialect,
     )
 

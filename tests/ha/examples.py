@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from tests.cluster.sites import ROOT
 
 FOLDER = ROOT / "docs" / "examples" / "ha"
 
 
-def variables(name: str) -> dict[str, str]:
+def variables(name: str, folder: Path = FOLDER) -> dict[str, str]:
     """Return the variables of an .env file, as the reader finds them."""
-    lines = (FOLDER / name).read_text().splitlines()
+    lines = (folder / name).read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 

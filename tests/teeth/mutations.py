@@ -397,6 +397,28 @@ MUTATIONS = (
         instead="while False:",
         test="tests/integration/test_celery.py::test_one_that_fails_leaves_its_caller_where_it_stood",
     ),
+    # What load balancers go by.
+    Mutation(
+        promise="only where no node answers a web server is out",
+        file="django_gmf_router/views/conditions.py",
+        quote="if down == config.aliases:",
+        instead="if down:",
+        test="tests/integration/test_health.py::test_a_dead_replica_takes_no_web_server_out",
+    ),
+    Mutation(
+        promise="who is not staff is told states and nothing else",
+        file="django_gmf_router/views/health.py",
+        quote="level > Level.SERVING and _is_staff(request)",
+        instead="True",
+        test="tests/integration/test_health.py::test_who_is_not_staff_is_told_states_and_nothing_else",
+    ),
+    Mutation(
+        promise="an answer of health opens no transaction",
+        file="django_gmf_router/views/health.py",
+        quote="transaction.non_atomic_requests(using=_alias)(health)",
+        instead="pass",
+        test="tests/integration/test_health.py::test_atomic_requests_open_no_transaction_for_it",
+    ),
     # The feed of clone_schema: a copy is whole or there is none.
     Mutation(
         promise="nothing is committed after a program that failed",

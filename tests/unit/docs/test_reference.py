@@ -14,16 +14,18 @@ from django.dispatch import Signal
 from django.test import override_settings
 
 import django_gmf_router
-from django_gmf_router import checks, exceptions, signals, testing, unavailable
+from django_gmf_router import checks, exceptions, signals, testing, unavailable, urls
 from django_gmf_router import env as gmf_env
 from django_gmf_router.management.commands import gmf_cluster
 from django_gmf_router.replicas import advisories as replica_advisories
 from django_gmf_router.replicas import events
+from django_gmf_router.replicas.health import NodeHealth
 from django_gmf_router.routing import blocks as blocks_of_routing
 from django_gmf_router.schemas import advisories
 from django_gmf_router.services import FORMATS
 from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import kinds, problems, sections, values
+from django_gmf_router.views import conditions
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
 SETTINGS = "docs/reference/settings.md"
@@ -31,6 +33,7 @@ CHECKS = "docs/reference/checks.md"
 PYTHON = "docs/reference/python.md"
 COMMANDS = "docs/reference/commands.md"
 SIGNALS = "docs/reference/signals-and-logs.md"
+HTTP = "docs/reference/http.md"
 PACKAGE = ROOT / "django_gmf_router"
 POSTGRESQL = {"ENGINE": "django.db.backends.postgresql"}
 
@@ -310,6 +313,21 @@ def test_every_format_and_option_of_gmf_services_is_documented() -> None:
     options = [f"--{field.replace('_', '-')}" for field in ServiceOptions.__dataclass_fields__]
     named = [f"| `{name}` |" for name in (*FORMATS, "--database", "--output", *options)]
     assert [name for name in named if name not in text] == []
+
+
+# HTTP
+
+
+def test_every_word_of_a_condition_is_in_the_http_reference() -> None:
+    text = section(HTTP, "## `health`")
+    told = conditions._details(NodeHealth(alias="default", role=values.Role.PRIMARY, since=0.0))
+    words = (*conditions.STATUS_OF, *conditions.STATUS_OF.values(), *told)
+    assert [word for word in words if f"`{word}`" not in text] == []
+
+
+def test_every_path_of_the_urls_is_in_the_http_reference() -> None:
+    rows = re.findall(r"^\| \[`(\S+)`\]\S+ \| `gmf_router:(\S+)` \|", text_of(HTTP), re.MULTILINE)
+    assert rows == [(str(each.pattern), each.name) for each in urls.urlpatterns]
 
 
 # Signals and logs

@@ -18,8 +18,14 @@ MakeProbe = Callable[..., Probe]
 STARTED = 1_700_000_000.5
 REPLAYED_AT = STARTED + 10
 NOW = REPLAYED_AT + 3.5
-PRIMARY_ROW = (False, None, 0x1_0200_0340, 0x1_0200_0300, "000000070000000100000002", None, STARTED, "n", NOW, None)
-REPLICA_ROW = (True, 0x1_0200_0300, None, None, None, REPLAYED_AT, STARTED, "n", NOW, '3 {"share": {"": 0.3}}')
+PRIMARY_ROW = (
+    *(False, None, 0x1_0200_0340, 0x1_0200_0300, "000000070000000100000002", None),
+    *(STARTED, "n", NOW, "21 22", None),
+)
+REPLICA_ROW = (
+    *(True, 0x1_0200_0300, None, None, None, REPLAYED_AT),
+    *(STARTED, "n", NOW, "20 21", '3 {"share": {"": 0.3}}'),
+)
 
 
 class DriverError(Exception):
@@ -116,6 +122,7 @@ def test_what_a_primary_says(server: Server, a_probe: MakeProbe) -> None:
         system_identifier="42",
         database="n",
         started=STARTED,
+        migrations="21 22",
         dialect=dialects.POSTGRESQL,
     )
 
@@ -131,6 +138,7 @@ def test_what_a_replica_says(server: Server, a_probe: MakeProbe) -> None:
         started=STARTED,
         replay_age=3.5,
         control='3 {"share": {"": 0.3}}',
+        migrations="20 21",
         dialect=dialects.POSTGRESQL,
     )
 
@@ -275,6 +283,13 @@ def test_what_is_refused_is_not_asked_again_on_the_connection(server: Refusing, 
     assert [probe.read() for _ in range(3)] == [reading] * 3
     assert server.failed == 4
     assert len(server.connected) == 1
+
+
+@pytest.mark.parametrize("table", [dialects.MIGRATIONS, dialects.CONTROL])
+def test_a_table_that_is_missing_tells_nothing_and_is_no_refusal(table: str) -> None:
+    dialect = dialects.POSTGRESQL.without(table)
+    assert table not in dialect.row
+    assert dialect.refused == ()
 
 
 @pytest.mark.parametrize("server", [Refusing], indirect=True)

@@ -19,17 +19,23 @@ class PrimaryUnavailable(OperationalError):
     NOTHING_SAVED = "Nothing can be saved right now. Try again in a moment."
     MAY_BE_SAVED = "It may have been saved. Look before you try again."
 
-    def __init__(self, alias: str, cause: str = "", *, may_be_saved: bool = False) -> None:
+    def __init__(self, alias: str, cause: str = "", may_be_saved: bool = False) -> None:
         """Name the primary's alias, and the driver's words; may_be_saved: a write was under way that may have ended."""
-        if may_be_saved:
-            text = f"The primary {alias!r} was lost in the middle of a write, which may have been saved."
-        else:
-            text = f"The primary {alias!r} does not answer: nothing can be written now. Try again in a moment."
-        super().__init__(f"{text} ({cause})" if cause else text)
+        # Pickle and queues of jobs make it anew from these.
+        super().__init__(alias, cause, may_be_saved)
         self.alias = alias
         """The primary's."""
         self.outcome = self.MAY_BE_SAVED if may_be_saved else self.NOTHING_SAVED
         """What its user is told: two short sentences that name no server."""
+
+    def __str__(self) -> str:
+        """Return what an operator reads."""
+        alias, cause, may_be_saved = self.args
+        if may_be_saved:
+            text = f"The primary {alias!r} was lost in the middle of a write, which may have been saved."
+        else:
+            text = f"The primary {alias!r} does not answer: nothing can be written now. Try again in a moment."
+        return f"{text} ({cause})" if cause else text
 
 
 class PrimaryBusy(PrimaryUnavailable):
@@ -40,8 +46,13 @@ class PrimaryBusy(PrimaryUnavailable):
     def __init__(self, alias: str, limit: int) -> None:
         """Name the primary's alias, and how many requests may read there at once."""
         super().__init__(alias)
-        self.args = (f"No replica of {alias!r} serves, and its primary takes {limit} such requests at once (SPILL).",)
+        self.args = (alias, limit)
         self.outcome = self.TOO_MANY
+
+    def __str__(self) -> str:
+        """Return what an operator reads."""
+        alias, limit = self.args
+        return f"No replica of {alias!r} serves, and its primary takes {limit} such requests at once (SPILL)."
 
 
 class MaintenanceMode(PrimaryUnavailable):

@@ -49,6 +49,12 @@ def session(self: Task, name: str) -> Told:
     return told(name, self.request)
 
 
+@app.task(bind=True)
+def header(self: Task, name: str) -> str:
+    """Return the token of the message, and read nothing: a worker may still believe that the primary is away."""
+    return str((self.request.headers or {}).get("gmf_token", ""))
+
+
 @app.task(gmf_consistency="delayed")
 def delayed(name: str) -> Told:
     return told(name)

@@ -26,6 +26,8 @@ class PrimaryUnavailable(OperationalError):
         else:
             text = f"The primary {alias!r} does not answer: nothing can be written now. Try again in a moment."
         super().__init__(f"{text} ({cause})" if cause else text)
+        self.alias = alias
+        """The primary's."""
         self.outcome = self.MAY_BE_SAVED if may_be_saved else self.NOTHING_SAVED
         """What its user is told: two short sentences that name no server."""
 

@@ -10,9 +10,11 @@ from django.db import Error, InternalError
 from django.db.backends.utils import CursorWrapper
 
 from django_gmf_router import clusters
+from django_gmf_router.own_writes import WRITTEN
 from django_gmf_router.postgres.session_options import ensure_read_only
 from django_gmf_router.postgres.sockets import HeldSocket
 from django_gmf_router.postgres.sqlstates import is_refused_write
+from django_gmf_router.replicas.freshness import REPLAYED
 from django_gmf_router.routing.writes import MOVES
 
 
@@ -97,7 +99,11 @@ class Guard:
             return execute(sql, params, many, context)
         if self._alias == cluster.config.primary:
             cluster.writes.note(sql)
+            if sql is not WRITTEN:
+                cluster.reads.note_on_primary(sql)
             return execute(sql, params, many, context)
+        if sql is not REPLAYED:
+            cluster.reads.note_on_replica(sql, getattr(context["connection"], "node", None))
         try:
             return execute(sql, params, many, context)
         except InternalError as error:

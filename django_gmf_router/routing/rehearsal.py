@@ -23,7 +23,7 @@ from django_gmf_router.routing import advice
 from django_gmf_router.routing.clients import key_of
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
-from django_gmf_router.routing.writes import Statement, WriteWatch, classify
+from django_gmf_router.routing.writes import QUERIES, Statement, WriteWatch, classify
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 logger = logging.getLogger("django_gmf_router")
@@ -35,7 +35,6 @@ LAGS_SECONDS = (0.1, 1.0, 5.0, 30.0)
 NEVER = float("inf")
 CLIENTS_KEPT = 10_000
 """Clients whose last writes are remembered."""
-_QUERIES = frozenset(["SELECT", "WITH", "VALUES", "TABLE"])
 _SOURCE = re.compile(r"""\b(?:FROM|JOIN)\s+(?:["`\w]+\.)?["`]?(\w+)""", re.IGNORECASE)
 _OWN = str(Path(__file__).parents[1])
 Counts: TypeAlias = "Counter[tuple[str, ...]]"
@@ -84,7 +83,7 @@ class Rehearsal(WriteWatch):
     def _count(self, unit: UnitOfWork, statement: Statement, sql: str) -> None:
         if statement.writes:
             self._remember(unit, statement)
-        elif statement.verb in _QUERIES:
+        elif statement.verb in QUERIES:
             decision = unit.decision
             if decision is not None and (unit.was_asked or not statement.by_hand):
                 unit.was_asked = False

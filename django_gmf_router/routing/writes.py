@@ -31,6 +31,8 @@ _VERB = re.compile(_BEGINNING + r"([A-Za-z]+)")
 _CONTROL = frozenset(["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"])
 _SESSION = frozenset(["SET", "RESET", "PRAGMA"])
 _READS = frozenset(["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DECLARE", "FETCH", "CLOSE"])
+QUERIES = frozenset(["SELECT", "WITH", "VALUES", "TABLE"])
+"""What delivers rows of the site, where it writes nothing."""
 DML = frozenset(["INSERT", "UPDATE", "DELETE", "MERGE"])
 # A file of SQL has several statements in one text: the words count whatever it begins with.
 _MODIFIES = re.compile(

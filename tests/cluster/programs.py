@@ -23,6 +23,7 @@ PACKAGES = {
     "pgbouncer": "pgbouncer",
     "map2img": "mapserver-bin",
     "mapserv": "mapserver-bin",
+    "promtool": "prometheus",
 }
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 START_SECONDS = 10
@@ -67,4 +68,4 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
 
 
 if __name__ == "__main__" and (lacking := missing(*PACKAGES)):
-    print(f"* tests/cluster/test_services.py is left out in part: it needs {lacking}")
+    print(f"* Tests are left out, above all of tests/cluster/test_services.py: they need {lacking}")

@@ -1,0 +1,177 @@
+"""Which view reads how much from which role, and why from the primary? As seen on the wire."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import NamedTuple
+
+from django.dispatch import Signal
+from django.http import HttpRequest
+
+from django_gmf_router.postgres.tallies import Tally
+from django_gmf_router.routing import advice
+from django_gmf_router.routing.policy import Policy
+from django_gmf_router.routing.unit_of_work import (
+    ClusterRecord,
+    ReadsOfUnit,
+    UnitOfWork,
+    current_decision,
+    current_place,
+    innermost_role,
+    open_unit,
+)
+from django_gmf_router.routing.writes import QUERIES, Statement, classify
+from django_gmf_router.settings.values import ClusterConfig, Role
+
+logger = logging.getLogger("django_gmf_router")
+
+unit_ended = Signal()
+"""Sent with `unit` when a request or job has ended that executed statements."""
+
+OUTSIDE, JOB, UNMATCHED, OTHER = "outside_request", "unit_of_work", "unmatched", "other"
+"""In place of a view: of no request, of a job, whose name may be a client's, of no route, of any beyond MOST_VIEWS."""
+MOST_VIEWS = 1000
+"""A site may make its routes anew while it runs, as a CMS does: what counts them must not grow for ever."""
+UNROUTED = "unrouted"
+REMEDIES = {
+    "wrote": "The request has written before: write after the reads, or in a task.",
+    "atomic": "A transaction is open: read before it, or inside use_replica().",
+    "instance": "The object whose relations are read came from the primary: get it by a routed query.",
+    UNROUTED: (
+        "The router was not asked where to read: a cursor of the connection or using() names the primary, and "
+        "select_for_update(), get_or_create() and delete() read there to write."
+    ),
+}
+"""By the reasons that are a view's own what may be done about them. What the settings, a block, the client's token or
+the state of the nodes send to the primary was meant to go there."""
+
+
+class ViewRead(NamedTuple):
+    """One kind of reads."""
+
+    view: str
+    """A route, or what stands in its place."""
+    role: Role
+    """Of the node that served."""
+    reason: str
+    """Why that was the primary; empty of a replica."""
+
+
+class ReadWatch:
+    """What one cluster does about reads: count them by view, warn of the unexpected ones of the primary."""
+
+    def __init__(self, config: ClusterConfig, policy: Policy) -> None:
+        """Take the cluster's settings and its rules."""
+        self._primary = config.primary
+        self._policy = policy
+        self._config = config
+        self._warns = config.unexpected_primary_reads == "warn"
+        self.views: Tally[ViewRead] = Tally()
+        self._views: set[str] = set()
+        self._warned: set[tuple[str | None, str]] = set()
+
+    def note_on_primary(self, sql: object) -> None:
+        """Count a statement that is about to run by the primary's alias, if it reads."""
+        statement = classify(sql)
+        if statement.writes or statement.verb not in QUERIES:
+            return
+        unit = open_unit()
+        reason = self._reason(unit, statement)
+        if reason is None:
+            self._count(unit, Role.REPLICA, "")
+        else:
+            self._count(unit, Role.PRIMARY, reason)
+
+    def note_on_replica(self, sql: object, node: str | None) -> None:
+        """Count a statement that is about to run by a replica's alias, whose connection is to `node`, if it reads.
+
+        node: None where the engine does not tell.
+        """
+        # What Django makes begins so, and on the other path each text would be searched once.
+        if (isinstance(sql, str) and sql.startswith("SELECT")) or classify(sql).verb in QUERIES:
+            is_moved = node == self._primary
+            self._count(open_unit(), *((Role.PRIMARY, "no_replica") if is_moved else (Role.REPLICA, "")))
+
+    def _reason(self, unit: UnitOfWork | None, statement: Statement) -> str | None:
+        """Return why a read is on the primary's connection; None where it stands for a replica's."""
+        decision = current_decision()
+        if decision is not None and self._is_of_the_router(unit, statement):
+            if decision.alias == self._primary:
+                return decision.reason
+            # In a DRY_RUN, and in the tests of a site, replicas are read by this connection.
+            if self._config.dry_run or self._policy.pool.is_mirrored(decision.alias):
+                return None
+        if innermost_role(current_place.get().blocks) == Role.PRIMARY:
+            return "use_primary"
+        if unit is None:
+            return OUTSIDE
+        return "wrote" if unit.has_written(self._primary) else UNROUTED
+
+    def _is_of_the_router(self, unit: UnitOfWork | None, statement: Statement) -> bool:
+        """Return whether a read is where the router sent it, as far as its text and the order of events tell."""
+        if not statement.by_hand or unit is None or self._config.dry_run:  # whose Rehearsal takes the mark away
+            return True
+        is_asked, unit.was_asked = unit.was_asked, False
+        return is_asked
+
+    def _count(self, unit: UnitOfWork | None, role: Role, reason: str) -> None:
+        # One that was opened lazily lasts as long as its thread: nobody sees its end.
+        if unit is None or (unit.method is None and unit.name is None):
+            self.views.add(ViewRead(OUTSIDE, role, reason))
+            return
+        record = self._policy.record(unit)
+        seen = record.seen
+        if seen is None:
+            seen = record.seen = ReadsOfUnit()
+            unit.at_end.append(partial(self._end, unit, unit.request, seen))
+        if unit.request is None:
+            self.views.add(ViewRead(JOB, role, reason))
+        elif (match := unit.request.resolver_match) is not None:
+            self.views.add(ViewRead(self._view(match.route), role, reason))
+        else:
+            seen.early.append((role, reason))
+        if self._warns and reason in REMEDIES:
+            self._note_unexpected(unit, record, seen, reason)
+
+    def _view(self, route: str) -> str:
+        """Return the label of a route; that of the site's root would be empty, which Prometheus takes for none."""
+        if route not in self._views:
+            if len(self._views) >= MOST_VIEWS:
+                return OTHER
+            self._views.add(route)
+        return route or "/"
+
+    def _note_unexpected(self, unit: UnitOfWork, record: ClusterRecord, seen: ReadsOfUnit, reason: str) -> None:
+        if unit.method is None or record.verdict.role != Role.REPLICA:
+            return
+        if not seen.unexpected:
+            seen.remedy = advice.remedy(self._config, unit)
+        seen.unexpected[reason] = seen.unexpected.get(reason, 0) + 1
+
+    def _end(self, unit: UnitOfWork, request: HttpRequest | None, seen: ReadsOfUnit) -> None:
+        match = getattr(request, "resolver_match", None)
+        view = UNMATCHED if match is None else self._view(match.route)
+        for role, reason in seen.early:
+            self.views.add(ViewRead(view, role, reason))
+        if seen.unexpected and (unit.method, view) not in self._warned:
+            self._warned.add((unit.method, view))
+            _tell(unit, view, seen)
+        if unit_ended.receivers:
+            unit_ended.send_robust(sender=self._primary, unit=unit)
+
+
+def _tell(unit: UnitOfWork, view: str, seen: ReadsOfUnit) -> None:
+    reads = sum(seen.unexpected.values())
+    reasons = ", ".join(f"{reason} {times}" for reason, times in seen.unexpected.items())
+    logger.warning(
+        "%s %s reads %d %s from the primary (%s), though the rules sent it to replicas. %s %s",
+        unit.method,
+        unit.path,
+        reads,
+        "time" if reads == 1 else "times",
+        reasons,
+        " ".join(REMEDIES[reason] for reason in seen.unexpected),
+        seen.remedy,
+        extra={"event": "unexpected_primary_read", "view": view, "reads": reads, "reasons": dict(seen.unexpected)},
+    )

@@ -39,7 +39,7 @@ VIEW_READS = _metric("view_reads", "view role", "Queries, by the route of the vi
 PRIMARY_READS = _metric("view_primary_reads", "view reason", "Queries on the primary, by the route and the reason.")
 MOVES = _metric("moves", "cluster node cause", "Connections that went over from this node to another one.")
 TOKENS = _metric("tokens", "cluster outcome", "Tokens of clients, by what became of them.")
-REFUSED_WRITES = _metric("refused_writes", "cluster", "Requests answered 503 since no primary takes their writes.")
+REFUSED_WRITES = _metric("refused_writes", "cluster", "Requests answered 503 since the primary does not answer.")
 REFUSED_READS = _metric("refused_reads", "cluster", "Requests answered 503 since SPILL leaves no room for them.")
 COUNTERS = (DECISIONS, VIEW_READS, PRIMARY_READS, MOVES, TOKENS, REFUSED_WRITES, REFUSED_READS)
 
@@ -63,9 +63,6 @@ def take() -> Counter[tuple[Metric, Labels]]:
 
 def _counted(*, new: bool) -> Counter[tuple[Metric, Labels]]:
     found: Counter[tuple[Metric, Labels]] = Counter()
-    # To build the clusters, of settings that may be wrong, is not the business of who looks.
-    if not clusters.registry.cache_info().currsize:
-        return found
     known = clusters.registry().clusters
     for cluster in known:
         for metric, labels, times in _of_cluster(cluster, new=new):

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.signals import request_finished
 from prometheus_client import CollectorRegistry, Counter
 
+from django_gmf_router import clusters
 from django_gmf_router.metrics import counted
 from django_gmf_router.metrics.counted import COUNTERS, Metric
 from django_gmf_router.routing.reads import unit_ended
@@ -24,6 +25,9 @@ def install() -> None:
 
 def tell() -> None:
     """Add what was counted since the last time to the file of this process."""
+    # To build the clusters, of settings that may be wrong, is not the business of a command that ends.
+    if not clusters.registry.cache_info().currsize:
+        return
     for (metric, labels), times in counted.take().items():
         # To ask for it writes it, as 0.
         child = _counters()[metric].labels(*labels)

@@ -69,7 +69,7 @@ class ReadWatch:
         self._warns = config.unexpected_primary_reads == "warn"
         self.views: Tally[ViewRead] = Tally()
         self._views: set[str] = set()
-        self._warned: set[tuple[str | None, str]] = set()
+        self._warned: set[tuple[str | None, str | None]] = set()
 
     def note_on_primary(self, sql: object) -> None:
         """Count a statement that is about to run by the primary's alias, if it reads."""
@@ -127,7 +127,7 @@ class ReadWatch:
             unit.at_end.append(partial(self._end, unit, unit.request, seen))
         if unit.request is None:
             self.views.add(ViewRead(JOB, role, reason))
-        elif (match := unit.request.resolver_match) is not None:
+        elif (match := getattr(unit.request, "resolver_match", None)) is not None:
             self.views.add(ViewRead(self._view(match.route), role, reason))
         else:
             seen.early.append((role, reason))
@@ -145,17 +145,20 @@ class ReadWatch:
     def _note_unexpected(self, unit: UnitOfWork, record: ClusterRecord, seen: ReadsOfUnit, reason: str) -> None:
         if unit.method is None or record.verdict.role != Role.REPLICA:
             return
+        if (unit.method, advice.view_of(unit)) in self._warned:
+            return
         if not seen.unexpected:
             seen.remedy = advice.remedy(self._config, unit)
         seen.unexpected[reason] = seen.unexpected.get(reason, 0) + 1
 
     def _end(self, unit: UnitOfWork, request: HttpRequest | None, seen: ReadsOfUnit) -> None:
         match = getattr(request, "resolver_match", None)
-        view = UNMATCHED if match is None else self._view(match.route)
+        route = None if match is None else match.route
+        view = UNMATCHED if route is None else self._view(route)
         for role, reason in seen.early:
             self.views.add(ViewRead(view, role, reason))
-        if seen.unexpected and (unit.method, view) not in self._warned:
-            self._warned.add((unit.method, view))
+        if seen.unexpected and (unit.method, route) not in self._warned:
+            self._warned.add((unit.method, route))
             _tell(unit, view, seen)
         if unit_ended.receivers:
             unit_ended.send_robust(sender=self._primary, unit=unit)

@@ -148,7 +148,9 @@ def test_tokens_outages_and_refused_writes_are_counted(site: Site, gmf_cluster: 
 
 def assert_log_is_json(site: Site, cluster: LocalCluster, token: str) -> None:
     """Each line is one object, with the fields that the reference names, and holds no secret."""
-    documented = set(re.findall(r"^\| `(\w+)` \|", section("docs/reference/signals-and-logs.md", "## Fields"), re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| `(\w+)` \|", section("docs/reference/signals-and-logs.md", "## Fields"), re.MULTILINE)
+    )
     lines = [json.loads(line) for line in site.log.read_text().splitlines() if line.startswith("{")]
     ours = [line for line in lines if line["name"] == "django_gmf_router"]
     assert {"node_down", "unavailable"} <= {line["event"] for line in ours}

@@ -97,13 +97,14 @@ class Guard:
         cluster = clusters.of_alias(self._alias)
         if cluster is None:
             return execute(sql, params, many, context)
+        node = getattr(context["connection"], "node", None)
         if self._alias == cluster.config.primary:
             cluster.writes.note(sql)
             if sql is not WRITTEN:
-                cluster.reads.note_on_primary(sql)
+                cluster.reads.note_on_primary(sql, node)
             return execute(sql, params, many, context)
         if sql is not REPLAYED:
-            cluster.reads.note_on_replica(sql, getattr(context["connection"], "node", None))
+            cluster.reads.note_on_replica(sql, node)
         try:
             return execute(sql, params, many, context)
         except InternalError as error:

@@ -79,8 +79,8 @@ def _of_cluster(cluster: Cluster, *, new: bool) -> Samples:
     for decision, times in _told(cluster.policy.decisions, new=new).items():
         yield DECISIONS, (primary, decision.role.value, decision.alias, decision.reason), times
     for read, times in _told(cluster.reads.views, new=new).items():
-        yield VIEW_READS, (read.view, read.role.value), times
-        if read.role == Role.PRIMARY:
+        yield VIEW_READS, (read.view, (Role.PRIMARY if read.reason else Role.REPLICA).value), times
+        if read.reason:
             yield PRIMARY_READS, (read.view, read.reason), times
     for (node, cause), times in _told(cluster.nodes.moves, new=new).items():
         yield MOVES, (primary, node, cause), times

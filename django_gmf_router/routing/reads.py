@@ -52,10 +52,8 @@ class ViewRead(NamedTuple):
 
     view: str
     """A route, or what stands in its place."""
-    role: Role
-    """Of the node that served."""
     reason: str
-    """Why that was the primary; empty of a replica."""
+    """Why the primary served; empty where a replica did."""
 
 
 class ReadWatch:
@@ -71,37 +69,33 @@ class ReadWatch:
         self._views: set[str] = set()
         self._warned: set[tuple[str | None, str | None]] = set()
 
-    def note_on_primary(self, sql: object) -> None:
-        """Count a statement that is about to run by the primary's alias, if it reads."""
-        statement = classify(sql)
-        if statement.writes or statement.verb not in QUERIES:
-            return
-        unit = open_unit()
-        reason = self._reason(unit, statement)
-        if reason is None:
-            self._count(unit, Role.REPLICA, "")
-        else:
-            self._count(unit, Role.PRIMARY, reason)
-
-    def note_on_replica(self, sql: object, node: str | None) -> None:
-        """Count a statement that is about to run by a replica's alias, whose connection is to `node`, if it reads.
+    def note_on_primary(self, sql: object, node: str | None) -> None:
+        """Count a statement that is about to run by the primary's alias, whose connection is to `node`, if it reads.
 
         node: None where the engine does not tell.
         """
+        statement = classify(sql)
+        if statement.verb in QUERIES and not statement.writes:
+            unit = open_unit()
+            # While the primary is away a replica stands in.
+            is_moved = node is not None and node != self._primary
+            self._count(unit, "" if is_moved else self._reason(unit, statement))
+
+    def note_on_replica(self, sql: object, node: str | None) -> None:
+        """Count a statement that is about to run by a replica's alias, whose connection is to `node`, if it reads."""
         # What Django makes begins so, and on the other path each text would be searched once.
         if (isinstance(sql, str) and sql.startswith("SELECT")) or classify(sql).verb in QUERIES:
-            is_moved = node == self._primary
-            self._count(open_unit(), *((Role.PRIMARY, "no_replica") if is_moved else (Role.REPLICA, "")))
+            self._count(open_unit(), "no_replica" if node == self._primary else "")
 
-    def _reason(self, unit: UnitOfWork | None, statement: Statement) -> str | None:
-        """Return why a read is on the primary's connection; None where it stands for a replica's."""
+    def _reason(self, unit: UnitOfWork | None, statement: Statement) -> str:
+        """Return why a read is on the primary's connection; "" where it stands for a replica's."""
         decision = current_decision()
         if decision is not None and self._is_of_the_router(unit, statement):
             if decision.alias == self._primary:
                 return decision.reason
             # In a DRY_RUN, and in the tests of a site, replicas are read by this connection.
             if self._config.dry_run or self._policy.pool.is_mirrored(decision.alias):
-                return None
+                return ""
         if innermost_role(current_place.get().blocks) == Role.PRIMARY:
             return "use_primary"
         if unit is None:
@@ -115,10 +109,10 @@ class ReadWatch:
         is_asked, unit.was_asked = unit.was_asked, False
         return is_asked
 
-    def _count(self, unit: UnitOfWork | None, role: Role, reason: str) -> None:
+    def _count(self, unit: UnitOfWork | None, reason: str) -> None:
         # One that was opened lazily lasts as long as its thread: nobody sees its end.
         if unit is None or (unit.method is None and unit.name is None):
-            self.views.add(ViewRead(OUTSIDE, role, reason))
+            self.views.add(ViewRead(OUTSIDE, reason))
             return
         record = self._policy.record(unit)
         seen = record.seen
@@ -126,11 +120,11 @@ class ReadWatch:
             seen = record.seen = ReadsOfUnit()
             unit.at_end.append(partial(self._end, unit, unit.request, seen))
         if unit.request is None:
-            self.views.add(ViewRead(JOB, role, reason))
+            self.views.add(ViewRead(JOB, reason))
         elif (match := getattr(unit.request, "resolver_match", None)) is not None:
-            self.views.add(ViewRead(self._view(match.route), role, reason))
+            self.views.add(ViewRead(self._view(match.route), reason))
         else:
-            seen.early.append((role, reason))
+            seen.early.append(reason)
         if self._warns and reason in REMEDIES:
             self._note_unexpected(unit, record, seen, reason)
 
@@ -155,8 +149,8 @@ class ReadWatch:
         match = getattr(request, "resolver_match", None)
         route = None if match is None else match.route
         view = UNMATCHED if route is None else self._view(route)
-        for role, reason in seen.early:
-            self.views.add(ViewRead(view, role, reason))
+        for reason in seen.early:
+            self.views.add(ViewRead(view, reason))
         if seen.unexpected and (unit.method, route) not in self._warned:
             self._warned.add((unit.method, route))
             _tell(unit, view, seen)

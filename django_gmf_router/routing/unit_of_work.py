@@ -55,8 +55,8 @@ class ReadsOfUnit:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self.early: list[tuple[Role, str]] = []
-        """Role and reason of what was read before the view was known."""
+        self.early: list[str] = []
+        """Of what was read before the view was known why it was read from the primary; empty of a replica."""
         self.unexpected: dict[str, int] = {}
         """By reason the reads of the primary that the rules would have sent to replicas; only where that is told."""
         self.remedy = ""

@@ -90,24 +90,24 @@ class ReadWatch:
     def _reason(self, unit: UnitOfWork | None, statement: Statement) -> str:
         """Return why a read is on the primary's connection; "" where it stands for a replica's."""
         decision = current_decision()
-        if decision is not None and self._is_of_the_router(unit, statement):
-            if decision.alias == self._primary:
-                return decision.reason
+        if decision is not None and decision.role == Role.REPLICA:
             # In a DRY_RUN, and in the tests of a site, replicas are read by this connection.
             if self._config.dry_run or self._policy.pool.is_mirrored(decision.alias):
                 return ""
+        elif decision is not None and decision.alias == self._primary and self._was_asked(unit, statement):
+            return decision.reason
         if innermost_role(current_place.get().blocks) == Role.PRIMARY:
             return "use_primary"
         if unit is None:
             return OUTSIDE
         return "wrote" if unit.has_written(self._primary) else UNROUTED
 
-    def _is_of_the_router(self, unit: UnitOfWork | None, statement: Statement) -> bool:
-        """Return whether a read is where the router sent it, as far as its text and the order of events tell."""
-        if not statement.by_hand or unit is None or self._config.dry_run:  # whose Rehearsal takes the mark away
+    def _was_asked(self, unit: UnitOfWork | None, statement: Statement) -> bool:
+        """Return whether the router sent a read here, as far as its text and the order of events tell."""
+        if unit is None or self._config.dry_run:  # whose Rehearsal looks at the mark
             return True
-        is_asked, unit.was_asked = unit.was_asked, False
-        return is_asked
+        was_asked, unit.was_asked = unit.was_asked, False
+        return was_asked or not statement.by_hand
 
     def _count(self, unit: UnitOfWork | None, reason: str) -> None:
         # One that was opened lazily lasts as long as its thread: nobody sees its end.

@@ -109,9 +109,9 @@ def test_a_body_that_is_made_later_is_counted_while_it_is_made(client: Client) -
     assert found(VIEW_READS) == {}
     body = iter(response)  # type: ignore[arg-type]
     next(body)
-    assert found(VIEW_READS) == {("stream", "replica"): 1}
+    assert found(VIEW_READS) == {("stream", "replica"): 2}
     list(body)
-    assert found(VIEW_READS) == {("stream", "replica"): 3}
+    assert found(VIEW_READS) == {("stream", "replica"): 6}
 
 
 def test_jobs_and_what_is_no_request_have_one_name_each() -> None:

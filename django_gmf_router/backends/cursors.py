@@ -99,9 +99,9 @@ class Guard:
             return execute(sql, params, many, context)
         node = getattr(context["connection"], "node", None)
         if self._alias == cluster.config.primary:
-            cluster.writes.note(sql)
+            statement = cluster.writes.note(sql)
             if sql is not WRITTEN:
-                cluster.reads.note_on_primary(sql, node)
+                cluster.reads.note_on_primary(statement, node)
             return execute(sql, params, many, context)
         if sql is not REPLAYED:
             cluster.reads.note_on_replica(sql, node)

@@ -69,12 +69,11 @@ class ReadWatch:
         self._views: set[str] = set()
         self._warned: set[tuple[str | None, str | None]] = set()
 
-    def note_on_primary(self, sql: object, node: str | None) -> None:
+    def note_on_primary(self, statement: Statement, node: str | None) -> None:
         """Count a statement that is about to run by the primary's alias, whose connection is to `node`, if it reads.
 
         node: None where the engine does not tell.
         """
-        statement = classify(sql)
         if statement.verb in QUERIES and not statement.writes:
             unit = open_unit()
             # While the primary is away a replica stands in.
@@ -89,14 +88,15 @@ class ReadWatch:
 
     def _reason(self, unit: UnitOfWork | None, statement: Statement) -> str:
         """Return why a read is on the primary's connection; "" where it stands for a replica's."""
-        decision = current_decision()
+        decision = current_decision() if unit is None else unit.decision
         if decision is not None and decision.role == Role.REPLICA:
             # In a DRY_RUN, and in the tests of a site, replicas are read by this connection.
             if self._config.dry_run or self._policy.pool.is_mirrored(decision.alias):
                 return ""
         elif decision is not None and decision.alias == self._primary and self._was_asked(unit, statement):
             return decision.reason
-        if innermost_role(current_place.get().blocks) == Role.PRIMARY:
+        blocks = current_place.get().blocks
+        if blocks and innermost_role(blocks) == Role.PRIMARY:
             return "use_primary"
         if unit is None:
             return OUTSIDE

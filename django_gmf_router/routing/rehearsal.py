@@ -61,11 +61,11 @@ class Rehearsal(WriteWatch):
         self._counts: Counts = Counter()
         self._process, self._since, self._kept_at = os.getpid(), time.time(), 0.0
 
-    def note(self, sql: object) -> None:
+    def note(self, sql: object) -> Statement:
         """Count a statement that is about to run on the primary, beside what is noted of it ever."""
         if (unit := open_unit()) is not None:
             self._count(unit, classify(sql), str(sql))
-        super().note(sql)
+        return super().note(sql)
 
     def _warn(self, unit: UnitOfWork, statement: Statement) -> None:
         pattern = advice.pattern_for(unit)

@@ -84,18 +84,21 @@ class WriteWatch:
     def _tables(self) -> dict[str, ModelTable]:
         return model_tables(self._config.primary_models)
 
-    def note(self, sql: object) -> None:
-        """Note a statement that is about to run on the primary; raise UnexpectedWrite where that is refused."""
+    def note(self, sql: object) -> Statement:
+        """Note a statement that is about to run on the primary, and return what is known of it.
+
+        Raise UnexpectedWrite where that is refused.
+        """
         unit, statement = open_unit(), classify(sql)
         if not statement.writes and not (statement.by_hand and self._is_for_the_primary(unit)):
-            return
+            return statement
         unit = unit or self._policy.open_outside()
         if unit is None:
-            return
+            return statement
         known = [self._tables.get(table) for table in statement.tables]
         is_alone = statement.alone and known != []
         if is_alone and all(table is not None and table.is_unread for table in known):
-            return
+            return statement
         record = self._policy.record(unit)
         if record.is_open:
             self._policy.ask_chooser(unit, record)
@@ -104,6 +107,7 @@ class WriteWatch:
         if is_sent_away and not is_expected and statement.verb in {*DML, "WITH"}:
             self._warn(unit, statement)
         record.write()
+        return statement
 
     def _is_for_the_primary(self, unit: UnitOfWork | None) -> bool:
         """Return whether the rules or a block sent reads to the primary: what is selected by hand may well write."""

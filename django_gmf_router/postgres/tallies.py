@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from threading import RLock
 from typing import Generic, TypeVar
@@ -31,14 +31,15 @@ class Tally(Generic[T]):
     def _begin(self) -> None:
         # The garbage collector may end an abandoned stream while its thread adds up, and so count within: an RLock.
         self._lock = RLock()
-        self._waiting: deque[tuple[T, int]] = deque()
+        self._waiting: deque[T] = deque()
         self._new: dict[T, int] = {}
         self._taken: dict[T, int] = {}
 
-    def add(self, what: T, times: int = 1) -> None:
+    def add(self, what: T) -> None:
         """Count `what`."""
-        self._waiting.append((what, times))
-        if len(self._waiting) >= MOST_WAITING:
+        waiting = self._waiting
+        waiting.append(what)
+        if len(waiting) >= MOST_WAITING:
             forks.look()
             with self._lock:
                 self._add_up()
@@ -60,10 +61,15 @@ class Tally(Generic[T]):
         return taken
 
     def _add_up(self) -> None:
+        waiting, found = self._waiting, []
         with suppress(IndexError):  # who came within has added it up
-            for _ in range(len(self._waiting)):
-                what, times = self._waiting.popleft()
-                self._new[what] = self._new.get(what, 0) + times
+            for _ in range(len(waiting)):
+                found.append(waiting.popleft())  # noqa: PERF401  what was taken is kept
+        # Most are few objects again and again, whose own hash is Python's: they are hashed once.
+        objects = dict(zip(map(id, found), found, strict=True))
+        for key, times in Counter(map(id, found)).items():
+            what = objects[key]
+            self._new[what] = self._new.get(what, 0) + times
 
 
 def _sum(one: dict[T, int], other: dict[T, int]) -> dict[T, int]:

@@ -36,7 +36,7 @@ class Row:
 
 
 def _decisions() -> list[Row]:
-    rows = []
+    rows = [Row(group="decisions", subject="counting one", reference="nothing", measure=OVER, limit=0.3)]
     for hint in ("", ", instance"):
         rows.append(Row(group="decisions", subject=f"ours{hint}", reference=f"constant{hint}", limit=3.0))
         rows += [

@@ -20,7 +20,7 @@ class GmfRouterConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""
-        from django_gmf_router import checks, unavailable  # noqa: PLC0415
+        from django_gmf_router import checks, metrics, unavailable  # noqa: PLC0415
         from django_gmf_router.backends import cursors  # noqa: PLC0415
         from django_gmf_router.replicas import advisories as replica_advisories  # noqa: PLC0415
         from django_gmf_router.schemas import advisories  # noqa: PLC0415
@@ -33,6 +33,7 @@ class GmfRouterConfig(AppConfig):
         register(advisories.check_server, Tags.database)
         connection_created.connect(cursors.guard_connection, dispatch_uid="gmf_router.guard")
         got_request_exception.connect(unavailable.note_failure, dispatch_uid="gmf_router.exception")
+        metrics.install()
         pre_migrate.connect(_on_pre_migrate, dispatch_uid="gmf_router.pre_migrate")
         if configuration.names_schemas():
             from django_gmf_router.schemas import migrating  # noqa: PLC0415

@@ -12,12 +12,14 @@ from django.dispatch import receiver
 from django_gmf_router.consistency.stores import STORES, Store
 from django_gmf_router.postgres import green_threads
 from django_gmf_router.postgres.sockets import NodeSockets
+from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.replicas.addresses import address_book
 from django_gmf_router.replicas.freshness import Freshness
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.pool import ReplicaPool
 from django_gmf_router.routing.policy import Policy
+from django_gmf_router.routing.reads import ReadWatch
 from django_gmf_router.routing.rehearsal import Rehearsal
 from django_gmf_router.routing.writes import WriteWatch
 from django_gmf_router.settings import configuration
@@ -40,6 +42,9 @@ class Cluster:
     store: Store
     """Where its clients' tokens are kept."""
     writes: WriteWatch
+    reads: ReadWatch
+    refusals: Tally[str]
+    """The requests that were answered 503: to a "write", or to a "read" beyond SPILL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,8 @@ def _build(config: ClusterConfig) -> Cluster:
         nodes=Nodes(config, monitor, sockets, addresses),
         store=store,
         writes=(Rehearsal if config.dry_run else WriteWatch)(config, policy),
+        reads=ReadWatch(config, policy),
+        refusals=Tally(),
     )
 
 

@@ -29,6 +29,8 @@ def measure(take: Callable[[list[Contestant]], Any]) -> None:
 def _contestants() -> Iterator[Contestant]:
     from django.contrib.auth.models import Group  # noqa: PLC0415  models need the apps
 
+    from django_gmf_router import clusters, current_decision  # noqa: PLC0415
+
     for name, router in site.routers().items():
         ask = router.db_for_read
         alias = ask(Group)
@@ -36,4 +38,8 @@ def _contestants() -> Iterator[Contestant]:
             raise AssertionError(f"{name} answers {alias!r}: it would not be the decision that the budget means.")
         loaded = Group.from_db(alias, ["id", "name"], [1, "editors"])
         yield calling(name, "ask(model)", ask=ask, model=Group)
+        if name == "ours":
+            names = {"count": clusters.registry().clusters[0].policy.decisions.add, "decision": current_decision()}
+            yield calling("nothing", "pass")
+            yield calling("counting one", "count(decision)", **names)
         yield calling(f"{name}, instance", "ask(model, instance=instance)", ask=ask, model=Group, instance=loaded)

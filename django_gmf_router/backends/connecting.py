@@ -85,6 +85,9 @@ class Attempt:
                 failure = error
                 continue
             if self._sees_what_is_wanted(node, connection):
+                # What moves in the midst of a read is told there.
+                if not wrapper.avoided:
+                    known.stood_in(self._alias, node)
                 return node, connection
             self._answered = True
             connection.close()

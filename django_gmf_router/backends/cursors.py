@@ -11,9 +11,11 @@ from django.db.backends.utils import CursorWrapper
 
 from django_gmf_router import clusters
 from django_gmf_router.exceptions import MaintenanceMode
+from django_gmf_router.own_writes import WRITTEN
 from django_gmf_router.postgres.session_options import ensure_read_only
 from django_gmf_router.postgres.sockets import HeldSocket
 from django_gmf_router.postgres.sqlstates import is_refused_write
+from django_gmf_router.replicas.freshness import REPLAYED
 from django_gmf_router.routing.writes import MOVES
 
 
@@ -96,14 +98,19 @@ class Guard:
         cluster = clusters.of_alias(self._alias)
         if cluster is None:
             return execute(sql, params, many, context)
+        node = getattr(context["connection"], "node", None)
         if self._alias == cluster.config.primary:
             try:
-                cluster.writes.note(sql)
+                statement = cluster.writes.note(sql)
             except MaintenanceMode:
                 if cluster.writes.may_be_left_out(sql):
                     return None
                 raise
+            if sql is not WRITTEN:
+                cluster.reads.note_on_primary(statement, node)
             return execute(sql, params, many, context)
+        if sql is not REPLAYED:
+            cluster.reads.note_on_replica(sql, node)
         try:
             return execute(sql, params, many, context)
         except InternalError as error:

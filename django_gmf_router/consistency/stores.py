@@ -17,6 +17,7 @@ from django.utils.cache import patch_cache_control
 
 from django_gmf_router.consistency import tokens
 from django_gmf_router.consistency.tokens import Mark, Token
+from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.settings.sections import ConsistencyConfig
 
 LOGGER = logging.getLogger("django_gmf_router")
@@ -31,6 +32,8 @@ class Store(ABC):
     def __init__(self, config: ConsistencyConfig) -> None:
         """Take for how many seconds a token counts."""
         self._max_age = config.max_age
+        self.refused: Tally[str] = Tally()
+        """What clients brought that was not ours, or did not count any more."""
 
     @abstractmethod
     def read(self, request: HttpRequest) -> str | None:
@@ -42,7 +45,11 @@ class Store(ABC):
 
     def token_of(self, request: HttpRequest) -> Token | None:
         """Return what the client of `request` brings, if it is ours and still counts."""
-        return self.parse(self.read(request))
+        text = self.read(request)
+        token = self.parse(text)
+        if text is not None and token is None:
+            self.refused.add("refused")
+        return token
 
     def parse(self, text: object) -> Token | None:
         """Return the token of a text, if it is ours and still counts."""

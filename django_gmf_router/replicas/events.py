@@ -51,7 +51,8 @@ class Surviving:
 
 def no_replica(cluster: str) -> None:
     """Log that the last replica that served is out."""
-    LOGGER.warning("No replica of %s may serve: the primary does.", cluster, extra={"event": NO_REPLICA})
+    extra = {"event": NO_REPLICA, "cluster": cluster}
+    LOGGER.warning("No replica of %s may serve: the primary does.", cluster, extra=extra)
 
 
 def steered(cluster: str, steering: Steering) -> None:

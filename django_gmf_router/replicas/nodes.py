@@ -14,6 +14,7 @@ from django.db import connections
 
 from django_gmf_router.postgres.session_options import add_to_options, read_only_options
 from django_gmf_router.postgres.sockets import NodeSockets
+from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.replicas.addresses import AddressBook
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.states import NodeStates
@@ -39,6 +40,8 @@ class Nodes:
         self._several = frozenset(alias for alias in config.balanced_aliases if alias in addresses)
         self._overdue_seconds = INTERVALS_TO_BE_OVERDUE * config.health.interval
         self._interval = config.health.interval
+        self.moves: Tally[tuple[str, str]] = Tally()
+        """By node that was left, and why."""
         # Until when a node that refused is not asked again, in monotonic seconds.
         self._refusing: dict[str, float] = {}
         self.sockets = sockets
@@ -120,6 +123,11 @@ class Nodes:
         """Note that `node` has taken a connection."""
         self._refusing.pop(node, None)
 
+    def stood_in(self, alias: str, node: str) -> None:
+        """Note that a new connection of `alias` is to `node`: a move, where that is no server of the alias."""
+        if self.alias_of(node) != alias:
+            self.moves.add((alias, "down"))
+
     def to_try(
         self, alias: str, avoid: Collection[str] = (), *, by_name: bool = False, last: bool = False
     ) -> Iterator[str]:
@@ -171,10 +179,11 @@ class Nodes:
         return params
 
     def moved(self, alias: str, node: str, cause: str, request: str) -> None:
-        """Log that a read of `alias` that failed on `node` is executed again elsewhere.
+        """Log and count that a read of `alias` that failed on `node` is executed again elsewhere.
 
         cause: "conflict" with replay, or the session was "lost"; request: `METHOD /path`, empty outside requests.
         """
+        self.moves.add((node, cause))
         text = "%s: a read of %s failed on %s (%s) and moves to another node."
         extra = {"event": "retry", "alias": alias, "node": node, "cause": cause, "unit": request}
         logger.warning(text, request or "Outside requests", alias, node, cause, extra=extra)

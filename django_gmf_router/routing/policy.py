@@ -11,6 +11,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
 
 from django_gmf_router.consistency.tokens import Token
+from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.replicas.pool import Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
 from django_gmf_router.routing.clients import Client, is_in_share, key_of
@@ -59,6 +60,10 @@ class Policy:
         self._config = config
         self._store = store
         self._spill = Spill(config)
+        self.decisions: Tally[Decision] = Tally()
+        """Whenever the decision of a unit of work changed, and for each read outside of any."""
+        self.tokens: Tally[str] = Tally()
+        """What became of what clients had to see, and how many were given a token."""
         self._strong = config.consistency.level == "strong"
         self._outside = Verdict(role=config.outside_requests, reason="outside_request")
         self.connection = PrimaryConnection(config.primary)
@@ -295,6 +300,8 @@ class Policy:
         alias, why_not = self.pool.pick(client.wanted, client.key, pool)
         if why_not == "consistency" and isinstance(unit, UnitOfJob):
             alias, why_not = unit.patiently(client.wanted, partial(self.pool.pick, client.wanted, client.key, pool))
+        if client.wanted is not None and (alias is not None or why_not == "consistency"):
+            self.tokens.add((PRIMARY if alias is None else REPLICA).value)
         if alias is None:
             if why_not == "no_replica" and not self._config.dry_run:
                 self.spill(self.connection.wrapper)
@@ -308,7 +315,10 @@ class Policy:
             unit.decision = decision
             unit.was_asked = True
             unit.latest = NO_RECORD
-        if changed and role_decided.receivers:
+        if not changed:
+            return
+        self.decisions.add(decision)
+        if role_decided.receivers:
             role_decided.send(sender=self.primary, decision=decision, model=model)
 
 

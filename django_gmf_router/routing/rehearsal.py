@@ -23,7 +23,7 @@ from django_gmf_router.routing import advice
 from django_gmf_router.routing.clients import key_of
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
-from django_gmf_router.routing.writes import Statement, WriteWatch, classify
+from django_gmf_router.routing.writes import QUERIES, Statement, WriteWatch, classify
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 logger = logging.getLogger("django_gmf_router")
@@ -35,7 +35,6 @@ LAGS_SECONDS = (0.1, 1.0, 5.0, 30.0)
 NEVER = float("inf")
 CLIENTS_KEPT = 10_000
 """Clients whose last writes are remembered."""
-_QUERIES = frozenset(["SELECT", "WITH", "VALUES", "TABLE"])
 _SOURCE = re.compile(r"""\b(?:FROM|JOIN)\s+(?:["`\w]+\.)?["`]?(\w+)""", re.IGNORECASE)
 _OWN = str(Path(__file__).parents[1])
 Counts: TypeAlias = "Counter[tuple[str, ...]]"
@@ -62,11 +61,11 @@ class Rehearsal(WriteWatch):
         self._counts: Counts = Counter()
         self._process, self._since, self._kept_at = os.getpid(), time.time(), 0.0
 
-    def note(self, sql: object) -> None:
+    def note(self, sql: object) -> Statement:
         """Count a statement that is about to run on the primary, beside what is noted of it ever."""
         if (unit := open_unit()) is not None:
             self._count(unit, classify(sql), str(sql))
-        super().note(sql)
+        return super().note(sql)
 
     def _warn(self, unit: UnitOfWork, statement: Statement) -> None:
         pattern = advice.pattern_for(unit)
@@ -84,7 +83,7 @@ class Rehearsal(WriteWatch):
     def _count(self, unit: UnitOfWork, statement: Statement, sql: str) -> None:
         if statement.writes:
             self._remember(unit, statement)
-        elif statement.verb in _QUERIES:
+        elif statement.verb in QUERIES:
             decision = unit.decision
             if decision is not None and (unit.was_asked or not statement.by_hand):
                 unit.was_asked = False

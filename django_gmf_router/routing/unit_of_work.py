@@ -33,6 +33,10 @@ class Decision:
     reason: str
     """The rule of the policy that held."""
 
+    def __hash__(self) -> int:
+        """Hash what C hashes: decisions are counted, and the hash of an enum is Python's."""
+        return hash((self.alias, self.reason))
+
     def __str__(self) -> str:
         """Print it as the debug header does."""
         return f"{self.alias}; reason={self.reason}"
@@ -44,12 +48,27 @@ def decision_of(role: Role, alias: str, reason: str) -> Decision:
     return Decision(role=role, alias=alias, reason=reason)
 
 
+class ReadsOfUnit:
+    """What one unit of work read in one cluster, as far as only its end can tell what that means."""
+
+    __slots__ = ("early", "remedy", "unexpected")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.early: list[str] = []
+        """Of what was read before the view was known why it was read from the primary; empty of a replica."""
+        self.unexpected: dict[str, int] = {}
+        """By reason the reads of the primary that the rules would have sent to replicas; only where that is told."""
+        self.remedy = ""
+        """What sends all of them there."""
+
+
 class ClusterRecord:
     """What one unit of work remembers of one cluster."""
 
     __slots__ = (
-        "_lock", "alias", "decision", "is_open", "own_transaction", "settled_for", "snapshot", "spills", "verdict",
-        "wanted", "wrote",
+        "_lock", "alias", "decision", "is_open", "own_transaction", "seen", "settled_for", "snapshot", "spills",
+        "verdict", "wanted", "wrote",
     )  # fmt: skip
 
     def __init__(self, verdict: Verdict, *, is_open: bool = False) -> None:
@@ -72,6 +91,8 @@ class ClusterRecord:
         self.own_transaction: object = None
         # Whether it reads from the primary since no replica serves, as one of those that SPILL allows.
         self.spills = False
+        # What is kept until the end of what it read, once it has.
+        self.seen: ReadsOfUnit | None = None
 
     def settle(self, policy: object, decision: Decision, alias: str, *, instead_of: Decision | None) -> None:
         """Keep what serves the reads of this unit of work from now on: a decision, and the alias of the connection.
@@ -111,11 +132,13 @@ class UnitOfWork:
 
     __slots__ = (
         "at_end", "closed", "decision", "failure", "latest", "method", "moves", "outer", "path", "reads_after_write",
-        "records", "request", "streams", "tokens", "view_is_over", "was_asked",
+        "records", "request", "streams", "tokens", "view_is_over", "was_asked", "was_refused",
     )  # fmt: skip
     blocks: tuple[OpenBlock, ...] = ()
     was_asked: bool
-    """Whether the router has decided since a DRY_RUN last looked; each decision sets it."""
+    """Whether the router has decided since it was last looked at; each decision sets it."""
+    was_refused: bool
+    """Set once it was answered 503."""
 
     # A request has none, and pays for none: to open it is on the hot path.
     name: str | None = None

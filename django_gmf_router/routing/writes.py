@@ -33,6 +33,8 @@ _VERB = re.compile(_BEGINNING + r"([A-Za-z]+)")
 _CONTROL = frozenset(["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"])
 _SESSION = frozenset(["SET", "RESET", "PRAGMA"])
 _READS = frozenset(["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DECLARE", "FETCH", "CLOSE"])
+QUERIES = frozenset(["SELECT", "WITH", "VALUES", "TABLE"])
+"""What delivers rows of the site, where it writes nothing."""
 DML = frozenset(["INSERT", "UPDATE", "DELETE", "MERGE"])
 # A file of SQL has several statements in one text: the words count whatever it begins with.
 _MODIFIES = re.compile(
@@ -84,22 +86,22 @@ class WriteWatch:
     def _tables(self) -> dict[str, ModelTable]:
         return model_tables(self._config.primary_models)
 
-    def note(self, sql: object) -> None:
-        """Note a statement that is about to run on the primary.
+    def note(self, sql: object) -> Statement:
+        """Note a statement that is about to run on the primary, and return what is known of it.
 
         Raise MaintenanceMode or UnexpectedWrite where it must not.
         """
         unit, statement = open_unit(), classify(sql)
         if not statement.writes and not (statement.by_hand and self._is_for_the_primary(unit)):
-            return
+            return statement
         unit = unit or self._policy.open_outside()
         if unit is None:
-            return
+            return statement
         self._forbid_in_maintenance(unit, statement)
         known = [self._tables.get(table) for table in statement.tables]
         is_alone = statement.alone and known != []
         if is_alone and all(table is not None and table.is_unread for table in known):
-            return
+            return statement
         record = self._policy.record(unit)
         if record.is_open:
             self._policy.ask_chooser(unit, record)
@@ -108,6 +110,7 @@ class WriteWatch:
         if is_sent_away and not is_expected and statement.verb in {*DML, "WITH"}:
             self._warn(unit, statement)
         record.write()
+        return statement
 
     def _forbid_in_maintenance(self, unit: UnitOfWork, statement: Statement) -> None:
         """Raise MaintenanceMode for a write of a request, unless it has written before, or steers the cluster.

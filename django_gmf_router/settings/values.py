@@ -119,6 +119,12 @@ class ClusterConfig:
         UnexpectedWritesConfig(),
         "What happens when a request that the rules sent to replicas writes.",
     )
+    unexpected_primary_reads: str = key(
+        "UNEXPECTED_PRIMARY_READS",
+        choice("allow", "warn"),
+        "allow",
+        "What happens when a request that the rules sent to replicas reads from the primary.",
+    )
     balancer: str = key(
         "BALANCER", choice("random", "stable", "least_busy"), "random", "How one replica is picked among several."
     )

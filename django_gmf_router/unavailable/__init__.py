@@ -118,6 +118,7 @@ def respond(request: HttpRequest, failure: PrimaryUnavailable) -> HttpResponse:
     RFC 9110, section 15.6.4. It needs no database, no template engine and no other setting of the site.
     """
     log = {PrimaryBusy: SPILLED, MaintenanceMode: READ_ONLY}.get(type(failure), REFUSED)
+    _count(failure)
     log.warn(f"{request.method} {request.path} is answered 503: {failure}")
     response = _by_the_site(request) or _default(request, failure)
     # The monitors will have seen a primary that is back by then.
@@ -126,6 +127,15 @@ def respond(request: HttpRequest, failure: PrimaryUnavailable) -> HttpResponse:
     # Django would log each as an ERROR, and mail it to ADMINS.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
+
+
+def _count(failure: PrimaryUnavailable) -> None:
+    unit, cluster = open_unit(), clusters.of_alias(failure.alias)
+    # A session that cannot be saved either meets the same primary once more.
+    if cluster is not None and not getattr(unit, "was_refused", False):
+        cluster.refusals.add("read" if isinstance(failure, PrimaryBusy) else "write")
+    if unit is not None:
+        unit.was_refused = True
 
 
 def _by_the_site(request: HttpRequest) -> HttpResponse | None:

@@ -24,6 +24,7 @@ PACKAGES = {
     "pgbouncer": "pgbouncer",
     "map2img": "mapserver-bin",
     "mapserv": "mapserver-bin",
+    "promtool": "prometheus",
 }
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 START_SECONDS = 10
@@ -68,4 +69,4 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
 
 
 if __name__ == "__main__" and (lacking := missing(*PACKAGES)):
-    print(f"* tests/cluster/test_services.py and test_load_balancers.py are left out in part: they need {lacking}")
+    print(f"* Tests are left out, above all of tests/cluster/test_services.py: they need {lacking}")

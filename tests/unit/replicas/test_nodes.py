@@ -131,3 +131,15 @@ def test_a_time_out_while_this_process_stood_still_is_no_proof_against_a_node(
     assert not nodes.is_down("replica_1")
     nodes.failed("replica_1", "connection refused", timed_out=False, began=began)
     assert nodes.is_down("replica_1")
+
+
+def test_moves_are_counted_by_the_node_that_was_left_and_why(nodes: Nodes) -> None:
+    nodes.moved("replica_1", "replica_1", "lost", "GET /where")
+    nodes.moved("replica_1", "replica_2", "conflict", "")
+    nodes.stood_in("replica_1", "replica_1")
+    nodes.stood_in("replica_1", "default")
+    assert nodes.moves.counts() == {
+        ("replica_1", "lost"): 1,
+        ("replica_2", "conflict"): 1,
+        ("replica_1", "down"): 1,
+    }

@@ -44,6 +44,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"default": {"REPLICAS": {"replica_1": {"BALANCED": 1}}}}, "E007", "1"),
     ({"default": {"OUTSIDE_REQUESTS": "slave"}}, "E008", "'slave'"),
     ({"default": {"UNEXPECTED_WRITES": "raise"}}, "E008", "'raise'"),
+    ({"default": {"UNEXPECTED_PRIMARY_READS": "refuse"}}, "E008", "'refuse'"),
     ({"default": {"UNEXPECTED_WRITES": {"raise": []}}}, "E002", "'raise'"),
     ({"default": {"UNEXPECTED_WRITES": {"allow": ["GET /("]}}}, "E006", "'GET /('"),
     ({"default": {"UNEXPECTED_WRITES": {"allow": "GET /"}}}, "E007", "'GET /'"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
@@ -33,6 +34,8 @@ class ClusterReport:
 
     cluster: Cluster
     nodes: tuple[NodeReport, ...]
+    latencies: tuple[float | None, ...]
+    """Of each the seconds that a statement of this process typically takes there; None: unknown."""
     change: Control | None
     """What an operator said last, for those who may see that."""
 
@@ -89,7 +92,7 @@ class ClusterReport:
         return {
             table.name: table
             for table in (
-                tables.of_nodes((node, self._latency(node)) for node in self.nodes),
+                tables.of_nodes(zip(self.nodes, self.latencies, strict=True)),
                 tables.of_decisions(self._decisions),
                 tables.of_rules(self._hits),
             )
@@ -105,8 +108,8 @@ class ClusterReport:
             "maintenance": self.is_in_maintenance,
             "dry_run": config.dry_run,
             "nodes": [
-                asdict(node) | {"latency": self._latency(node), "drained": tables.is_drained(node)}
-                for node in self.nodes
+                asdict(node) | {"latency": latency, "drained": tables.is_drained(node)}
+                for node, latency in zip(self.nodes, self.latencies, strict=True)
             ],
             "decisions": [
                 {"role": role, "reason": reason, "count": count} for (role, reason), count in self._decisions.items()
@@ -129,9 +132,6 @@ class ClusterReport:
             },
         }
 
-    def _latency(self, node: NodeReport) -> float | None:
-        return self.cluster.monitor.health(node.alias).latency
-
     @cached_property
     def _decisions(self) -> Mapping[tuple[str, str], int]:
         return decisions(self.cluster)
@@ -153,7 +153,8 @@ def cluster_report(cluster: Cluster, *, names_hosts: bool, tells_changes: bool) 
     nodes = tuple(_heard(cluster, node) for node in reports(cluster.config, cluster.monitor))
     return ClusterReport(
         cluster=cluster,
-        nodes=nodes if names_hosts else tuple(map(_without_hosts, nodes)),
+        nodes=nodes if names_hosts else tuple(_without_hosts(nodes)),
+        latencies=tuple(cluster.monitor.health(node.alias).latency for node in nodes),
         change=_last_change(cluster) if tells_changes else None,
     )
 
@@ -174,10 +175,13 @@ def _heard(cluster: Cluster, node: NodeReport) -> NodeReport:
     return replace(node, state=UNKNOWN) if is_unheard or cluster.monitor.is_outdated() else node
 
 
-def _without_hosts(node: NodeReport) -> NodeReport:
-    # Of an alias that is several servers each is named by its address.
-    alias = node.alias.rpartition("@")[0] or node.alias
-    return replace(node, alias=alias, error=None)
+def _without_hosts(nodes: Iterable[NodeReport]) -> Iterator[NodeReport]:
+    """Yield them without their errors; of an alias that is several servers each has its address for a name."""
+    seen: Counter[str] = Counter()
+    for node in nodes:
+        alias, at, _ = node.alias.rpartition("@")
+        seen[alias] += 1
+        yield replace(node, alias=f"{alias}@{seen[alias]}" if at else node.alias, error=None)
 
 
 def _last_change(cluster: Cluster) -> Control | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponseRedirect
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 
 from django_gmf_router.models import Status
@@ -35,7 +34,11 @@ class StatusAdmin(StatusModelAdmin):
 
     has_add_permission = has_change_permission = has_delete_permission = has_view_permission
 
-    def changelist_view(self, *args: object, **kwargs: object) -> HttpResponseBase:  # noqa: ARG002
+    def changelist_view(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        extra_context: dict[str, object] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
         """Go to the page."""
         return HttpResponseRedirect(_address() or reverse("admin:index"))
 

@@ -25,7 +25,7 @@ def staff_only(view: View[P]) -> View[P]:
     """Serve staff; who is not logged in is sent to log in, who is no staff is refused."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if is_staff(request):
             return view(request, *args, **kwargs)
         user = _user(request)

@@ -76,7 +76,7 @@ def _share(config: ClusterConfig, value: str, said: Mapping[str, str]) -> str:
     share = None if value == RESET else _fraction(value)
     changes.set_share(config, share, **said)
     told = f"what SHARE says, {config.share:.0%}" if share is None else f"{share:.0%}"
-    return f"{config.primary}: replicas serve {told} of the clients."
+    return f"Replicas serve {told} of the clients of {config.primary}."
 
 
 def _fraction(value: str) -> float:
@@ -90,7 +90,7 @@ def _maintenance(config: ClusterConfig, value: str, said: Mapping[str, str]) -> 
     if value not in ON_OR_OFF:
         raise OrderRefused("maintenance: say on or off.", 400)
     _call("set_maintenance", config, ON_OR_OFF[value], **said)
-    return f"{config.primary}: maintenance is {value}."
+    return f"Maintenance of {config.primary} is {value}."
 
 
 def _drain(action: str, alias: str, said: Mapping[str, str]) -> str:
@@ -98,7 +98,7 @@ def _drain(action: str, alias: str, said: Mapping[str, str]) -> str:
     if alias not in found:
         raise OrderRefused(f"{action}: {alias!r} is no replica: {_named(found)}.", 400)
     _call(action, found[alias], alias, **said)
-    return f"{alias} is drained: what begins now goes elsewhere." if action == "drain" else f"{alias} serves again."
+    return f"Replica {alias} {'is drained: what begins now goes elsewhere' if action == 'drain' else 'serves again'}."
 
 
 def _call(name: str, *args: Any, **said: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-SECONDS = 40
+SECONDS = 24
 PICTURES: dict[str, dict[str, Any]] = {
     "status-wide": {"size": WIDE},
     "status-dark": {"size": WIDE, "color_scheme": "dark"},

@@ -80,7 +80,7 @@ def visit(browser: Browser, site: Site, *, size: tuple[int, int] = WIDE, **optio
         yield page
     finally:
         context.close()
-    assert wrong == []
+    assert not wrong, wrong
 
 
 def log_in(page: Page, name: str = OPERATOR) -> None:

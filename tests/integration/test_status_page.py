@@ -20,12 +20,13 @@ from django_gmf_router.settings.values import Role
 
 pytestmark = [
     pytest.mark.urls("tests.browser.urls"),
-    pytest.mark.django_db(databases=["default", "replica_1", "replica_2"]),
+    pytest.mark.django_db,
 ]
 WITHOUT_ADMIN = (path("gmf/", include("django_gmf_router.urls")),)
 WITHOUT_PAGE = (path("admin/", admin.site.urls),)
 PAGE, DATA = "/gmf/status", "/gmf/status.json"
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+ASKED = list(itertools.product(VERBS, (PAGE, DATA)))
 SHARE = {"action": "share", "value": "50"}
 HOST = "db-17.internal"
 
@@ -71,7 +72,7 @@ def answer(client: Client, verb: str, url: str) -> Any:
 # Who
 
 
-@pytest.mark.parametrize(("verb", "url"), itertools.product(VERBS, (PAGE, DATA)))
+@pytest.mark.parametrize(("verb", "url"), ASKED)
 @pytest.mark.parametrize("kind", ["anonymous", "inactive"])
 def test_who_is_not_logged_in_is_sent_to_log_in_whatever_is_asked(
     said: list[Any], kind: str, verb: str, url: str
@@ -81,14 +82,14 @@ def test_who_is_not_logged_in_is_sent_to_log_in_whatever_is_asked(
     assert response.headers["Location"] == f"/admin/login/?next={url.replace('/', '%2F')}"
 
 
-@pytest.mark.parametrize(("verb", "url"), itertools.product(VERBS, (PAGE, DATA)))
+@pytest.mark.parametrize(("verb", "url"), ASKED)
 def test_who_is_no_staff_is_refused_whatever_is_asked(said: list[Any], verb: str, url: str) -> None:
     response = answer(client_of("user"), verb, url)
     assert (response.status_code, said) == (403, [])
     assert b"replica" not in response.content
 
 
-@pytest.mark.parametrize(("verb", "url"), itertools.product(VERBS, (PAGE, DATA)))
+@pytest.mark.parametrize(("verb", "url"), ASKED)
 @pytest.mark.parametrize("kind", ["staff", "view_control"])
 def test_staff_without_the_permission_may_only_look(said: list[Any], kind: str, verb: str, url: str) -> None:
     response = answer(client_of(kind), verb, url)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-SECONDS = 24
+SECONDS, LATE, CAUGHT_UP = 24, 8, 12
 PICTURES: dict[str, dict[str, Any]] = {
     "status-wide": {"size": WIDE},
     "status-dark": {"size": WIDE, "color_scheme": "dark"},
@@ -66,10 +66,10 @@ def _let_time_pass(page: Page, cluster: LocalCluster) -> None:
     """Look on for a while, in which a replica falls behind and catches up."""
     for second in range(SECONDS):
         page.wait_for_timeout(1000)
-        if second % 16 == 6:
+        if second == LATE:
             cluster.pause("replica_2")
             cluster.execute("primary", "INSERT INTO library_author (name) VALUES ('late')")
-        if second % 16 == 11:
+        if second == CAUGHT_UP:
             cluster.resume("replica_2")
 
 

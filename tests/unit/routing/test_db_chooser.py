@@ -59,6 +59,8 @@ def test_each_request_is_counted_for_the_pattern_that_decided_it() -> None:
         ClusterConfig(
             primary="default",
             db_chooser=PatternsConfig(master=(r"GET /s/.*", r"\w+ /both"), slave=(r"POST /search", r"\w+ /both")),
+            # With one all patterns are tried.
+            chooser="tests.unit.routing.test_careful_start.chose",
         )
     )
     for request_line in ("GET /s/a", "GET /s/b", "POST /both", "POST /search", "GET /", "POST /"):

@@ -135,4 +135,4 @@ def is_drained(node: NodeReport) -> bool:
 
 def moment(at: datetime) -> str:
     """Return it in the site's time zone."""
-    return f"{localtime(at):%Y-%m-%d %H:%M:%S}"
+    return f"{localtime(at):%Y-%m-%d %H:%M:%S %Z}"

@@ -11,7 +11,7 @@ EXTRAS_servers := $(EXTRAS_dev),servers
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick faults ha servers suites lint format teeth mutants bench docs tox soak clean
+.PHONY: help demo test quick faults ha servers suites lint format teeth mutants bench docs screenshots tox soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ format: $(VENV)/.installed-dev ## Format the code
 docs: $(VENV)/.installed-dev ## Build the documentation
 	@$(VENV)/bin/sphinx-build -q -n -W -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+screenshots: $(VENV)/.installed-dev ## Take the pictures of the status page that the documentation shows
+	@$(VENV)/bin/python -m tests.browser.screenshots
 
 bench: $(VENV)/.installed-dev ## Measure against the budgets and the peers
 	@$(VENV)/bin/python -m benchmarks $(ARGS)

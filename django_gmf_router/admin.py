@@ -1,4 +1,4 @@
-"""What does Django's admin show of the control state? Who said what, and that nothing can be saved meanwhile."""
+"""What does Django's admin show? Who steered the clusters, that nothing can be saved, and the way to the status page."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.contrib.messages import WARNING, get_messages
 from django.contrib.messages.storage.base import Message
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, reverse
 
 from django_gmf_router import clusters
 from django_gmf_router.exceptions import MaintenanceMode
-from django_gmf_router.models import Control
+from django_gmf_router.models import Control, Status
 
 if TYPE_CHECKING:
-    Base = admin.ModelAdmin[Control]
-else:
-    Base = admin.ModelAdmin
+    ControlModelAdmin, StatusModelAdmin = admin.ModelAdmin[Control], admin.ModelAdmin[Status]
+else:  # Django's cannot be subscripted
+    ControlModelAdmin = StatusModelAdmin = admin.ModelAdmin
 
 
 @admin.register(Control)
-class ControlAdmin(Base):
+class ControlAdmin(ControlModelAdmin):
     """The changes of control, to be read: they are made by `gmf_control` and by the status page."""
 
     list_display = ("version", "changed_at", "changed_by", "state", "reason")
@@ -40,6 +41,40 @@ class ControlAdmin(Base):
     def has_delete_permission(self, request: HttpRequest, obj: Control | None = None) -> bool:  # noqa: ARG002
         """Return False: what was said stays."""
         return False
+
+
+@admin.register(Status)
+class StatusAdmin(StatusModelAdmin):
+    """A line of the index, for all of the staff: no template is replaced. Behind it is nothing but the page."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Return whether it is shown: to the staff, where the site includes the page."""
+        return bool(_address())
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:  # noqa: ARG002
+        """Return what the index needs for a link without further ones beside it."""
+        return {"add": False, "change": False, "delete": False, "view": True}
+
+    def has_view_permission(self, request: HttpRequest, obj: Status | None = None) -> bool:  # noqa: ARG002
+        """Refuse all other pages that the admin has for a model."""
+        return False
+
+    has_add_permission = has_change_permission = has_delete_permission = has_view_permission
+
+    def changelist_view(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        extra_context: dict[str, object] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        """Go to the page."""
+        return HttpResponseRedirect(_address() or reverse("admin:index"))
+
+
+def _address() -> str | None:
+    try:
+        return reverse("gmf_router:status")
+    except NoReverseMatch:
+        return None
 
 
 class WithBanner:

@@ -29,3 +29,15 @@ class Control(models.Model):
     def __str__(self) -> str:
         """Name it by its number."""
         return f"{self.version}"
+
+
+class Status(Control):
+    """The status page, as a line of the admin's index; it holds nothing."""
+
+    class Meta:
+        """No table and no permissions of its own."""
+
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("status of the clusters")
+        verbose_name_plural = _("status of the clusters")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
+from django_gmf_router.metrics.views import metrics
+from django_gmf_router.status_page import views
 from django_gmf_router.views.health import health
 
 app_name = "gmf_router"
 urlpatterns = [
     path("health", health, name="health"),
+    path("metrics", metrics, name="metrics"),
+    path("status", views.status, name="status"),
+    path("status.json", views.status_json, name="status_json"),
 ]

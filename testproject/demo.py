@@ -130,6 +130,7 @@ def serve(port: int) -> None:
     step("Serving the site; Ctrl-C stops everything")
     print(f"  {site}/              which node served what, and why")
     print(f"  {site}/places?bbox=6.5,46.4,6.8,46.6")
+    print(f"  {site}/gmf/status    how the nodes are, for the staff")
     print(f"  {site}/admin/        log in as {ADMIN}, password {ADMIN_PASSWORD}", flush=True)
     call_command("runserver", f"{HOST}:{port}", use_reloader=False)
 

@@ -8,5 +8,6 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("testproject.served.urls")),
     path("", include("testproject.places.urls")),
+    path("gmf/", include("django_gmf_router.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -100,15 +100,7 @@ class Guard:
             return execute(sql, params, many, context)
         node = getattr(context["connection"], "node", None)
         if self._alias == cluster.config.primary:
-            try:
-                statement = cluster.writes.note(sql)
-            except MaintenanceMode:
-                if cluster.writes.may_be_left_out(sql):
-                    return None
-                raise
-            if sql is not WRITTEN:
-                cluster.reads.note_on_primary(statement, node)
-            return execute(sql, params, many, context)
+            return execute(sql, params, many, context) if self._note(cluster, sql, node) else None
         if sql is not REPLAYED:
             cluster.reads.note_on_replica(sql, node)
         try:
@@ -117,6 +109,18 @@ class Guard:
             if is_refused_write(error):
                 cluster.writes.explain(error, sql, self._alias)
             raise
+
+    def _note(self, cluster: clusters.Cluster, sql: Any, node: str | None) -> bool:
+        """Note what is about to run on the primary; return whether it runs, for a page can do without some of it."""
+        try:
+            statement = cluster.writes.note(sql)
+        except MaintenanceMode:
+            if cluster.writes.may_be_left_out(sql):
+                return False
+            raise
+        if sql is not WRITTEN:
+            cluster.reads.note_on_primary(statement, node)
+        return True
 
 
 def guard_connection(connection: Any, **kwargs: Any) -> None:  # noqa: ARG001

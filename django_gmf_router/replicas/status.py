@@ -68,7 +68,7 @@ def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list
             monitor.ensure()
         for config, monitor in watched:
             monitor.wait(ROUNDS, config.health.timeout * _most_hosts(config) + GRACE_SECONDS)
-        return [status for config, monitor in watched for status in _statuses(config, monitor)]
+        return [status for config, monitor in watched for status in reports(config, monitor)]
 
 
 def exit_code(nodes: list[NodeReport]) -> int:
@@ -90,7 +90,8 @@ def _watch(config: ClusterConfig, probe: MakeProbe) -> Monitor:
     return Monitor(often, address_book(config), probe=probe, announces=False)
 
 
-def _statuses(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeReport]:
+def reports(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeReport]:
+    """Yield how the nodes of a cluster are, by what a monitor knows of them now."""
     shares = _shares(config, monitor)
     yield _status(config, monitor.health(config.primary), shares.get(config.primary), drained=False)
     for replica in config.replicas:

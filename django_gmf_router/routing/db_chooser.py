@@ -7,6 +7,7 @@ script prefix and without the query string; `master` wins over read methods and 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -47,6 +48,9 @@ class DbChooser:
         self._slave = tuple(map(re.compile, config.slave))
         self.chooser = Chooser(config.chooser) if config.chooser is not None else None
         self._pools = [(name, tuple(map(re.compile, patterns))) for name, patterns in config.pools]
+        # Two threads at once may lose one: a lock would cost each request more than its patterns do.
+        self.hits: Counter[tuple[str, str]] = Counter()
+        """By key of DB_CHOOSER and pattern how many requests of this process it decided."""
 
     def verdict(self, method: str, path: str, *, shares: bool = True, completely: bool = False) -> Verdict:
         """Return what rules 5, 6 and 10 of the policy say; `completely`: name what they would say later, too.
@@ -60,11 +64,19 @@ class DbChooser:
         is_asked = completely or not (reads or master) or self.chooser is not None
         slave = _first_match(self._slave, subject) if is_asked else None
         pool = next((name for name, patterns in self._pools if _first_match(patterns, subject)), None)
+        if not completely:
+            self._count(master, slave)
         return _verdict(master, reads, slave, pool, shares)
 
     def leaves_open(self, verdict: Verdict) -> bool:
         """Return whether CHOOSER has its say: no pattern matched, and the client is in SHARE."""
         return self.chooser is not None and verdict.reason in METHOD_REASONS and verdict.slave is None
+
+    def _count(self, master: str | None, slave: str | None) -> None:
+        if master is not None:
+            self.hits["master", master] += 1
+        elif slave is not None:
+            self.hits["slave", slave] += 1
 
 
 @lru_cache(maxsize=1024)

@@ -54,6 +54,23 @@ def test_a_pattern_is_anchored_at_the_start_only() -> None:
     assert chooser.verdict("GET", "/search").reason == "master_override"
 
 
+def test_each_request_is_counted_for_the_pattern_that_decided_it() -> None:
+    chooser = DbChooser(
+        ClusterConfig(
+            primary="default",
+            db_chooser=PatternsConfig(master=(r"GET /s/.*", r"\w+ /both"), slave=(r"POST /search", r"\w+ /both")),
+            # With one all patterns are tried.
+            chooser="tests.unit.routing.test_careful_start.chose",
+        )
+    )
+    for request_line in ("GET /s/a", "GET /s/b", "POST /both", "POST /search", "GET /", "POST /"):
+        chooser.verdict(*request_line.split(" ", 1))
+    # To ask what would be is no request.
+    chooser.verdict("GET", "/s/c", completely=True)
+    counted = {("master", r"GET /s/.*"): 2, ("master", r"\w+ /both"): 1, ("slave", "POST /search"): 1}
+    assert dict(chooser.hits) == counted
+
+
 @pytest.mark.parametrize(
     ("patterns", "subject", "matches"),
     [

@@ -1,0 +1,1 @@
+"""How does an operator see the clusters and steer them, in a browser?"""

@@ -1,0 +1,47 @@
+"""What do the tests in a real browser share?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from django_gmf_router.testing import LocalCluster
+from django_gmf_router.testing.plugin import refuse
+from tests.browser import stage
+from tests.cluster.sites import Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder."""
+    for item in items:
+        if "/browser/" in item.path.as_posix():
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser."""
+    if lacking := stage.missing():
+        refuse(f"a browser is missing: {lacking}")
+    with stage.browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def site(browser: Browser, _gmf_session_cluster: LocalCluster) -> Iterator[Site]:
+    """The site, with the people who look at it."""
+    with stage.site(_gmf_session_cluster) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """The status page, in the window of an operator."""
+    with stage.visit(browser, site) as window:
+        stage.log_in(window)
+        yield window

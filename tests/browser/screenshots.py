@@ -1,0 +1,77 @@
+"""How does the status page look? Pictures of it for the docs, made anew by `make screenshots`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from django_gmf_router.testing import LocalCluster
+from tests.browser.stage import NARROW, WIDE, browser, log_in, missing, site, visit
+from tests.cluster.sites import Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+SECONDS, LATE, CAUGHT_UP = 24, 8, 12
+PICTURES: dict[str, dict[str, Any]] = {
+    "status-wide": {"size": WIDE},
+    "status-dark": {"size": WIDE, "color_scheme": "dark"},
+    "status-narrow": {"size": NARROW},
+}
+
+
+def main() -> None:
+    """Make them all."""
+    if lacking := missing():
+        sys.exit(f"A browser is missing: {lacking}")
+    IMAGES.mkdir(exist_ok=True)
+    with LocalCluster(replicas=2) as cluster, site(cluster) as running, browser() as started, traffic(running):
+        for name, options in PICTURES.items():
+            with visit(started, running, **options) as page:
+                log_in(page)
+                page.goto("/gmf/status?method=GET&path=/s/abc")
+                _let_time_pass(page, cluster)
+                page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
+            print(f"docs/images/{name}.png")
+
+
+@contextmanager
+def traffic(running: Site) -> Iterator[None]:
+    """Ask for pages until the block ends, so that there is something to see."""
+    over = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=running.url, timeout=30) as client:
+            while not over.wait(0.05):
+                for path in ("/where", "/books", "/where", "/s/abc"):
+                    client.get(path)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _let_time_pass(page: Page, cluster: LocalCluster) -> None:
+    """Look on for a while, in which a replica falls behind and catches up."""
+    for second in range(SECONDS):
+        page.wait_for_timeout(1000)
+        if second == LATE:
+            cluster.pause("replica_2")
+            cluster.execute("primary", "INSERT INTO library_author (name) VALUES ('late')")
+        if second == CAUGHT_UP:
+            cluster.resume("replica_2")
+
+
+if __name__ == "__main__":
+    main()

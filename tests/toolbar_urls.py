@@ -60,11 +60,6 @@ def moved(request: HttpRequest) -> HttpResponse:
     return HttpResponse(len(Author.objects.raw(ENDS_ITS_SESSION)))
 
 
-def timed(request: HttpRequest) -> HttpResponse:
-    """Read once, and send a Server-Timing of the site's own."""
-    return HttpResponse(Author.objects.count(), headers={"Server-Timing": 'app;dur=1.5;desc="a, \\"b\\"", miss'})
-
-
 urlpatterns = [
     path("panel/<request_id>", panel),
     path("page", page),
@@ -73,7 +68,6 @@ urlpatterns = [
     path("fail", fail),
     path("listeners", listeners),
     path("moved", moved),
-    path("timed", timed),
     path("__debug__/", include("debug_toolbar.urls")),
     *urls.urlpatterns,
 ]

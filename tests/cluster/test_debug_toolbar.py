@@ -84,7 +84,7 @@ def test_what_moved_is_shown_on_the_node_that_executed_it(migrated: LocalCluster
         assert stats["moves"] == []
 
 
-def test_the_browser_reads_the_entries_of_both_beside_those_of_the_site(migrated: LocalCluster) -> None:
+def test_the_browser_reads_the_entry_of_the_site_and_those_of_the_toolbar(migrated: LocalCluster) -> None:
     with site(migrated) as client:
         found = dict(entries(client.get("/where").headers["Server-Timing"]))
     assert found["gmf"] == {"desc": "replica_1; reason=read_method"}

@@ -109,6 +109,7 @@ def test_a_unit_of_work_within_the_request_belongs_to_it(seen: Callable[..., Sta
 def test_a_dry_run_shows_what_would_be(client: Client, tmp_path: Path) -> None:
     with override_settings(GMF_ROUTER={"default": {"DRY_RUN": True}}, BASE_DIR=tmp_path):
         stats = kept(client, client.get("/only-read"))
+        assert reasons(kept(client, client.post("/only-read"))) == [("primary", "write_method", 1)]
     assert (reasons(stats), stats["is_dry"]) == ([("replica", "read_method", 1)], True)
 
 

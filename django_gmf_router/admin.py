@@ -1,4 +1,4 @@
-"""What does Django's admin show? Who steered the clusters, that nothing can be saved, and the way to the status page."""
+"""What does Django's admin show? Who said what, that nothing can be saved meanwhile, and the way to the status page."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextvars import Token
 from functools import partial
@@ -19,6 +20,8 @@ from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_pl
 from django_gmf_router.unavailable import unsaved_sessions
 
 SERVER_ERROR = 500
+SERVER_TIMING = "server-timing"
+"""The header that browsers show beside the times of a request: https://www.w3.org/TR/server-timing/."""
 
 
 class RoutingMiddleware:
@@ -130,7 +133,19 @@ def _describe(unit: UnitOfWork, response: HttpResponseBase) -> None:
         decision = cluster.policy.last_decision(unit)
         if decision is not None:
             dry = "; dry_run" if cluster.config.dry_run else ""
-            response.headers[str(cluster.config.debug_header)] = f"{decision}{dry}"
+            _add_header(response, str(cluster.config.debug_header), f"{decision}{dry}")
+
+
+def _add_header(response: HttpResponseBase, name: str, text: str) -> None:
+    """Set a header; Server-Timing gets an entry in its own format, after those that it has."""
+    if name.lower() != SERVER_TIMING:
+        response.headers[name] = text
+        return
+    # An alias may be any text, a quoted-string holds it (RFC 9110, section 5.6.4). Of what is not ASCII Django would
+    # encode the whole header, the entries of others with it.
+    quotable = text.encode("ascii", "backslashreplace").decode()
+    entry = 'gmf;desc="{}"'.format(re.sub(r'(["\\])', r"\\\1", quotable))
+    response.headers[name] = ", ".join(filter(None, (response.headers.get(name), entry)))
 
 
 def _end_of_body(unit: UnitOfWork, response: HttpResponseBase) -> None:

@@ -20,14 +20,6 @@ UNKNOWN = "unknown"
 """The state of a node that was not heard of, not yet or no more."""
 
 
-def decisions(cluster: Cluster) -> Mapping[tuple[str, str], int]:  # noqa: ARG001
-    """Return by role and reason how often this process decided so.
-
-    The seam to what counts decisions: until that is there, none are counted.
-    """
-    return {}
-
-
 @dataclass(frozen=True, kw_only=True)
 class ClusterReport:
     """A cluster as this process sees it now."""
@@ -74,7 +66,7 @@ class ClusterReport:
         found = [f"Replicas serve {self.cluster.pool.share():.0%} of the clients, by {source}."]
         if self.is_in_maintenance:
             found.append("Maintenance is on: writes are refused.")
-        found += [f"{node.alias} is drained." for node in self.nodes if tables.is_drained(node)]
+        found += [f"{node.alias} is drained." for node in self.nodes if node.drained]
         if config.dry_run:
             found.append("DRY_RUN: everything is decided, and the primary is read all the same.")
         if self.change:
@@ -83,8 +75,8 @@ class ClusterReport:
 
     @property
     def is_in_maintenance(self) -> bool:
-        """Whether writes are refused; the seam to a steering that says so."""
-        return bool(getattr(self.cluster.monitor.steering, "maintenance", False))
+        """Whether writes are refused."""
+        return self.cluster.monitor.steering.maintenance
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -108,7 +100,7 @@ class ClusterReport:
             "maintenance": self.is_in_maintenance,
             "dry_run": config.dry_run,
             "nodes": [
-                asdict(node) | {"latency": latency, "drained": tables.is_drained(node)}
+                asdict(node) | {"latency": latency, "drained": node.drained}
                 for node, latency in zip(self.nodes, self.latencies, strict=True)
             ],
             "decisions": [
@@ -134,7 +126,11 @@ class ClusterReport:
 
     @cached_property
     def _decisions(self) -> Mapping[tuple[str, str], int]:
-        return decisions(self.cluster)
+        """By role and reason, of this process."""
+        counts = Counter[tuple[str, str]]()
+        for decision, times in self.cluster.policy.decisions.counts().items():
+            counts[decision.role.value, decision.reason] += times
+        return counts
 
     @cached_property
     def _hits(self) -> dict[tuple[str, str], int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from django import forms
 from django.core.management.base import CommandError
@@ -89,7 +88,7 @@ def _fraction(value: str) -> float:
 def _maintenance(config: ClusterConfig, value: str, said: Mapping[str, str]) -> str:
     if value not in ON_OR_OFF:
         raise OrderRefused("maintenance: say on or off.", 400)
-    _call("set_maintenance", config, ON_OR_OFF[value], **said)
+    changes.set_maintenance(config, ON_OR_OFF[value], **said)
     return f"Maintenance of {config.primary} is {value}."
 
 
@@ -97,15 +96,11 @@ def _drain(action: str, alias: str, said: Mapping[str, str]) -> str:
     found = {name: config for config in configuration.clusters() for name in config.replica_aliases}
     if alias not in found:
         raise OrderRefused(f"{action}: {alias!r} is no replica: {_named(found)}.", 400)
-    _call(action, found[alias], alias, **said)
-    return f"Replica {alias} {'is drained: what begins now goes elsewhere' if action == 'drain' else 'serves again'}."
-
-
-def _call(name: str, *args: Any, **said: str) -> None:
-    change = getattr(changes, name, None)
-    if change is None:
-        raise OrderRefused(f"Nothing was changed: this release cannot {name.replace('_', ' ')}.", 501)
-    change(*args, **said)
+    config = found[alias]
+    drains = action == "drain"
+    change = (changes.drain if drains else changes.undrain)(config, alias, **said)
+    follows = changes.who_serves(config, changes.steering_of(config, change).drained)
+    return f"Replica {alias} {'is drained' if drains else 'serves again'}. {follows}"
 
 
 def _cluster(alias: str) -> ClusterConfig:

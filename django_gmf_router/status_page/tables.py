@@ -110,7 +110,7 @@ def _of_node(node: NodeReport, latency: float | None) -> Row:
         "share": NOTHING if node.share is None else f"{node.share:.1%}".replace(".0%", "%"),
         "error": node.error or NOTHING,
     }
-    return row(NODES, texts, DRAINED if is_drained(node) and node.state == State.UP else node.state)
+    return row(NODES, texts, DRAINED if node.drained and node.state == State.UP else node.state)
 
 
 def _name(node: NodeReport) -> str:
@@ -122,15 +122,10 @@ def _name(node: NodeReport) -> str:
 
 def _state(node: NodeReport) -> str:
     """Return it, and since when where that is no good news; of a node that is up `since` tells when it was started."""
-    state = f"{node.state}, {DRAINED}" if is_drained(node) else node.state
+    state = f"{node.state}, {DRAINED}" if node.drained else node.state
     if node.state == State.UP or node.since is None:
         return state
     return f"{state} since {moment(datetime.fromisoformat(node.since))}"
-
-
-def is_drained(node: NodeReport) -> bool:
-    """Return whether operators took it out of rotation; the seam to a report that says so."""
-    return bool(getattr(node, DRAINED, False))
 
 
 def moment(at: datetime) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 import pytest
 
-from django_gmf_router.control import changes
 from django_gmf_router.testing import LocalCluster
 from tests.browser.stage import INTERVAL, LOOKER, NARROW, WIDE, log_in, visit
 from tests.cluster.sites import Site
@@ -18,8 +17,6 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-IS_STEERED = hasattr(changes, "drain")
-"""Whether this release can do more than to set the share."""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SERIOUS = {"serious", "critical"}
 PATIENCE = 15_000  # milliseconds; two noisy cores
@@ -83,7 +80,6 @@ def test_the_share_is_set_and_reset(page: Page) -> None:
     expect(facts).to_contain_text("Replicas serve 100% of the clients, by SHARE.", timeout=PATIENCE)
 
 
-@pytest.mark.skipif(not IS_STEERED, reason="nothing can be drained yet")
 def test_a_replica_is_drained_and_serves_again(page: Page) -> None:
     page.get_by_label("Replica", exact=True).select_option("replica_1")
     page.get_by_role("button", name="Drain", exact=True).click()
@@ -94,7 +90,6 @@ def test_a_replica_is_drained_and_serves_again(page: Page) -> None:
     expect(row(page, "replica_1").locator("[data-field=state]")).to_have_text("up", timeout=PATIENCE)
 
 
-@pytest.mark.skipif(not IS_STEERED, reason="there is no maintenance yet")
 def test_maintenance_goes_on_and_off(page: Page) -> None:
     page.get_by_role("button", name="Turn on").click()
     expect(page.locator(".gmf-facts")).to_contain_text("Maintenance is on", timeout=PATIENCE)

@@ -30,7 +30,7 @@ import sys
 import django
 django.setup()
 import django_gmf_router.jobs, django_gmf_router.middleware, django_gmf_router.contrib
-print([name for name in ("celery", "graphql", "kombu", "redis") if name in sys.modules])
+print([name for name in ("celery", "debug_toolbar", "graphql", "kombu", "redis") if name in sys.modules])
 """
 
 

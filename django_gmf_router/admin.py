@@ -17,7 +17,8 @@ from django_gmf_router.exceptions import MaintenanceMode
 from django_gmf_router.models import Control, Status
 
 if TYPE_CHECKING:
-    ControlModelAdmin, StatusModelAdmin = admin.ModelAdmin[Control], admin.ModelAdmin[Status]
+    ControlModelAdmin = admin.ModelAdmin[Control]
+    StatusModelAdmin = admin.ModelAdmin[Status]
 else:  # Django's cannot be subscripted
     ControlModelAdmin = StatusModelAdmin = admin.ModelAdmin
 

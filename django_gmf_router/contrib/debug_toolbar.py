@@ -22,8 +22,9 @@ from django_gmf_router.clusters import Cluster
 from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.freshness import REPLAYED
+from django_gmf_router.routing.reads import UNROUTED
 from django_gmf_router.routing.unit_of_work import Decision, UnitOfWork, open_unit
-from django_gmf_router.routing.writes import classify
+from django_gmf_router.routing.writes import QUERIES, classify
 from django_gmf_router.settings.values import Role
 from django_gmf_router.signals import role_decided
 
@@ -161,14 +162,14 @@ def _why(unit: UnitOfWork, alias: str, sql: object) -> tuple[str, str]:
     role = Role.PRIMARY if alias == cluster.config.primary else Role.REPLICA
     if sql == REPLAYED:
         return str(role), POSITION
-    if classify(sql).writes:
+    statement, seen = classify(sql), cluster.policy.record(unit).seen
+    if statement.writes:
         return str(role), WRITE
-    # Each read of the primary is decided anew, those of a replica are not; a dry run looks, too.
-    is_asked = decision is not None and (decision.role == Role.REPLICA or cluster.config.dry_run or unit.was_asked)
-    unit.was_asked = False
-    if decision is None or not is_asked or _serves(cluster, decision) != alias:
-        return str(role), NOT_ASKED
-    return str(decision.role), decision.reason
+    if decision is not None and decision.role == Role.REPLICA and _serves(cluster, decision) == alias:
+        return str(decision.role), decision.reason
+    # What counts the reads has just seen it.
+    reason = seen.latest if seen is not None and statement.verb in QUERIES else UNROUTED
+    return str(role), NOT_ASKED if reason == UNROUTED else reason
 
 
 def _serves(cluster: Cluster, decision: Decision) -> str:

@@ -119,6 +119,7 @@ class ReadWatch:
         if seen is None:
             seen = record.seen = ReadsOfUnit()
             unit.at_end.append(partial(self._end, unit, unit.request, seen))
+        seen.latest = reason
         if unit.request is None:
             self.views.add(ViewRead(JOB, reason))
         elif (match := getattr(unit.request, "resolver_match", None)) is not None:

@@ -51,7 +51,7 @@ def decision_of(role: Role, alias: str, reason: str) -> Decision:
 class ReadsOfUnit:
     """What one unit of work read in one cluster, as far as only its end can tell what that means."""
 
-    __slots__ = ("early", "remedy", "unexpected")
+    __slots__ = ("early", "latest", "remedy", "unexpected")
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -61,6 +61,8 @@ class ReadsOfUnit:
         """By reason the reads of the primary that the rules would have sent to replicas; only where that is told."""
         self.remedy = ""
         """What sends all of them there."""
+        self.latest = ""
+        """Why the last of them was read from the primary; empty of a replica."""
 
 
 class ClusterRecord:

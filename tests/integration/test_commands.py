@@ -145,7 +145,7 @@ def test_wrong_settings_are_reported_once_and_stop_no_other_check() -> None:
     with override_settings(GMF_ROUTER=WRONG), pytest.raises(SystemCheckError) as caught:
         run("check", "--database=default")
     assert str(caught.value).count("(gmf_router.E") == 1
-    assert "identified 1 issue" in str(caught.value)
+    assert "(gmf_router.W" not in str(caught.value)
 
 
 @pytest.mark.django_db(transaction=True)

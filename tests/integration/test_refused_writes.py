@@ -38,7 +38,7 @@ def said(cause: Exception | None, alias: str = "replica_1") -> str:
         raise InternalError("refused") from cause
 
     with pytest.raises(InternalError) as caught:
-        guarded(alias)(refuse, INSERT, None, False, {})
+        guarded(alias)(refuse, INSERT, None, False, {"connection": SimpleNamespace(alias=alias)})
     return "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
 
 

@@ -11,7 +11,8 @@ EXTRAS_servers := $(EXTRAS_dev),servers
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick faults ha servers suites lint format teeth mutants bench docs screenshots tox soak clean
+.PHONY: help demo test quick faults ha servers suites lint format teeth mutants bench docs screenshots tox \
+  messages package release soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -76,6 +77,12 @@ bench: $(VENV)/.installed-dev ## Measure against the budgets and the peers
 tox: $(VENV)/.installed-dev ## Run the matrix of Pythons and Djangos
 	@$(VENV)/bin/tox run $(ARGS)
 
+package: $(VENV)/.installed-dev ## Build the source distribution and the wheel, check both, test what is unpacked
+	@$(VENV)/bin/python -m tests.distribution
+
+release: $(VENV)/.installed-dev ## Check that version, changelog, tag and tree agree
+	@$(VENV)/bin/python -m tests.distribution.release
+
 soak: $(VENV)/.installed-dev ## Run the long checks at their full length
 	@GMF_SOAK=1 $(VENV)/bin/python -m pytest -m soak $(ARGS)
 
@@ -83,7 +90,7 @@ clean: ## Remove the environment
 	rm -rf $(VENV)
 
 # Installs again only when the metadata changed.
-$(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-%: setup.cfg setup.py pyproject.toml | $(VENV)/bin/python
 	@echo "* Installing the package and its extras $(EXTRAS_$*); the first time takes a minute"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS_$*)]' \
 	  || { echo "pip could not install the extras: see its message above, then run make again." >&2; exit 1; }

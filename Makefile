@@ -11,7 +11,7 @@ EXTRAS_servers := $(EXTRAS_dev),servers
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick faults ha servers suites lint format teeth mutants bench docs screenshots tox \
+.PHONY: help demo test quick cluster faults ha servers suites lint format teeth mutants bench docs screenshots tox \
   messages package release soak clean
 
 help: ## List the targets
@@ -31,6 +31,9 @@ test: $(VENV)/.installed-dev ## Set up everything and run all tests, with branch
 
 quick: $(VENV)/.installed-dev ## Run the tests that need no cluster
 	@$(VENV)/bin/python -m pytest -m "not cluster" $(WITHOUT_FAULTS) $(ARGS)
+
+cluster: $(VENV)/.installed-dev ## Run the tests on real servers: those of GMF_PG_BINDIR, if it is set
+	@$(VENV)/bin/python -m pytest tests/cluster $(ARGS)
 
 faults: $(VENV)/.installed-dev ## Kill, freeze and cut off nodes under load; check what clients read meanwhile
 	@$(VENV)/bin/python -m pytest tests/chaos tests/consistency $(ARGS)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import django
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
@@ -30,6 +31,8 @@ CACHE_BACKENDS = "django.core.cache.backends."
 UNSHARED_CACHES = {f"{CACHE_BACKENDS}locmem.LocMemCache", f"{CACHE_BACKENDS}dummy.DummyCache"}
 # What of OPTIONS says to libpq where to connect to; `options` and time-outs do not.
 TARGET_OPTIONS = ("host", "hostaddr", "port", "service", "dbname", "target_session_attrs")
+# The newest one that is tested: private names of Django are read, see docs/explanation/limits.md.
+NEWEST_DJANGO = (6, 1)
 # Nobody names the second one on purpose.
 ANY_PAGES = ("GET /", "GET /any/page/")
 
@@ -251,6 +254,21 @@ def _empty_default_pool(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if not cluster.tiers(None):
         message = f"Each replica of {cluster.primary!r} has a POOL: all other reads go to the primary."
         yield _warning("W017", message, "Leave one without POOL, which serves them.")
+
+
+@_rule
+def _untested_django(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    yield from newer_than_tested(django.VERSION)
+
+
+def newer_than_tested(version: Sequence[Any]) -> Iterator[CheckMessage]:
+    """Report a Django that did not exist when this version was tested."""
+    if (version[0], version[1]) > NEWEST_DJANGO:
+        tested = ".".join(map(str, NEWEST_DJANGO))
+        message = (
+            f"Django {version[0]}.{version[1]} is newer than {tested}, the newest one that this version is tested with."
+        )
+        yield _warning("W019", message, "Upgrade django-gmf-router, or run the tests of your site, then silence this.")
 
 
 def _database(alias: str) -> Mapping[str, Any]:

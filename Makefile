@@ -67,6 +67,10 @@ format: $(VENV)/.installed-dev ## Format the code
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
+messages: $(VENV)/.installed-dev ## Take the texts to translate from the code, and compile what is translated (needs gettext)
+	@cd django_gmf_router && $(abspath $(VENV))/bin/python -m django makemessages --all --add-location file --no-wrap
+	@cd django_gmf_router && $(abspath $(VENV))/bin/python -m django compilemessages
+
 docs: $(VENV)/.installed-dev ## Build the documentation
 	@$(VENV)/bin/sphinx-build -q -n -W -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"

@@ -9,6 +9,7 @@ from django.core.checks import Tags, register
 from django.core.signals import got_request_exception
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
+from django.utils.translation import gettext_lazy
 
 
 class GmfRouterConfig(AppConfig):
@@ -16,7 +17,7 @@ class GmfRouterConfig(AppConfig):
 
     name = "django_gmf_router"
     label = "gmf_router"
-    verbose_name = "Read/write splitting"
+    verbose_name = gettext_lazy("Read/write splitting")
 
     def ready(self) -> None:
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""

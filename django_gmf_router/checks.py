@@ -268,7 +268,7 @@ def newer_than_tested(version: Sequence[Any]) -> Iterator[CheckMessage]:
         message = (
             f"Django {version[0]}.{version[1]} is newer than {tested}, the newest one that this version is tested with."
         )
-        yield _warning("W019", message, "Upgrade django-gmf-router, or run the tests of your site, then silence this.")
+        yield _warning("W030", message, "Upgrade django-gmf-router, or run the tests of your site, then silence this.")
 
 
 def _database(alias: str) -> Mapping[str, Any]:

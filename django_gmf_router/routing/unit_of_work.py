@@ -267,9 +267,14 @@ def open_unit() -> UnitOfWork | None:
 
 
 def current_request() -> str:
-    """Return `METHOD /path` of the request that is served here; an empty str outside requests."""
+    """Return `METHOD /path` of the request that is served here, in one line; an empty str outside requests."""
     unit = open_unit()
-    return "" if unit is None or unit.method is None else f"{unit.method} {unit.path}"
+    return "" if unit is None or unit.method is None else one_line(f"{unit.method} {unit.path}")
+
+
+def one_line(text: str) -> str:
+    """Return a text for the log in one line: a path may hold what a browser writes as %0A, and forge another one."""
+    return " ".join(text.split())
 
 
 def innermost_role(blocks: Blocks) -> Role | None:

@@ -29,7 +29,7 @@ def ids() -> set[str]:
 
 def test_the_settings_of_these_tests_have_no_warning() -> None:
     # Django's main is tested too, to see what comes.
-    assert ids() == ({"W019"} if django.VERSION[:2] > checks.NEWEST_DJANGO else set())
+    assert ids() == ({"W030"} if django.VERSION[:2] > checks.NEWEST_DJANGO else set())
 
 
 def cache(backend: str) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_a_django_that_was_not_tested_yet_is_warned_of(
     version: tuple[Any, ...], warns: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(django, "VERSION", version)
-    assert ("W019" in ids()) is warns
+    assert ("W030" in ids()) is warns
 
 
 def test_nothing_is_warned_of_where_nothing_is_configured() -> None:

@@ -184,7 +184,7 @@ OTHERS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
         replica_advisories._no_replica("replica_1", "default", "It serves the database 'postgres', its primary 'gmf'.")
     ],
     "W018": lambda: [replica_advisories._no_control("default")],
-    "W019": lambda: checks.newer_than_tested((6, 2)),
+    "W030": lambda: checks.newer_than_tested((6, 2)),
     "E021": lambda: advisories._search_path(ENTRY, STATIC_LIBRARY),
     "E020": lambda: advisories._misplaced("default", STATIC_LIBRARY, "main_integration", ["auth_group"]),
 }

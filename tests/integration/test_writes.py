@@ -158,8 +158,7 @@ def test_an_unexpected_write_is_logged_once_per_view_with_the_line_to_add(
 
 def test_a_path_forges_no_line_of_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with configured(UNEXPECTED_PRIMARY_READS="warn"), caplog.at_level(logging.WARNING, "django_gmf_router"):
-        # `$` of an expression passes by a last line break.
-        client.get("/old/write/1%0A")
+        client.get("/write/a%0AERROR%20forged")
     records = [record for record in caplog.records if record.name == "django_gmf_router"]
     assert [record.event for record in records] == ["unexpected_write", "unexpected_primary_read"]  # type: ignore[attr-defined]
     assert [record.getMessage() for record in records if "\n" in record.getMessage()] == []

@@ -60,9 +60,14 @@ def _unpacked(sources: Path, place: str) -> Path:
 def _tests(pool: ThreadPoolExecutor, root: Path) -> Iterator[Future[str]]:
     """Submit the unit tests of what was unpacked, in three parts, of which none has most of the long ones."""
     parts = sorted(str(part.relative_to(root)) for part in (root / "tests" / "unit").glob("[!_]*"))
+    # Those that start another Python have it import these files, not the ones that are installed for editing.
+    env = {"PYTHONPATH": str(root)}
     # The wheel was built from these files.
     options = ("-q", "-p", "no:cacheprovider", "--ignore", "tests/unit/distribution/test_wheel.py")
-    return (pool.submit(run, "pytest", *options, *part, cwd=root) for part in (parts[::3], parts[1::3], parts[2::3]))
+    return (
+        pool.submit(run, "pytest", *options, *part, cwd=root, env=env)
+        for part in (parts[::3], parts[1::3], parts[2::3])
+    )
 
 
 def warnings_in(output: str) -> list[str]:

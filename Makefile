@@ -85,7 +85,7 @@ tox: $(VENV)/.installed-dev ## Run the matrix of Pythons and Djangos
 	@$(VENV)/bin/tox run $(ARGS)
 
 package: $(VENV)/.installed-dev ## Build the source distribution and the wheel, check both, test what is unpacked
-	@$(VENV)/bin/python -m tests.distribution
+	@$(VENV)/bin/python -m tests.distribution $(ARGS)
 
 release: $(VENV)/.installed-dev ## Check that version, changelog, tag and tree agree
 	@$(VENV)/bin/python -m tests.distribution.release

@@ -23,8 +23,11 @@ HARMLESS = re.compile(r"no previously-included files matching|byte-compiling is 
 WITH_HOME = {"GMF_HOME_URL": "https://home.invalid/django-gmf-router"}
 
 
-def main() -> int:
-    """Build both below dist/ and check them; return 1 if anything is wrong."""
+def main(tests: Sequence[str]) -> int:
+    """Build both below dist/ and check them; return 1 if anything is wrong.
+
+    `tests`: those to run from what was unpacked; all unit tests, if none are named.
+    """
     shutil.rmtree(DIST, ignore_errors=True)
     try:
         complaints = warnings_in(run("build"))
@@ -33,7 +36,7 @@ def main() -> int:
             return 1
         (sources,), (wheel,) = DIST.glob("*.tar.gz"), DIST.glob("*.whl")
         with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(WORKERS) as pool:
-            for done in [*_tests(pool, _unpacked(sources, place)), pool.submit(_check, sources, wheel)]:
+            for done in [*_tests(pool, _unpacked(sources, place), tests), pool.submit(_check, sources, wheel)]:
                 done.result()
     except subprocess.CalledProcessError as error:
         print(error.stdout)
@@ -57,9 +60,9 @@ def _unpacked(sources: Path, place: str) -> Path:
     return root
 
 
-def _tests(pool: ThreadPoolExecutor, root: Path) -> Iterator[Future[str]]:
-    """Submit the unit tests of what was unpacked, in three parts, of which none has most of the long ones."""
-    parts = sorted(str(part.relative_to(root)) for part in (root / "tests" / "unit").glob("[!_]*"))
+def _tests(pool: ThreadPoolExecutor, root: Path, tests: Sequence[str]) -> Iterator[Future[str]]:
+    """Submit tests of what was unpacked, in three parts, of which none has most of the long ones."""
+    parts = tests or sorted(str(part.relative_to(root)) for part in (root / "tests" / "unit").glob("[!_]*"))
     # Those that start another Python have it import these files, not the ones that are installed for editing.
     env = {"PYTHONPATH": str(root)}
     # The wheel was built from these files.
@@ -67,6 +70,7 @@ def _tests(pool: ThreadPoolExecutor, root: Path) -> Iterator[Future[str]]:
     return (
         pool.submit(run, "pytest", *options, *part, cwd=root, env=env)
         for part in (parts[::3], parts[1::3], parts[2::3])
+        if part
     )
 
 
@@ -94,4 +98,4 @@ def run(module: str, *arguments: str, cwd: Path = ROOT, env: Mapping[str, str] |
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

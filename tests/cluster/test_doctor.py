@@ -1,0 +1,293 @@
+"""Does gmf_doctor find what is set up wrong, and say what helps?"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from django_gmf_router.testing import LocalCluster
+from tests.cluster.sites import DRIVERS, ROOT, environment, manage
+from tests.waiting import until
+
+TIMEOUT = 1.0
+AT_ONCE = 4
+# It looks as often as the site does, at most.
+ROUTER: dict[str, Any] = {"HEALTH": {"INTERVAL": 0.05, "TIMEOUT": TIMEOUT}}
+NODES = ("default", "replica_1", "replica_2")
+Databases = dict[str, dict[str, Any]]
+Plant = Callable[[Databases], object]
+
+
+def env_of(cluster: LocalCluster, plant: Plant = dict, driver: str = "psycopg", **router: Any) -> dict[str, str]:
+    """Return the environment of a site that is set up right but for what is planted."""
+    env = environment(cluster, driver, {**ROUTER, **router})
+    databases = json.loads(env["GMF_TEST_DATABASES"])
+    for alias in ("replica_1", "replica_2"):
+        databases[alias]["TEST"] = {"MIRROR": "default"}
+    plant(databases)
+    return {**env, "GMF_TEST_DATABASES": json.dumps(databases)}
+
+
+def doctor(env: dict[str, str]) -> list[dict[str, str]]:
+    """Return what it finds; its exit code says whether something is wrong."""
+    done = manage(env, "gmf_doctor", "--json")
+    assert done.stderr == ""
+    found: list[dict[str, str]] = json.loads(done.stdout)
+    assert done.returncode == any(finding["verdict"] == "wrong" for finding in found)
+    return found
+
+
+def wrong(env: dict[str, str]) -> list[str]:
+    """Return what is wrong or risky, each as `about id text remedy`."""
+    found = [finding for finding in doctor(env) if finding["verdict"] != "ok"]
+    return [f"{each['about']} {each['id'][-4:]} {each['text']} {each['remedy']}" for each in found]
+
+
+@pytest.fixture
+def cluster(gmf_cluster: LocalCluster, migrated: LocalCluster) -> LocalCluster:
+    """The cluster, whole and with the tables of the site."""
+    return gmf_cluster
+
+
+@pytest.fixture(scope="module")
+def another() -> Iterator[LocalCluster]:
+    """Another cluster than that of these tests, with the same database."""
+    with LocalCluster(replicas=1) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_site_that_is_set_up_right_has_a_line_for_each_question_and_ends_with_0(
+    cluster: LocalCluster, driver: str
+) -> None:
+    done = manage(env_of(cluster, driver=driver), "gmf_doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert {line.partition(" ")[0] for line in lines} == {"OK"}
+    assert "OK     replica_1: follows default, 0.0 s behind" in lines
+    assert "OK     default: is a primary" in lines
+    for node in NODES:
+        assert len([line for line in lines if line.startswith(f"OK     {node}: ")]) == 8
+
+
+# What the settings alone say wrong
+
+
+def changed(alias: str, **entries: Any) -> Plant:
+    return lambda databases: databases[alias].update(entries)
+
+
+def planted(cluster: LocalCluster, another: LocalCluster) -> dict[str, dict[str, str]]:
+    """Return the environments of sites with a mistake in their settings, by what it is."""
+    primary = {"HOST": "localhost", "PORT": str(cluster.port("primary"))}  # under the same name check finds it
+    replica = {"HOST": "localhost", "PORT": str(cluster.port("replica_2"))}
+    path = {"OPTIONS": {"options": "-c default_transaction_read_only=on -c search_path=pg_catalog"}}
+    redis = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1"}
+    by_cache = {"CONSISTENCY": {"STORE": "cache"}}
+    first, second = DRIVERS
+    return {
+        "password": env_of(cluster, changed("replica_1", PASSWORD="hunter2"), first),
+        "password of the primary": env_of(cluster, changed("default", PASSWORD="hunter2"), second),
+        "host": env_of(cluster, changed("replica_1", HOST="nowhere.invalid"), first),
+        "host, psycopg2": env_of(cluster, changed("replica_1", HOST="nowhere.invalid"), second),
+        "no such database": env_of(cluster, changed("replica_1", NAME="nowhere"), second),
+        "another database": env_of(cluster, changed("replica_1", NAME="postgres"), first),
+        "another cluster": env_of(cluster, changed("replica_1", **another.databases()["replica_1"]), first),
+        "another primary": env_of(cluster, changed("replica_1", **another.databases()["default"]), second),
+        "primary as replica": env_of(cluster, changed("replica_1", **primary), first),
+        "replica as primary": env_of(cluster, changed("default", **replica), second),
+        "search_path": env_of(cluster, changed("replica_1", **path), first),
+        "schemas": env_of(cluster, driver=second, SCHEMAS={"MAIN": "main_integration"}),
+        "store per process": env_of(cluster, driver=first, **by_cache),
+        "no cache": {**env_of(cluster, **by_cache), "GMF_TEST_CACHES": json.dumps({"default": redis})},
+        "key per process": {**env_of(cluster), "DJANGO_SETTINGS_MODULE": "tests.cluster.doctor_settings"},
+    }
+
+
+FOUND = {
+    "password": (
+        r"replica_1 W021 gives no connection: .*password authentication failed .*\. Correct its USER and PASSWORD\."
+    ),
+    "password of the primary": r"default W021 gives no connection: .*password authentication failed .*",
+    "host": r"replica_1 W021 gives no connection: .*nowhere\.invalid.*\. Correct its HOST, or mend the name server\.",
+    "host, psycopg2": r"replica_1 W021 gives no .*nowhere\.invalid.*\. Correct its HOST, or mend the name server\.",
+    "no such database": r"replica_1 W021 .* database \"nowhere\" does not exist\. Correct its NAME, or create .*",
+    "another database": r"replica_1 E022 is no replica of 'default'\. It serves the database 'postgres', its .*",
+    "another cluster": r"replica_1 E022 is no replica of 'default'\. It belongs to another cluster .* Correct its .*",
+    "another primary": r"replica_1 E022 is no replica of 'default'\. It belongs to another cluster .* Correct its .*",
+    "primary as replica": r"replica_1 E025 is named as a replica of 'default', and is a primary: .* Name the HOST .*",
+    "replica as primary": r"default E025 is named as a primary, and is in recovery: .* Name the HOST and PORT of .*",
+    "search_path": r"replica_1 W025 looks for tables in pg_catalog, 'default' in public\. Give both the same .*",
+    "schemas": r"(default|replica_1|replica_2) E019 The schema '(main_integration|static)' is missing .* Run gmf_.*",
+    "store per process": r"settings W012 CONSISTENCY\['STORE'\] is 'cache', and .* LocMemCache: .* Use a cache that .*",
+    "no cache": r"settings W028 The cache that keeps the tokens fails: .*refused.*\. Correct CACHES\['default'\], .*",
+    "key per process": r"settings W029 SECRET_KEY is another one in each process: .* Keep one key, .*",
+}
+
+
+@pytest.fixture(scope="module")
+def found_of(migrated: LocalCluster, another: LocalCluster) -> dict[str, list[str]]:
+    """What is found in each of these sites; most of the time is waited for."""
+    sites = planted(migrated, another)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(sites, pool.map(wrong, sites.values()), strict=True))
+
+
+@pytest.mark.parametrize("mistake", FOUND)
+def test_a_mistake_in_the_settings_is_found_and_nothing_else(found_of: dict[str, list[str]], mistake: str) -> None:
+    found = found_of[mistake]
+    assert len(found) == (2 * len(NODES) if mistake == "schemas" else 1)
+    assert [each for each in found if not re.fullmatch(FOUND[mistake], each)] == []
+    assert not any("hunter2" in each for each in found)
+
+
+# What the servers do
+
+
+@contextmanager
+def cut_off(cluster: LocalCluster, node: str) -> Iterator[None]:
+    """Let a replica receive nothing."""
+    ((conninfo,),) = cluster.execute(node, "SELECT quote_literal(current_setting('primary_conninfo'))")
+    set_it = "ALTER SYSTEM SET primary_conninfo = {}; SELECT pg_reload_conf()"
+    cluster.execute(node, set_it.format("''"))
+    try:
+        yield
+    finally:
+        cluster.execute(node, set_it.format(conninfo))
+
+
+def test_a_replica_that_is_connected_to_no_primary_receives_nothing(cluster: LocalCluster) -> None:
+    with cut_off(cluster, "replica_1"):
+        until(lambda: cluster.execute("replica_1", "SELECT FROM pg_stat_wal_receiver") == [])
+        # As good as a replica that follows: nothing was written since.
+        (found,) = wrong(env_of(cluster))
+    assert found.startswith("replica_1 W022 receives nothing: it is connected to no primary. See its log")
+
+
+def test_a_replica_that_does_not_replay_is_paused(cluster: LocalCluster) -> None:
+    cluster.pause("replica_2")
+    (found,) = wrong(env_of(cluster))
+    assert found.startswith(
+        "replica_2 W022 has its replay paused. There, as a superuser: SELECT pg_wal_replay_resume()"
+    )
+
+
+@contextmanager
+def revoked(cluster: LocalCluster, right: str, of: str) -> Iterator[None]:
+    cluster.execute("primary", f"REVOKE {right} FROM {of}")
+    cluster.wait_for_replay()
+    try:
+        yield
+    finally:
+        cluster.execute("primary", f"GRANT {right} TO {of}")
+        cluster.wait_for_replay()
+
+
+def test_a_right_that_the_user_lacks_is_named_with_what_grants_it(cluster: LocalCluster) -> None:
+    env = env_of(cluster, driver="psycopg2")
+    with (
+        revoked(cluster, "EXECUTE ON FUNCTION pg_last_wal_replay_lsn", "PUBLIC"),
+        revoked(cluster, "SELECT ON library_author", "gmf"),
+    ):
+        found = wrong(env)
+    grant = 'On the primary, as a superuser: GRANT EXECUTE ON FUNCTION pg_last_wal_replay_lsn TO "gmf"'
+    for node in NODES:
+        assert f"{node} W023 refuses what the health monitor asks: pg_last_wal_replay_lsn. {grant}" in found
+        grant_select = 'On the primary: GRANT SELECT ON "library_author" TO "gmf"'
+        assert f"{node} W024 does not let the user 'gmf' read library_author. {grant_select}" in found
+    assert len(found) == 2 * len(NODES)
+
+
+def test_the_table_of_what_operators_say_that_was_not_migrated_is_found(cluster: LocalCluster) -> None:
+    cluster.execute("primary", "CREATE DATABASE bare OWNER gmf")
+    try:
+        cluster.wait_for_replay()
+
+        def plant(databases: Databases) -> None:
+            for entry in databases.values():
+                entry["NAME"] = "bare"
+
+        (found,) = wrong(env_of(cluster, plant))
+        assert found.startswith("default W018 has no table gmf_router_control: gmf_control steers nothing there. Run ")
+        # Whoever migrates for the first time is told nothing.
+        checked = manage(env_of(cluster, plant), "check", "--database=default", "--fail-level=WARNING")
+        assert (checked.returncode, checked.stderr) == (0, "")
+    finally:
+        cluster.execute("primary", "DROP DATABASE bare WITH (FORCE)")
+
+
+def test_migrations_that_a_replica_has_not_replayed_are_found(cluster: LocalCluster) -> None:
+    cluster.pause("replica_1")
+    cluster.execute("primary", "INSERT INTO django_migrations VALUES (9999, 'books', 'later', now())")
+    try:
+        found = wrong(env_of(cluster))
+    finally:
+        cluster.execute("primary", "DELETE FROM django_migrations WHERE id = 9999")
+    assert [each[:14] for each in found] == ["replica_1 W022", "replica_1 W027"]
+
+
+CLOCKS = """
+import time
+import django
+django.setup()
+from django_gmf_router.doctor.examination import examined
+from django_gmf_router.doctor.node_questions import findings_of_node
+from django_gmf_router.settings import configuration
+for node, primary in examined(configuration.clusters(), wall=lambda: time.time() + 60):
+    print(*(finding for finding in findings_of_node(node, primary) if "clock" in finding.text))
+"""
+
+
+def test_a_clock_that_is_wrong_is_found(cluster: LocalCluster) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOCKS], env=env_of(cluster), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith("WRONG  replica_1: has a clock 60.0 s behind this machine's, more than 5 s. Let all ")
+
+
+def test_servers_that_hang_or_are_gone_cost_a_time_out(cluster: LocalCluster) -> None:
+    cluster.freeze("replica_1")
+    cluster.kill("replica_2")
+    began = time.monotonic()
+    found = wrong(env_of(cluster))
+    assert time.monotonic() - began < TIMEOUT + 4
+    assert [each[:15] for each in found] == ["replica_1 W021 ", "replica_2 W021 "]
+    assert found[0].endswith("It did not answer within 1 s. Find out what hangs: the server, or a firewall before it.")
+    assert found[1].endswith("Connection refused. Correct its HOST and PORT, or start the server.")
+    checked = manage(env_of(cluster), "check", "--database=replica_1", "--database=default", "--fail-level=WARNING")
+    assert checked.returncode == 1
+    assert "(gmf_router.W021) DATABASES['replica_1'] gives no connection: It did not" in checked.stderr
+    assert "replica_2" not in checked.stderr
+
+
+def test_of_several_clusters_each_is_asked_and_a_stock_engine_is_only_risky(
+    cluster: LocalCluster, another: LocalCluster
+) -> None:
+    def plant(databases: Databases) -> None:
+        theirs = another.databases(engine="django.db.backends.postgresql", mirror=True)
+        databases["city"] = theirs["default"]
+        databases["city_replica"] = {**theirs["replica_1"], "TEST": {"MIRROR": "city"}}
+
+    clusters = {
+        "default": {"REPLICAS": ["replica_1", "replica_2"], **ROUTER},
+        "city": {"REPLICAS": ["city_replica"], "APPS": ["library"], **ROUTER},
+    }
+    env = {**env_of(cluster, plant), "GMF_TEST_CLUSTERS": json.dumps(clusters)}
+    found = doctor({**env, "DJANGO_SETTINGS_MODULE": "tests.cluster.doctor_settings"})
+    assert {each["about"] for each in found} == {
+        *("settings", "default", "replica_1", "replica_2"),
+        *("city", "city_replica"),
+    }
+    assert {each["id"] for each in found if each["verdict"] == "risky"} == {"gmf_router.W002", "gmf_router.W004"}
+    assert "follows city, 0.0 s behind" in [each["text"] for each in found if each["about"] == "city_replica"]

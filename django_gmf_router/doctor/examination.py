@@ -55,10 +55,7 @@ def diagnose() -> list[Finding]:
         return []
     found = list(findings_of_site(configs))
     for node, primary in examined(configs):
-        of_node = list(findings_of_node(node, primary))
-        found += of_node
-        if node.config.schemas and node.reading.up and not any(finding.problem for finding in of_node):
-            found += _schemas(node)
+        found += findings_of_node(node, primary, _schemas)
     return [finding for finding in found if not (finding.problem and finding.problem.is_silenced())]
 
 
@@ -89,13 +86,16 @@ def _tables(config: ClusterConfig) -> list[str]:
     return [CONTROL, MIGRATIONS, *(model._meta.db_table for model in models if model._meta.app_label in own)]
 
 
-def _schemas(node: Examined) -> list[Finding]:
+def _schemas(node: Examined, _primary: Examined) -> Iterator[Finding]:
     """Ask what `check --database` asks by a check of its own."""
+    if not node.config.schemas:
+        return
     try:
         found = [of_check(message, node.name) for message in advisories.check_server([node.alias])]
     except DatabaseError as error:
-        return [node.wrong(GONE, f"gives no connection: {cause_of(error)}", OTHERWISE)]
-    return found or [node.fine("looks for tables in the schemas of SCHEMAS, and finds each where it belongs")]
+        yield node.wrong(GONE, f"gives no connection: {cause_of(error).rstrip('.')}.", OTHERWISE)
+    else:
+        yield from found or [node.fine("looks for tables in the schemas of SCHEMAS, and finds each where it belongs")]
 
 
 def _pairs(watch: Watch, examiners: Iterable[Examiner]) -> Iterator[tuple[Examined, Examined]]:

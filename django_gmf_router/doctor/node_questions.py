@@ -71,7 +71,7 @@ class Examined:
 Question = Callable[[Examined, Examined], Iterator[Finding]]
 
 
-def findings_of_node(node: Examined, primary: Examined) -> Iterator[Finding]:
+def findings_of_node(node: Examined, primary: Examined, *more: Question) -> Iterator[Finding]:
     """Yield the answers to all questions of a node; one that gives no connection, or is another, is asked no more."""
     for question in FIRST:
         found = tuple(question(node, primary))
@@ -79,7 +79,7 @@ def findings_of_node(node: Examined, primary: Examined) -> Iterator[Finding]:
         if any(finding.problem for finding in found):
             return
     if node.reading.dialect is not None:
-        for question in THEN:
+        for question in (*THEN, *more):
             yield from question(node, primary)
 
 

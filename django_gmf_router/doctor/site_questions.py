@@ -20,7 +20,7 @@ from django_gmf_router.schemas import advisories
 from django_gmf_router.settings.values import ClusterConfig
 
 SETTINGS = "settings"
-RISKY = {f"gmf_router.{check}" for check in ("W002", "W003", "W004", "W005", "W006", "W007", "W010", "W014", "W017")}
+RISKY = {f"gmf_router.W{number:03}" for number in (2, 3, 4, 5, 6, 7, 10, 14, 17)}
 """The checks of what a site may want: each client gets right answers all the same."""
 KEY_SECONDS = 10.0
 # What it prints is no secret.
@@ -87,7 +87,7 @@ def _token_cache(timeout_seconds: float) -> Iterator[Finding]:
     thread.start()
     thread.join(timeout_seconds)
     if thread.is_alive() or failures:
-        cause = cause_of(failures[0]) if failures else f"it did not answer within {timeout_seconds:g} s"
+        cause = cause_of(failures[0]).rstrip(".") if failures else f"it did not answer within {timeout_seconds:g} s"
         message = f"The cache that keeps the tokens fails: {cause}."
         yield _wrong("W028", message, "Correct CACHES['default'], or start its server.")
     else:

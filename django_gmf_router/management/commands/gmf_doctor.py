@@ -7,10 +7,13 @@ import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.color import Style
 
 from django_gmf_router.doctor.examination import diagnose
-from django_gmf_router.doctor.findings import Verdict
+from django_gmf_router.doctor.findings import Finding, Verdict
+from django_gmf_router.management.terminal import style_of
 
+STYLES = {Verdict.OK: "SUCCESS", Verdict.RISKY: "WARNING", Verdict.WRONG: "ERROR"}
 NO_CLUSTER = "No cluster with replicas is configured: see GMF_ROUTER."
 
 
@@ -30,6 +33,12 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps([finding.as_dict() for finding in findings]))
         else:
-            self.stdout.write("\n".join(map(str, findings)) or NO_CLUSTER)
+            style = style_of(self, options)
+            self.stdout.write("\n".join(_line(finding, style) for finding in findings) or NO_CLUSTER)
         if any(finding.verdict == Verdict.WRONG for finding in findings):
             sys.exit(1)
+
+
+def _line(finding: Finding, style: Style) -> str:
+    word = finding.verdict.upper()
+    return str(finding).replace(word, getattr(style, STYLES[finding.verdict])(word), 1)

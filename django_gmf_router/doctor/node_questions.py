@@ -12,7 +12,7 @@ from django.db import connections
 from django_gmf_router.consistency.tokens import CLOCK_TOLERANCE_SECONDS
 from django_gmf_router.doctor.findings import Finding, Verdict
 from django_gmf_router.doctor.vitals import Vitals
-from django_gmf_router.postgres.dialects import AURORA, CONTROL, IDENTITY
+from django_gmf_router.postgres.dialects import AURORA, CONTROL, IDENTITY, POSTGRESQL
 from django_gmf_router.postgres.names import quote
 from django_gmf_router.replicas.health import DIVERGED, NodeHealth, State, stranger
 from django_gmf_router.replicas.readings import Reading
@@ -139,11 +139,11 @@ def _role(node: Examined, primary: Examined) -> Iterator[Finding]:
 def _replication(node: Examined, primary: Examined) -> Iterator[Finding]:
     if node.is_primary or node.reading.role == Role.PRIMARY:
         return
-    health, vitals = node.health, node.vitals
+    health = node.health
     log = "See its log, and whether its primary_conninfo leads to the primary."
-    if vitals.is_paused:
+    if node.vitals.is_paused:
         yield node.wrong("W022", "has its replay paused.", "There, as a superuser: SELECT pg_wal_replay_resume()")
-    elif vitals.receivers == 0 and vitals.restores is False:
+    elif _is_cut_off(node):
         yield node.wrong("W022", "receives nothing: it is connected to no primary.", log)
     elif health.state == State.DOWN:
         yield node.wrong("W022", f"is down. {health.error}", log if health.error == DIVERGED else OTHERWISE)
@@ -156,6 +156,12 @@ def _replication(node: Examined, primary: Examined) -> Iterator[Finding]:
         yield node.fine(f"follows {primary.name}; how far behind, the server does not tell")
     else:
         yield node.fine(f"follows {primary.name}, {health.lag:.1f} s behind")
+
+
+def _is_cut_off(node: Examined) -> bool:
+    """Return whether nothing can reach a replica: on Aurora, which has another name here, its storage does."""
+    is_postgresql = node.reading.dialect is not None and node.reading.dialect.name == POSTGRESQL.name
+    return is_postgresql and node.vitals.receivers == 0 and node.vitals.restores is False
 
 
 def _migrations(node: Examined, primary: Examined) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
 from django.core.checks import CheckMessage, Warning  # noqa: A004
+from django.utils.encoding import force_bytes
 
 from django_gmf_router import checks
 from django_gmf_router.doctor.findings import Finding, Verdict
@@ -27,7 +28,8 @@ KEY_SECONDS = 10.0
 KEY_OF_ANOTHER_PROCESS = """
 import hashlib
 from django.conf import settings
-print(hashlib.sha256(settings.SECRET_KEY.encode()).hexdigest())
+from django.utils.encoding import force_bytes
+print(hashlib.sha256(force_bytes(settings.SECRET_KEY)).hexdigest())
 """
 
 
@@ -50,7 +52,7 @@ def _settings() -> Iterator[Finding]:
 
 def _secret_key() -> Iterator[Finding]:
     """Ask another process for the digest of its key: one that is made up at each start signs for itself alone."""
-    own = hashlib.sha256(settings.SECRET_KEY.encode()).hexdigest()
+    own = hashlib.sha256(force_bytes(settings.SECRET_KEY)).hexdigest()
     other = _key_of_another_process()
     if other == own:
         yield Finding(about=SETTINGS, text="SECRET_KEY is the same in each process")

@@ -124,9 +124,15 @@ def test_a_replica_that_does_not_follow(so: Parts, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "so", [{"receivers": 0, "restores": True}, {"receivers": 0, "restores": None}, {"receivers": None}]
+    "so",
+    [
+        {"receivers": 0, "restores": True},
+        {"receivers": 0, "restores": None},
+        {"receivers": None},
+        {"receivers": 0, "reading": {"dialect": AURORA}},
+    ],
 )
-def test_a_replica_that_may_replay_an_archive_needs_no_receiver(so: Parts) -> None:
+def test_a_replica_that_may_replay_something_else_needs_no_receiver(so: Parts) -> None:
     assert wrong(**so) == []
 
 

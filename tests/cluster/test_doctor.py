@@ -322,6 +322,22 @@ def test_servers_that_are_gone_or_hang_cost_a_time_out(cluster: LocalCluster) ->
     assert found[1].endswith("Connection refused. Correct its HOST and PORT, or start the server.")
 
 
+def test_each_server_of_an_alias_that_is_several_is_asked(cluster: LocalCluster) -> None:
+    ports = [cluster.port(node) for node in cluster.nodes]
+
+    def plant(databases: Databases) -> None:
+        databases["replica_1"].update(HOST=",".join(["127.0.0.1"] * 3), PORT=",".join(map(str, ports)))
+
+    cluster.kill("replica_2")
+    replicas = {"replica_1": {"BALANCED": True}}
+    found = doctor(env_of(cluster, plant, REPLICAS=replicas))
+    primary, first, second = (f"replica_1@127.0.0.1:{port}" for port in ports)
+    said = {(each["about"], each["text"]) for each in found}
+    assert (primary, "is a primary now: it gets no reads by this alias") in said
+    assert (first, "follows default, 0.0 s behind") in said
+    assert [each["about"] for each in found if each["verdict"] == "wrong"] == [second]
+
+
 def test_of_several_clusters_each_is_asked_and_a_stock_engine_is_only_risky(cluster: LocalCluster, bare: str) -> None:
     def plant(databases: Databases) -> None:
         city = {"ENGINE": "django.db.backends.postgresql", "NAME": bare, "TEST": {"MIRROR": "city"}}

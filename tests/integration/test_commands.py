@@ -171,6 +171,13 @@ def test_doctor_without_a_cluster_says_so() -> None:
         assert json.loads(run("gmf_doctor", "--json")) == []
 
 
+@STATUS
+def test_doctor_asks_the_primary_of_a_dry_run_without_replicas() -> None:
+    with override_settings(GMF_ROUTER={"default": {"DRY_RUN": True}}):
+        found = json.loads(run("gmf_doctor", "--json"))
+    assert [(each["about"], each["verdict"]) for each in found if each["about"] != "settings"] == [("default", "ok")]
+
+
 def test_check_asks_no_server_in_a_test_run() -> None:
     # No database is allowed in this test.
     assert examination.check_servers(["default", "replica_1"]) == []

@@ -23,13 +23,13 @@ class GmfRouterConfig(AppConfig):
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""
         from django_gmf_router import checks, metrics, unavailable  # noqa: PLC0415
         from django_gmf_router.backends import cursors  # noqa: PLC0415
-        from django_gmf_router.replicas import advisories as replica_advisories  # noqa: PLC0415
+        from django_gmf_router.doctor import examination  # noqa: PLC0415
         from django_gmf_router.schemas import advisories  # noqa: PLC0415
         from django_gmf_router.settings import configuration  # noqa: PLC0415
 
         register(checks.check_errors)
         register(checks.check_warnings)
-        register(replica_advisories.check_servers, Tags.database)
+        register(examination.check_servers, Tags.database)
         register(advisories.check_settings)
         register(advisories.check_server, Tags.database)
         connection_created.connect(cursors.guard_connection, dispatch_uid="gmf_router.guard")

@@ -39,6 +39,8 @@ class Status(Control):
         """No table and no permissions of its own."""
 
         proxy = True
+        # Django would ask the default database how long a name may be, as soon as the app is loaded.
+        db_table = "gmf_router_control"
         default_permissions = ()
         verbose_name = _("status of the clusters")
         verbose_name_plural = _("status of the clusters")

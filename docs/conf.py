@@ -20,6 +20,9 @@ myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+html_js_files = ["tables.js"]
 html_copy_source = False
 html_show_copyright = False
 # Pygments' console lexer trips over a quoted string of two lines; whether examples are right, tests/unit/docs says.

@@ -20,6 +20,8 @@ IS_SOAK = bool(os.environ.get("GMF_SOAK"))
 EACH_DRIVER_ONCE = [("gunicorn", "psycopg"), ("uvicorn", "psycopg2")]
 EVERY = [(server, driver) for server in ("gunicorn", "uvicorn") for driver in ("psycopg", "psycopg2")]
 COMBINATIONS = EVERY if IS_SOAK else EACH_DRIVER_ONCE
+IN_TURN = bool(os.environ.get("CI")) and not IS_SOAK
+"""Whether each fault meets one of the two only, in its turn; CI has 35 minutes."""
 once = pytest.mark.parametrize(
     "served_site", EVERY if IS_SOAK else EACH_DRIVER_ONCE[:1], ids="-".join, indirect=True, scope="module"
 )

@@ -8,8 +8,9 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.runs import NOTES, RUNS
-from tests.chaos.sites import COMBINATIONS, IN_TURN, IS_SOAK, ChaosSite, chaos_site
+from tests.chaos.sites import COMBINATIONS, ChaosSite, chaos_site
 from tests.cluster.sites import environment, manage
+from tests.turns import IS_SOAK, keep_in_turn
 
 collect_ignore = [] if IS_SOAK else ["test_soak.py"]
 LIBRARY = """
@@ -31,23 +32,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     own = [item for item in items if "/chaos/" in item.path.as_posix()]
     for item in own:
         item.add_marker(pytest.mark.cluster)
-    if IN_TURN:
-        left_out = {item.nodeid for item in _out_of_turn(own)}
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
-        items[:] = [item for item in items if item.nodeid not in left_out]
-
-
-def _out_of_turn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Yield those of which the same test on another site is kept: every second one, whatever the order is."""
-    names = ["-".join(each) for each in COMBINATIONS]
-    found: dict[str, dict[str, pytest.Item]] = {}
-    for item in items:
-        for name in names:
-            if name in item.nodeid:
-                found.setdefault(item.nodeid.replace(name, ""), {})[name] = item
-    for number, test in enumerate(sorted(found)):
-        if len(found[test]) == len(names):
-            yield from (item for name, item in found[test].items() if name != names[number % len(names)])
+    keep_in_turn(config, items, own, ["-".join(each) for each in COMBINATIONS])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

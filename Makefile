@@ -46,7 +46,7 @@ servers: $(VENV)/.installed-servers ## Serve a site by each web server, and kill
 	@$(VENV)/bin/python -m pytest tests/servers $(ARGS)
 
 suites: $(VENV)/.installed-dev ## Run the test suites of Django, django-tenants, REST framework and Wagtail with and without this package
-	@$(VENV)/bin/python -m tests.django_suites
+	@$(VENV)/bin/python -m tests.django_suites $(ARGS)
 	@$(VENV)/bin/python -m tests.tenants_suite
 	@$(VENV)/bin/python -m tests.foreign_suites
 

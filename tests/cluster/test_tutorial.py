@@ -27,7 +27,7 @@ WITH_A_DEAD_REPLICA = "python manage.py gmf_status"
 VARIES = (
     (r"replica_[12](?=;)", "replica_N"),  # chosen at random
     (r"0/[0-9A-F]+", "POSITION"),
-    (r"\d{4}-\d\d-\d\dT\S+", "TIME"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "TIME"),
     (r" +", " "),
 )
 

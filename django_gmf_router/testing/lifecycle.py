@@ -125,6 +125,17 @@ def clear(directory: Path) -> None:
     end_cluster(state)
 
 
+def clear_orphans() -> None:
+    """End the temporary clusters of this user whose maker was killed, and their watchdog with it."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        # What somebody else can write may name servers and files that are not his. A watchdog may be faster.
+        with suppress(LocalClusterError, FileNotFoundError):
+            mine = directory.stat().st_uid == os.getuid()
+            state = load(directory) if mine else None
+            if state is not None and not (state.detached or state.maker.lives()):
+                end_cluster(state)
+
+
 def _nothing_in(directory: Path) -> LocalClusterError:
     remedy = "name its directory (--directory), or bring one up (manage.py gmf_cluster up)"
     return LocalClusterError(f"no cluster in {directory}: {remedy}")
@@ -141,6 +152,7 @@ def bring_up(options: ClusterOptions, *, detached: bool, tell: Tell) -> tuple[Ru
     if old is not None:
         tell(f"clearing away what is left of a cluster in {old.directory}")
         end_cluster(old)
+    clear_orphans()
     return _make(options, detached=detached, tell=tell), True
 
 

@@ -443,6 +443,28 @@ def test_nothing_is_left_when_the_owner_is_killed_while_it_builds(temporary: Pat
     until(lambda: not any(temporary.iterdir()), what=f"{temporary} is empty")
 
 
+def test_what_an_owner_left_that_was_killed_with_its_watchdog_goes_as_the_next_cluster_comes(temporary: Path) -> None:
+    directory = temporary / "gmf-cluster-left"
+    command = [sys.executable, "-c", OWNER, str(directory)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"ready\n"
+        family = [*psutil.Process(owner.pid).children(), psutil.Process(owner.pid)]
+        servers = servers_of(directory)
+        processes.send(family, signal.SIGKILL)
+    assert all(map(processes.is_alive, servers))
+    with LocalCluster(0) as cluster:
+        assert [path.name for path in temporary.iterdir()] == [cluster.directory.name]
+    assert not any(map(processes.is_alive, servers))
+
+
+def test_a_temporary_cluster_stands_while_its_owner_does(temporary: Path) -> None:
+    with LocalCluster(0) as first, LocalCluster(0) as second:
+        assert first.execute("primary", "SELECT 1") == second.execute("primary", "SELECT 1") == [("1",)]
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_forked_child_does_not_end_the_cluster_of_its_parent() -> None:
     code = """
 import os

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import django
@@ -33,8 +33,7 @@ UNSHARED_CACHES = {f"{CACHE_BACKENDS}locmem.LocMemCache", f"{CACHE_BACKENDS}dumm
 TARGET_OPTIONS = ("host", "hostaddr", "port", "service", "dbname", "target_session_attrs")
 # The newest one that is tested: private names of Django are read, see docs/explanation/limits.md.
 NEWEST_DJANGO = (6, 1)
-# Nobody names the second one on purpose.
-ANY_PAGES = ("GET /", "GET /any/page/")
+ANY_PAGES = ("GET /", "GET /any/page/")  # nobody names the second one on purpose
 
 
 def check_errors(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
@@ -229,9 +228,7 @@ def _replica_is_primary(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         return
     for alias in cluster.replica_aliases:
         if _target(alias) == _target(cluster.primary):
-            message = (
-                f"DATABASES[{alias!r}] connects to its primary {cluster.primary!r}: no replica, so it gets no reads."
-            )
+            message = f"DATABASES[{alias!r}] connects to its primary {cluster.primary!r}: it gets no reads."
             yield _warning("W013", message, "Name the replica's HOST and PORT, or take the alias out of REPLICAS.")
 
 
@@ -284,16 +281,9 @@ def _empty_default_pool(cluster: ClusterConfig) -> Iterator[CheckMessage]:
 
 @_rule
 def _untested_django(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
-    yield from newer_than_tested(django.VERSION)
-
-
-def newer_than_tested(version: Sequence[Any]) -> Iterator[CheckMessage]:
-    """Report a Django that did not exist when this version was tested."""
-    if (version[0], version[1]) > NEWEST_DJANGO:
-        tested = ".".join(map(str, NEWEST_DJANGO))
-        message = (
-            f"Django {version[0]}.{version[1]} is newer than {tested}, the newest one that this version is tested with."
-        )
+    if django.VERSION[:2] > NEWEST_DJANGO:
+        found, newest = (".".join(map(str, version[:2])) for version in (django.VERSION, NEWEST_DJANGO))
+        message = f"Django {found} is newer than {newest}, the newest that is tested."
         yield _warning("W030", message, "Upgrade django-gmf-router, or run the tests of your site, then silence this.")
 
 

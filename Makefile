@@ -24,10 +24,10 @@ test: $(VENV)/.installed-dev ## Set up everything and run all tests but the faul
 	@$(VENV)/bin/python -m tests.cluster.postgis
 	@$(VENV)/bin/python -m tests.cluster.programs
 	@$(VENV)/bin/python -m coverage erase
-	@$(VENV)/bin/python -m coverage run -m pytest -m "not cluster" $(WITHOUT_FAULTS)
-	@$(VENV)/bin/python -m coverage combine --quiet
-	@$(VENV)/bin/python -m coverage report --fail-under 96
-	@$(VENV)/bin/python -m pytest -m cluster $(WITHOUT_FAULTS) $(ARGS)
+	@$(VENV)/bin/python -m coverage run -m pytest -m "not cluster" $(WITHOUT_FAULTS); status=$$?; \
+	$(VENV)/bin/python -m coverage combine --quiet; \
+	$(VENV)/bin/python -m coverage report --fail-under 96 || status=$$?; \
+	$(VENV)/bin/python -m pytest -m cluster $(WITHOUT_FAULTS) $(ARGS) || status=$$?; exit $$status
 
 quick: $(VENV)/.installed-dev ## Run the tests that need no cluster
 	@$(VENV)/bin/python -m pytest -m "not cluster" $(WITHOUT_FAULTS) $(ARGS)

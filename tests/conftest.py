@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.load_profile("here")
 
+STOP_SECONDS = 10
 OpenUnit = Callable[..., AbstractContextManager[UnitOfWork]]
 
 
@@ -50,6 +52,18 @@ def unmirrored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Monitor, "ensure", lambda self: None)
     for alias in ("replica_1", "replica_2"):
         monkeypatch.setitem(connections.settings[alias]["TEST"], "MIRROR", None)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_watched_any_more(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """After a test without a cluster no health monitor goes on: it would log in the tests that follow."""
+    before = set(threading.enumerate())
+    yield
+    if request.node.get_closest_marker("cluster") is None:
+        watch = [thread for thread in threading.enumerate() if thread.name.startswith("gmf-") and thread not in before]
+        for thread in watch:
+            thread.join(STOP_SECONDS)  # of one that was stopped a probe may be under way
+        assert [thread.name for thread in watch if thread.is_alive()] == []
 
 
 @pytest.fixture(autouse=True)

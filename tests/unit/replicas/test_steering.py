@@ -76,7 +76,7 @@ def answer(control: str) -> Answer:
     return Answer(alias="replica_1", reading=reading, started_at=0.0, finished_at=0.1)
 
 
-def test_a_monitor_keeps_what_was_said_while_nobody_answers_and_in_a_child() -> None:
+def test_a_monitor_keeps_what_was_said_while_nobody_answers_and_in_a_child(unmirrored: None) -> None:
     monitor = Monitor(CONFIG)
     monitor.answered(answer(told(5, _=0.0)))
     assert monitor.steering.share == 0.0

@@ -18,11 +18,9 @@ from django_gmf_router.routing.unit_of_work import UnitOfWork
 from tests.books.models import Book
 from tests.conftest import OpenUnit
 
-pytestmark = pytest.mark.usefixtures("unmirrored")
-
 
 @pytest.fixture(autouse=True)
-def _without_replicas() -> Iterator[None]:
+def _without_replicas(unmirrored: None) -> Iterator[None]:
     with override_settings(GMF_ROUTER={"default": {"REPLICAS": ["replica_1", "replica_2"], "SPILL": 2}}):
         (cluster,) = clusters.registry().clusters
         for alias in ("replica_1", "replica_2"):

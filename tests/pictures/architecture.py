@@ -124,4 +124,4 @@ def _named(
     picture.lines(centre, y + 21 + 17, lines, size=SMALL, anchor="middle")
     for number, line in enumerate(files or []):
         below = y + 21 + 17 + (len(lines) + number) * line_height(SMALL)
-        picture.text(centre, below, line, size=11.5, anchor="middle", kind="quiet")
+        picture.text(centre, below, line, size=SMALL, anchor="middle", kind="quiet")

@@ -119,7 +119,8 @@ def _lane(picture: Picture, top: float, name: str, spans: list[tuple[float, floa
     picture.text(_x(0) + 6, top + 15, name)
     for begin, end, kind, what in spans:
         picture.box(_x(begin), top + 22, _x(end) - _x(begin), BAR, kind, radius=2)
-        picture.text((_x(begin) + _x(end)) / 2, top + 22 + BAR / 2 + 4, what, size=12, anchor="middle")
+        if what:
+            picture.text((_x(begin) + _x(end)) / 2, top + 22 + BAR / 2 + 4, what, size=12, anchor="middle")
 
 
 def _x(second: float) -> float:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PICTURES = sorted(path for path in DOCS.rglob("*.svg") if "_build" not in path.parts)
-WIDER = "() => document.scrollingElement.scrollWidth > innerWidth"
+# The theme hides what is wider than the window, and lets the column of the text be moved aside.
+WIDER = """() => Array.from(document.querySelectorAll("html, .content"))
+    .some(element => element.scrollWidth > element.clientWidth)"""
 BROKEN = "() => Array.from(document.images).filter(image => !image.naturalWidth).map(image => image.src)"
 OVERFLOWING = """() => {
   const edges = element => {

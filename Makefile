@@ -11,7 +11,7 @@ EXTRAS_servers := $(EXTRAS_dev),servers
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick cluster faults ha servers suites lint format teeth mutants bench docs screenshots tox \
+.PHONY: help demo test quick cluster faults ha servers suites lint format teeth mutants bench docs pictures screenshots tox \
   messages package release soak clean
 
 help: ## List the targets
@@ -75,7 +75,10 @@ docs: $(VENV)/.installed-dev ## Build the documentation
 	@$(VENV)/bin/sphinx-build -q -n -W -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-screenshots: $(VENV)/.installed-dev ## Take the pictures of the status page that the documentation shows
+pictures: $(VENV)/.installed-dev ## Draw the documentation's pictures anew from their data
+	@$(VENV)/bin/python -m tests.pictures
+
+screenshots: $(VENV)/.installed-dev ## Take the pictures of status page, toolbar and gmf_status that the documentation shows
 	@$(VENV)/bin/python -m tests.browser.screenshots
 
 bench: $(VENV)/.installed-dev ## Measure against the budgets and the peers

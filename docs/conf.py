@@ -16,12 +16,12 @@ release = version = run_path(str(_root / "django_gmf_router" / "__init__.py"))["
 html_title = f"{project} {release}"
 
 extensions = ["myst_parser"]
-myst_enable_extensions = ["deflist"]
+myst_enable_extensions = ["deflist", "attrs_inline"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["tables.css", "pictures.css"]
 html_js_files = ["tables.js"]
 html_copy_source = False
 html_show_copyright = False

@@ -30,6 +30,15 @@ def page(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"<html><body>{Author.objects.count()}</body></html>")
 
 
+def visit(request: HttpRequest) -> HttpResponse:
+    """Read, note the visit, and read again: the toolbar then shows two aliases."""
+    names = [author.name for author in Author.objects.order_by("name")[:3]]
+    Author.objects.create(name="a visitor")
+    # Browsers ask for an icon of their own accord, unless the page has one.
+    head = '<head><title>Visit</title><link rel="icon" href="data:,"></head>'
+    return HttpResponse(f"<html>{head}<body>{Author.objects.count()}: {names}</body></html>")
+
+
 def by_hand(request: HttpRequest) -> HttpResponse:
     """Read a session, which is on the primary, and then on the primary's connection and by its alias."""
     caches["database"].get("key")
@@ -63,6 +72,7 @@ def moved(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("panel/<request_id>", panel),
     path("page", page),
+    path("visit", visit),
     path("by-hand", by_hand),
     path("job", job),
     path("fail", fail),

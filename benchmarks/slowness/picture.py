@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.slowness import HAPROXY, MULTIDB, OURS, RANDOM, WAYS
 
-WIDTH, HEIGHT = 760, 230
-LEFT, TOP, BOTTOM = 52, 48, 36
+WIDTH, HEIGHT = 764, 230
+LEFT, RIGHT, TOP, BOTTOM = 52, 16, 48, 36
 LEGEND = 30
 HIGHEST = 1.4
 """The top of the scale, in throughputs of both fast."""
@@ -37,7 +37,7 @@ class Panel:
         """Yield the elements of the picture."""
         yield _text(LEFT, self._top + 22, TITLES[self._way], anchor="start", weight="bold")
         for level in (0, 0.5, 1):
-            yield _line(LEFT, self._y(level), WIDTH - 12, self._y(level), "#ddd")
+            yield _line(LEFT, self._y(level), WIDTH - RIGHT, self._y(level), "#ddd")
             yield _text(LEFT - 6, self._y(level) + 4, f"{level:g}", anchor="end")
         first = self._stories[0]
         for moment, what in (("slow_at_seconds", "slow"), ("fast_at_seconds", "fast again")):
@@ -56,7 +56,7 @@ class Panel:
         return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"/>'
 
     def _x(self, seconds: float) -> float:
-        return LEFT + (WIDTH - LEFT - 12) * seconds / self._seconds
+        return LEFT + (WIDTH - LEFT - RIGHT) * seconds / self._seconds
 
     def _y(self, share: float) -> float:
         return self._top + TOP + (HEIGHT - TOP - BOTTOM) * (1 - share / HIGHEST)

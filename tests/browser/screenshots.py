@@ -1,4 +1,4 @@
-"""How does the status page look? Pictures of it for the docs, made anew by `make screenshots`."""
+"""How does what one looks at look? Pictures for the docs, made anew by `make screenshots`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from django_gmf_router.testing import LocalCluster
-from tests.browser.stage import NARROW, WIDE, browser, log_in, missing, site, visit
-from tests.cluster.sites import Site
+from tests.browser.stage import NARROW, WIDE, browser, environment_of, log_in, missing, site, visit
+from tests.cluster.sites import Site, manage, served
+from tests.pictures import terminal
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
+ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "docs" / "images"
+TOOLBAR = (1100, 560)
+PANELS = {"toolbar-sql": "SQLPanel", "toolbar-routing": "RoutingPanel"}
 SECONDS, LATE, CAUGHT_UP = 24, 8, 12
 PICTURES: dict[str, dict[str, Any]] = {
     "status-wide": {"size": WIDE},
@@ -40,6 +45,8 @@ def main() -> None:
                 _let_time_pass(page, cluster)
                 page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
             print(f"docs/images/{name}.png")
+        _toolbar(cluster, started)
+        _lagging(cluster)
 
 
 @contextmanager
@@ -71,6 +78,39 @@ def _let_time_pass(page: Page, cluster: LocalCluster) -> None:
             cluster.execute("primary", "INSERT INTO library_author (name) VALUES ('late')")
         if second == CAUGHT_UP:
             cluster.resume("replica_2")
+
+
+def _toolbar(cluster: LocalCluster, browser: Browser) -> None:
+    """Show the panels of the debug toolbar, for a page that reads, writes and reads again."""
+    env = environment_of(cluster, "tests.cluster.toolbar_settings")
+    # The toolbar keeps what it saw in the memory of its process.
+    with (
+        served("gunicorn", env, workers=1, application="tests.browser.served:wsgi") as running,
+        visit(browser, running, size=TOOLBAR) as page,
+    ):
+        page.goto("/visit")
+        for name, panel in PANELS.items():
+            page.locator(f"#djdt-{panel} a").click()
+            page.locator(f"#{panel} table").first.wait_for()
+            page.screenshot(path=IMAGES / f"{name}.png")
+            print(f"docs/images/{name}.png")
+            page.locator(f"#{panel} .djDebugClose").click()
+
+
+def _lagging(cluster: LocalCluster) -> None:
+    """Draw what `gmf_status` prints while a replica lags."""
+    cluster.pause("replica_2")
+    cluster.execute("primary", "INSERT INTO library_author (name) VALUES ('late')")
+    env = environment_of(cluster)
+    printed = until(lambda: _status_that_says("lagging", env))
+    cluster.resume("replica_2")
+    (ROOT / terminal.LAGGING).write_text(terminal.drawn(printed), encoding="utf-8")
+    print(terminal.LAGGING)
+
+
+def _status_that_says(state: str, env: dict[str, str]) -> str:
+    printed = manage(env, "gmf_status", "--force-color").stdout
+    return printed if state in printed else ""
 
 
 if __name__ == "__main__":

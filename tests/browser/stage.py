@@ -55,11 +55,16 @@ def browser() -> Iterator[Browser]:
             started.close()
 
 
+def environment_of(cluster: LocalCluster, settings: str = "tests.browser.settings") -> dict[str, str]:
+    """Return the environment of a process of the site."""
+    env = environment(cluster, router={"HEALTH": {"INTERVAL": INTERVAL, "TIMEOUT": TIMEOUT, "MAX_LAG": MAX_LAG}})
+    return env | {"DJANGO_SETTINGS_MODULE": settings}
+
+
 @contextmanager
 def site(cluster: LocalCluster) -> Iterator[Site]:
     """Serve the site with its people, by several processes."""
-    env = environment(cluster, router={"HEALTH": {"INTERVAL": INTERVAL, "TIMEOUT": TIMEOUT, "MAX_LAG": MAX_LAG}})
-    env["DJANGO_SETTINGS_MODULE"] = "tests.browser.settings"
+    env = environment_of(cluster)
     for command in (["migrate", "--verbosity=0"], ["shell", "--verbosity=0", "-c", PEOPLE]):
         done = manage(env, *command)
         assert done.returncode == 0, done.stderr

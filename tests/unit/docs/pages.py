@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,3 +73,11 @@ def section(page: str, heading: str) -> str:
     marks = heading.partition(" ")[0]
     _, _, rest = text_of(page).partition(f"\n{heading}\n")
     return re.split(rf"^#{{1,{len(marks)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading, row by row, without its head."""
+    lines = section(page, heading).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("|---"))
+    rows = takewhile(lambda line: line.startswith("|"), lines[first + 1 :])
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]

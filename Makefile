@@ -11,8 +11,8 @@ EXTRAS_servers := $(EXTRAS_dev),servers
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick cluster faults ha servers suites lint format teeth mutants bench docs pictures screenshots tox \
-  messages package release soak clean
+.PHONY: help demo test coverage quick cluster faults ha servers suites lint format teeth mutants bench docs pictures \
+  screenshots tox messages package release soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -26,8 +26,14 @@ test: $(VENV)/.installed-dev ## Set up everything and run all tests but the faul
 	@$(VENV)/bin/python -m coverage erase
 	@$(VENV)/bin/python -m coverage run -m pytest -m "not cluster" $(WITHOUT_FAULTS); status=$$?; \
 	$(VENV)/bin/python -m coverage combine --quiet; \
-	$(VENV)/bin/python -m coverage report --fail-under 96 || status=$$?; \
+	$(VENV)/bin/python -m coverage report --fail-under 80 || status=$$?; \
 	$(VENV)/bin/python -m pytest -m cluster $(WITHOUT_FAULTS) $(ARGS) || status=$$?; exit $$status
+
+coverage: $(VENV)/.installed-dev ## Run the same tests with branch coverage of all of them, which takes a third longer
+	@$(VENV)/bin/python -m coverage erase
+	@$(VENV)/bin/python -m coverage run -m pytest $(WITHOUT_FAULTS) $(ARGS)
+	@$(VENV)/bin/python -m coverage combine --quiet
+	@$(VENV)/bin/python -m coverage report --fail-under 95
 
 quick: $(VENV)/.installed-dev ## Run the tests that need no cluster
 	@$(VENV)/bin/python -m pytest -m "not cluster" $(WITHOUT_FAULTS) $(ARGS)

@@ -4,14 +4,14 @@ VENV ?= .venv
 PORT ?= 8000
 
 # What a target needs, by the name of its stamp: $(VENV)/.installed-<name>
-EXTRAS_demo := psycopg,env,cli,test
+EXTRAS_demo := psycopg,env,cli,test,map
 WITHOUT_FAULTS := --ignore tests/chaos --ignore tests/consistency --ignore tests/ha --ignore tests/servers
-EXTRAS_dev := psycopg,psycopg2,env,cli,test,dev,docs
+EXTRAS_dev := psycopg,psycopg2,env,cli,test,map,dev,docs
 EXTRAS_servers := $(EXTRAS_dev),servers
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick faults ha servers suites lint format teeth mutants bench docs screenshots tox soak clean
+.PHONY: help demo test quick faults ha servers suites lint format teeth mutants bench docs screenshots vendor tox soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ docs: $(VENV)/.installed-dev ## Build the documentation
 
 screenshots: $(VENV)/.installed-dev ## Take the pictures of the status page that the documentation shows
 	@$(VENV)/bin/python -m tests.browser.screenshots
+
+vendor: $(VENV)/.installed-demo ## Fetch the map's program and the boundaries anew from npm
+	@$(VENV)/bin/python -m testproject.vendor
 
 bench: $(VENV)/.installed-dev ## Measure against the budgets and the peers
 	@$(VENV)/bin/python -m benchmarks $(ARGS)

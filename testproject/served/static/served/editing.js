@@ -1,0 +1,115 @@
+// Is what somebody draws in the very next tile? A place is added, a parcel drawn or given another shape.
+
+import {TerraDraw, TerraDrawPointMode, TerraDrawPolygonMode, TerraDrawSelectMode} from "terra-draw";
+import {TerraDrawMapLibreGLAdapter} from "terra-draw-maplibre-gl-adapter";
+import {decision} from "./tiles.js";
+
+const PARCELS = "/collections/parcels/items";
+const IDLE = "static";
+
+export class Editing {
+  seen = 0;
+  saved = 0;
+
+  constructor(map, tiles, form) {
+    Object.assign(this, {map, tiles, form, answer: form.querySelector("output"), shaped: null});
+    const polygon = {feature: {draggable: true, coordinates: {midpoints: true, draggable: true, deletable: true}}};
+    this.draw = new TerraDraw({
+      adapter: new TerraDrawMapLibreGLAdapter({map}),
+      modes: [new TerraDrawPointMode(), new TerraDrawPolygonMode(), new TerraDrawSelectMode({flags: {polygon}})],
+    });
+    this.draw.start();
+    this.draw.on("finish", (id, {action}) => action === "draw" && this.#drawn(this.draw.getSnapshotFeature(id).geometry));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this[event.submitter.value]();
+    });
+    map.on("click", (event) => this.form.dataset.mode === "pick" && this.#pick(event.point));
+    this.stop();
+  }
+
+  place() {
+    this.#begin("point", "Click where the place is.");
+  }
+
+  parcel() {
+    this.#begin("polygon", "Click the corners; the last one twice.");
+  }
+
+  reshape() {
+    this.#begin(IDLE, "Click a parcel.", "pick");
+  }
+
+  async save() {
+    const geometry = this.draw.getSnapshotFeature(this.shaped.drawn).geometry;
+    await this.#save("parcels", `${PARCELS}/${this.shaped.id}`, {method: "PUT", ...feature(geometry)}, geometry.coordinates[0][0]);
+  }
+
+  stop() {
+    this.draw.clear();
+    this.draw.setMode(IDLE);
+    this.shaped = null;
+    this.form.dataset.mode = "";
+  }
+
+  #begin(mode, told, name = mode) {
+    this.stop();
+    this.draw.setMode(mode);
+    this.form.dataset.mode = name;
+    this.answer.textContent = told;
+  }
+
+  async #pick(point) {
+    const [found] = this.map.queryRenderedFeatures(point, {layers: ["parcels"]});
+    if (!found) return;
+    const parcel = await (await fetch(`${PARCELS}/${found.properties.id}`)).json();
+    const [added] = this.draw.addFeatures([{type: "Feature", geometry: parcel.geometry, properties: {mode: "polygon"}}]);
+    if (!added.valid) {
+      this.answer.textContent = `Parcel ${parcel.properties.number} cannot be drawn: ${added.reason}`;
+      return;
+    }
+    this.draw.setMode("select");
+    this.draw.selectFeature(added.id);
+    this.shaped = {id: parcel.id, drawn: added.id};
+    this.form.dataset.mode = "shape";
+    this.answer.textContent = `Parcel ${parcel.properties.number}, ${parcel.properties.owner ?? "nobody's"}: move its corners, then save.`;
+  }
+
+  #drawn(geometry) {
+    if (geometry.type === "Polygon") return this.#save("parcels", PARCELS, {method: "POST", ...feature(geometry)}, geometry.coordinates[0][0]);
+    const [lon, lat] = geometry.coordinates;
+    const body = new URLSearchParams({name: `Place of ${new Date().toISOString()}`, category: "fountain", lon, lat});
+    return this.#save("places", "/places", {method: "POST", body}, [lon, lat]);
+  }
+
+  /** Save, ask for the tiles anew, and tell whether the change is in the first one that shows the place. */
+  async #save(layer, url, request, place) {
+    this.stop();
+    const response = await fetch(url, request);
+    const body = await response.json();
+    if (!response.ok) {
+      this.answer.textContent = `${response.status}: ${JSON.stringify(body.errors ?? body)}`;
+      return;
+    }
+    this.saved += 1;
+    const written = decision(response);
+    const next = this.tiles.next(layer, this.map.getZoom(), place);
+    this.map.refreshTiles(layer);
+    const tile = await next;
+    await this.map.once("idle");
+    const isSeen = this.#holds(layer, body);
+    this.seen += isSeen;
+    this.answer.textContent = `Saved on ${written.alias} (${written.reason}). The next tile came from ${tile.alias} (${tile.reason}) after `
+      + `${tile.milliseconds.toFixed(0)} ms: ${isSeen ? "the change is in it" : "the change is missing"}. Seen at once: ${this.seen} of ${this.saved}.`;
+    this.form.dataset.seen = `${this.seen}/${this.saved}`;
+  }
+
+  #holds(layer, {id, properties}) {
+    const found = this.map.querySourceFeatures(layer, {sourceLayer: layer, filter: ["==", ["get", "id"], id]});
+    return found.some((each) => properties.version === undefined || each.properties.version === properties.version);
+  }
+}
+
+function feature(geometry) {
+  return {headers: {"Content-Type": "application/geo+json"}, body: JSON.stringify({type: "Feature", properties: {}, geometry})};
+}

@@ -67,7 +67,7 @@ docs: $(VENV)/.installed-dev ## Build the documentation
 	@$(VENV)/bin/sphinx-build -q -n -W -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-screenshots: $(VENV)/.installed-dev ## Take the pictures of the status page that the documentation shows
+screenshots: $(VENV)/.installed-dev ## Take the pictures of the status page and the map that the documentation shows
 	@$(VENV)/bin/python -m tests.browser.screenshots
 
 vendor: $(VENV)/.installed-demo ## Fetch the map's program and the boundaries anew from npm

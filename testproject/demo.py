@@ -62,6 +62,8 @@ def options_asked_for() -> argparse.Namespace:
     options = parser.parse_args()
     if not 0 < options.port < 65536:
         sys.exit(f"Port {options.port} does not exist: run make demo PORT=8001.")
+    if options.parcels < 0:
+        sys.exit(f"--parcels is {options.parcels}: give a number from 0 on.")
     return options
 
 

@@ -6,7 +6,7 @@ import threading
 
 from django_gmf_router.testing import LocalCluster, LocalClusterError
 
-ASLEEP_SECONDS, AWAKE_SECONDS = 0.3, 0.1
+ASLEEP_SECONDS, AWAKE_SECONDS = 0.8, 0.1
 
 
 class Slowness:

@@ -6,7 +6,6 @@ from functools import cache
 
 from django.http import Http404, HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
 from django_gmf_router.testing import LocalClusterError
@@ -28,7 +27,6 @@ def outages(_request: HttpRequest) -> JsonResponse:
 
 
 @never_cache
-@csrf_protect
 @require_POST
 def act(_request: HttpRequest, action: str, node: str) -> JsonResponse:
     """`/outages/<action>/<replica>`."""

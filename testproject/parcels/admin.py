@@ -6,11 +6,14 @@ from django.contrib import admin
 from django.contrib.gis.admin import GISModelAdmin
 
 from testproject.parcels.models import Owner, Parcel, PrintJob, Region
+from testproject.parcels.widgets import MapWidget
 
 
 @admin.register(Parcel)
 class ParcelAdmin(GISModelAdmin):
-    """The parcels; their shape is drawn on Django's own map."""
+    """The parcels."""
+
+    gis_widget = MapWidget
 
     list_display = ["number", "owner", "region", "updated"]
     list_select_related = ["owner", "region"]
@@ -29,8 +32,10 @@ class OwnerAdmin(admin.ModelAdmin):
 
 
 @admin.register(Region)
-class RegionAdmin(GISModelAdmin):
-    """The regions."""
+class RegionAdmin(admin.ModelAdmin):
+    """The regions; their boundaries come with the data."""
+
+    exclude = ["geom"]
 
     list_display = ["code", "name", "country"]
     search_fields = ["name"]
@@ -40,6 +45,8 @@ class RegionAdmin(GISModelAdmin):
 @admin.register(PrintJob)
 class PrintJobAdmin(GISModelAdmin):
     """The print jobs and whether they were fetched."""
+
+    gis_widget = MapWidget
 
     list_display = ["title", "requested", "fetched", "times_fetched"]
     readonly_fields = ["fetched", "times_fetched"]

@@ -33,7 +33,8 @@ class Owner(models.Model):
 class Parcel(models.Model):
     """A piece of land."""
 
-    number = models.PositiveIntegerField(unique=True)
+    number = models.PositiveIntegerField(unique=True, null=True, blank=True)
+    """What the land registry gives it; one that was just drawn has none."""
     owner = models.ForeignKey(Owner, models.PROTECT, null=True, blank=True, related_name="parcels")
     region = models.ForeignKey(Region, models.PROTECT, null=True, blank=True, related_name="parcels")
     geom = models.PolygonField(srid=WGS84)
@@ -41,7 +42,7 @@ class Parcel(models.Model):
     updated = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
-        return f"Parcel {self.number}"
+        return f"Parcel {self.number}" if self.number else "A new parcel"
 
     def get_absolute_url(self) -> str:
         return f"/collections/parcels/items/{self.pk}"

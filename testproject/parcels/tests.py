@@ -160,7 +160,7 @@ class AdminTests(TestCase):
         parcel = ParcelFactory()
         path = f"/admin/parcels/parcel/{parcel.pk}/change/"
 
-        self.assertContains(self.client.get(path), "geom_map")
+        self.assertContains(self.client.get(path), "map-widget")
         geom = f"SRID=4326;POLYGON(({','.join(f'{x} {y}' for x, y in BERN)}))"
         self.client.post(path, {"number": parcel.number, "owner": parcel.owner_id, "geom": geom})
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.contrib.gis.geos import Polygon
 from django.core.exceptions import ValidationError
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -66,10 +66,7 @@ class Items(View):
             return refused({"body": error.messages})
         if not form.is_valid():
             return refused(form.errors)
-        number = (Parcel.objects.aggregate(Max("number"))["number__max"] or 0) + 1
-        parcel = Parcel.objects.create(
-            number=number, owner=form.cleaned_data["owner"], geom=form.cleaned_data["geometry"]
-        )
+        parcel = Parcel.objects.create(owner=form.cleaned_data["owner"], geom=form.cleaned_data["geometry"])
         return geojson.answer(feature(parcel), status=201, headers={"Location": parcel.get_absolute_url()})
 
 

@@ -37,9 +37,19 @@ class Tile:
 
     def position(self, lon: float, lat: float) -> tuple[int, int]:
         """Return where a place lies, in units from the tile's north-west."""
-        across = (lon + 180) / 360 * 2**self.z - self.x
-        down = (1 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2 * 2**self.z - self.y
-        return round(across * EXTENT), round(down * EXTENT)
+        across, down = fractions(lon, lat)
+        return round((across * 2**self.z - self.x) * EXTENT), round((down * 2**self.z - self.y) * EXTENT)
+
+
+def tile_at(z: int, lon: float, lat: float) -> tuple[int, int]:
+    """Return the numbers of the tile that shows a place."""
+    across, down = fractions(lon, lat)
+    return int(across * 2**z), int(down * 2**z)
+
+
+def fractions(lon: float, lat: float) -> tuple[float, float]:
+    """Return where in the world a place lies, from 0 in the north-west to 1."""
+    return (lon + 180) / 360, (1 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2
 
 
 def _longitude(x: float, z: int) -> float:

@@ -1,8 +1,9 @@
-"""How does the status page look? Pictures of it for the docs, made anew by `make screenshots`."""
+"""How do the status page and the map look? Pictures of them for the docs, made anew by `make screenshots`."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +15,16 @@ import httpx
 from django_gmf_router.testing import LocalCluster
 from tests.browser.stage import NARROW, WIDE, browser, log_in, missing, site, visit
 from tests.cluster.sites import Site
+from tests.demos import Demo
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SECONDS, LATE, CAUGHT_UP = 24, 8, 12
+MAP = (1280, 800)
+PARCELS = 10_000
+SETTLED_MILLISECONDS = 3000
 PICTURES: dict[str, dict[str, Any]] = {
     "status-wide": {"size": WIDE},
     "status-dark": {"size": WIDE, "color_scheme": "dark"},
@@ -40,6 +45,47 @@ def main() -> None:
                 _let_time_pass(page, cluster)
                 page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
             print(f"docs/images/{name}.png")
+        for name in _map(started):
+            print(f"docs/images/{name}.png")
+
+
+def _map(browser: Browser) -> Iterator[str]:
+    """Take the pictures of the demo's map: all is well, a replica is down, and a parcel gets another shape."""
+    with tempfile.TemporaryDirectory() as directory:
+        demo = Demo(Path(directory), parcels=PARCELS)
+        demo.wait_until_up()
+        try:
+            with visit(browser, Site(host="127.0.0.1", port=demo.port, log=demo.output), size=MAP) as page:
+                yield from _pictures(page)
+        finally:
+            demo.clear()
+
+
+def _pictures(page: Page) -> Iterator[str]:
+    def take(name: str) -> str:
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(SETTLED_MILLISECONDS)
+        page.screenshot(path=IMAGES / f"{name}.png")
+        return name
+
+    page.goto("/")
+    page.wait_for_selector("body[data-map=loaded]")
+    yield take("map-country")
+    page.get_by_role("button", name="Kill replica_1").click()
+    page.locator("#nodes tr[data-node=replica_1][data-state=down]").wait_for()
+    yield take("map-killed")
+    page.get_by_role("button", name="Restart replica_1").click()
+    page.locator("#nodes tr[data-node=replica_1][data-state=up]").wait_for()
+    page.get_by_label("again every second").uncheck()
+    page.goto("/#16.5/46.947/7.4474")
+    page.reload()
+    page.wait_for_selector("body[data-map=loaded]")
+    page.wait_for_timeout(SETTLED_MILLISECONDS)
+    page.get_by_role("button", name="Reshape a parcel").click()
+    box = page.locator("#map").bounding_box() or {"width": 0.0, "height": 0.0}
+    page.locator("#map").click(position={"x": box["width"] / 2, "y": box["height"] / 2 + 20})
+    page.get_by_role("button", name="Save").wait_for()
+    yield take("map-edit")
 
 
 @contextmanager

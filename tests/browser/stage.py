@@ -24,6 +24,8 @@ User.objects.create_superuser("{OPERATOR}", password="{PASSWORD}")
 User.objects.create_user("{LOOKER}", password="{PASSWORD}", is_staff=True)
 """
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+# Chromium's sandbox refuses root. Maps are drawn by WebGL, here without a graphics card.
+ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 LIBRARIES = {"playwright": "playwright", "axe_playwright_python": "axe-playwright-python"}
 WIDE, NARROW = (1600, 1000), (360, 740)
 
@@ -47,8 +49,7 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        # Chromium's sandbox refuses root.
-        started = playwright.chromium.launch(executable_path=program(), args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=program(), args=ARGUMENTS)
         try:
             yield started
         finally:

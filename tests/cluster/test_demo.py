@@ -2,70 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.request import urlopen
 
+import httpx
 import pytest
 
-from django_gmf_router.testing.machine import free_ports
+from tests.demos import Demo
 from tests.waiting import listens, until
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.cluster
-
-
-class Demo:
-    """A running demo, in a process group of its own as a terminal gives it."""
-
-    def __init__(self, directory: Path) -> None:
-        (self.port,) = free_ports(1)
-        self.output = directory / "output"
-        # Not below pytest's own: where root runs the tests, the servers' user cannot enter that.
-        self.files = Path(tempfile.mkdtemp(prefix="gmf-demo-"))
-        self.files.chmod(0o755)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE", "DJANGO"))}
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "testproject.demo", "--port", str(self.port)],
-                cwd=ROOT,
-                env={**kept, "TMPDIR": str(self.files)},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def wait_until_up(self) -> None:
-        until(lambda: listens(self.port) or self.process.poll() is not None, 60, self.output.read_text)
-        assert self.process.poll() is None, self.output.read_text()
-        self.get("/places/count")
-
-    def get(self, path: str) -> str:
-        with urlopen(f"http://127.0.0.1:{self.port}{path}") as response:
-            return response.read().decode()
-
-    def node_ports(self) -> list[int]:
-        return [int(port) for port in re.findall(r"^  \w+: 127\.0\.0\.1:(\d+)$", self.output.read_text(), re.MULTILINE)]
-
-    def end(self, number: int) -> None:
-        os.killpg(self.process.pid, number)
-        self.process.wait(timeout=30)
 
 
 @pytest.fixture
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     running = Demo(tmp_path_factory.mktemp("demo"))
     yield running
-    if running.process.poll() is None:
-        running.end(signal.SIGTERM)
-    shutil.rmtree(running.files)
+    running.clear()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -92,3 +46,48 @@ def test_ctrl_c_while_the_cluster_comes_up_leaves_nothing(demo: Demo) -> None:
     assert "Traceback" not in demo.output.read_text()
     # Its watchdog may still be at it.
     until(lambda: not any(demo.files.iterdir()), what=f"{demo.files} is empty")
+
+
+def test_the_panel_takes_orders_from_its_own_page_alone(demo: Demo) -> None:
+    demo.wait_until_up()
+    with httpx.Client(base_url=demo.url) as client:
+        foreign = client.post("/outages/kill/replica_1")
+        token = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/").text)[0]
+        headers = {"X-CSRFToken": token}
+        unknown = client.post("/outages/promote/replica_1", headers=headers)
+        primary = client.post("/outages/kill/primary", headers=headers)
+        killed = client.post("/outages/kill/replica_1", headers=headers)
+        twice = client.post("/outages/kill/replica_1", headers=headers)
+
+        assert foreign.status_code == 403
+        assert unknown.status_code == 404
+        assert (primary.status_code, primary.json()["error"]) == (
+            409,
+            "'primary' is no replica: there are replica_1, replica_2",
+        )
+        assert killed.json() == {"replicas": {"replica_1": "stopped", "replica_2": "running"}}
+        assert twice.json()["error"] == "replica_1 is stopped: restart it first"
+        assert client.get("/outages").json() == killed.json()
+
+
+def test_everybody_who_looks_at_the_map_sees_how_the_nodes_are_and_may_change_nothing(demo: Demo) -> None:
+    demo.wait_until_up()
+    with httpx.Client(base_url=demo.url) as client:
+        (cluster,) = client.get("/gmf/status.json").raise_for_status().json()["clusters"]
+
+        assert [node["alias"] for node in cluster["nodes"]] == ["default", "replica_1", "replica_2"]
+        assert client.get("/gmf/status").status_code == 302
+        assert client.post("/gmf/status.json").status_code in {403, 405}
+
+
+def test_a_slow_replica_ends_with_the_demo(demo: Demo) -> None:
+    demo.wait_until_up()
+    with httpx.Client(base_url=demo.url) as client:
+        token = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/").text)[0]
+        slowed = client.post("/outages/slow/replica_2", headers={"X-CSRFToken": token})
+
+    demo.end(signal.SIGTERM)
+
+    assert slowed.json()["replicas"]["replica_2"] == "slow"
+    assert demo.output.read_text().endswith("* Nothing is left running\n")
+    assert list(demo.files.iterdir()) == []

@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
             name="Parcel",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField(unique=True)),
+                ("number", models.PositiveIntegerField(blank=True, null=True, unique=True)),
                 ("geom", django.contrib.gis.db.models.fields.PolygonField(srid=4326)),
                 ("version", models.PositiveIntegerField(default=1, editable=False)),
                 ("updated", models.DateTimeField(auto_now=True)),

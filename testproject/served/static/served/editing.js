@@ -2,6 +2,7 @@
 
 import {TerraDraw, TerraDrawPointMode, TerraDrawPolygonMode, TerraDrawSelectMode} from "terra-draw";
 import {TerraDrawMapLibreGLAdapter} from "terra-draw-maplibre-gl-adapter";
+import {PARCELS_FROM_ZOOM} from "./looks.js";
 import {decision} from "./tiles.js";
 
 const PARCELS = "/collections/parcels/items";
@@ -33,11 +34,11 @@ export class Editing {
   }
 
   parcel() {
-    this.#begin("polygon", "Click the corners; the last one twice.");
+    this.#begin("polygon", "Click the corners; the last one twice.", "polygon", PARCELS_FROM_ZOOM);
   }
 
   reshape() {
-    this.#begin(IDLE, "Click a parcel.", "pick");
+    this.#begin(IDLE, "Click a parcel.", "pick", PARCELS_FROM_ZOOM);
   }
 
   async save() {
@@ -52,8 +53,12 @@ export class Editing {
     this.form.dataset.mode = "";
   }
 
-  #begin(mode, told, name = mode) {
+  #begin(mode, told, name = mode, zoom = 0) {
     this.stop();
+    if (this.map.getZoom() < zoom) {
+      this.answer.textContent = "Zoom in to the parcels of a town first.";
+      return;
+    }
     this.draw.setMode(mode);
     this.form.dataset.mode = name;
     this.answer.textContent = told;
@@ -65,14 +70,15 @@ export class Editing {
     const parcel = await (await fetch(`${PARCELS}/${found.properties.id}`)).json();
     const [added] = this.draw.addFeatures([{type: "Feature", geometry: parcel.geometry, properties: {mode: "polygon"}}]);
     if (!added.valid) {
-      this.answer.textContent = `Parcel ${parcel.properties.number} cannot be drawn: ${added.reason}`;
+      this.answer.textContent = `This parcel cannot be drawn: ${added.reason}`;
       return;
     }
     this.draw.setMode("select");
     this.draw.selectFeature(added.id);
     this.shaped = {id: parcel.id, drawn: added.id};
     this.form.dataset.mode = "shape";
-    this.answer.textContent = `Parcel ${parcel.properties.number}, ${parcel.properties.owner ?? "nobody's"}: move its corners, then save.`;
+    const {number, owner} = parcel.properties;
+    this.answer.textContent = `Parcel ${number ?? "without a number"}, ${owner ?? "nobody's"}: move its corners, then save.`;
   }
 
   #drawn(geometry) {
@@ -82,15 +88,20 @@ export class Editing {
     return this.#save("places", "/places", {method: "POST", body}, [lon, lat]);
   }
 
-  /** Save, ask for the tiles anew, and tell whether the change is in the first one that shows the place. */
   async #save(layer, url, request, place) {
     this.stop();
-    const response = await fetch(url, request);
-    const body = await response.json();
-    if (!response.ok) {
-      this.answer.textContent = `${response.status}: ${JSON.stringify(body.errors ?? body)}`;
-      return;
+    try {
+      const response = await fetch(url, request);
+      const body = await response.json();
+      if (response.ok) await this.#see(layer, response, body, place);
+      else this.answer.textContent = `${response.status}: ${JSON.stringify(body.errors ?? body)}`;
+    } catch (error) {
+      this.answer.textContent = error.message;
     }
+  }
+
+  /** Ask for the tiles anew, and tell whether the change is in the first one that shows the place. */
+  async #see(layer, response, body, place) {
     this.saved += 1;
     const written = decision(response);
     const next = this.tiles.next(layer, this.map.getZoom(), place);

@@ -1,5 +1,6 @@
 // How does the map look? Its own style: no font, no picture and no tile comes from anywhere else.
 
+export const PARCELS_FROM_ZOOM = 12;
 const NODES = ["#d9480f", "#0b7285", "#7048e8", "#2f9e44", "#a61e4d"];
 const NOBODY = "#868e96";
 const CATEGORIES = {
@@ -16,7 +17,8 @@ export function colours(aliases) {
 
 export function style(tiles, layers, ofNode) {
   const look = matchMedia("(prefers-color-scheme: dark)").matches ? DARK : LIGHT;
-  const node = ["match", ["get", "alias"], ...[...ofNode].flat(), NOBODY];
+  // Without a replica nobody is told apart, and a match needs a case.
+  const node = ofNode.size ? ["match", ["get", "alias"], ...[...ofNode].flat(), NOBODY] : NOBODY;
   const category = ["match", ["get", "category"], ...Object.entries(CATEGORIES).flat(), look.ink];
   const isTown = ["==", ["get", "category"], "town"];
   const has = (name) => layers.includes(name);
@@ -32,7 +34,7 @@ export function style(tiles, layers, ofNode) {
       edges: {type: "geojson", data: {type: "FeatureCollection", features: []}},
       places: tiles.source("places"),
       ...(has("regions") && {regions: tiles.source("regions")}),
-      ...(has("parcels") && {parcels: tiles.source("parcels", 12)}),
+      ...(has("parcels") && {parcels: tiles.source("parcels", PARCELS_FROM_ZOOM)}),
     },
     layers: [
       {id: "abroad", type: "background", paint: {"background-color": look.abroad}},
@@ -44,7 +46,7 @@ export function style(tiles, layers, ofNode) {
         paint: {"circle-color": category, "circle-opacity": 0.85, "circle-radius": ["interpolate", ["linear"], ["zoom"], 6, 1.2, 10, 3, 15, 7]}},
       {id: "towns", type: "circle", source: "places", "source-layer": "places", filter: isTown,
         paint: {"circle-color": look.ink, "circle-radius": ["interpolate", ["linear"], ["zoom"], 6, 2.5, 12, 6]}},
-      {id: "edges", type: "line", source: "edges", paint: {"line-color": node, "line-width": 3, "line-offset": 2, "line-opacity": 0.85}},
+      {id: "edges", type: "line", source: "edges", paint: {"line-color": node, "line-width": 3, "line-offset": 2}},
       {id: "names", type: "symbol", source: "places", "source-layer": "places", filter: isTown,
         layout: {"text-field": ["get", "name"], "text-font": ["sans-serif"], "text-size": 13, "text-anchor": "bottom-left", "text-offset": [0.4, -0.2]},
         paint: {"text-color": look.ink, "text-halo-color": look.land, "text-halo-width": 1.6}},

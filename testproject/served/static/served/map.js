@@ -58,7 +58,8 @@ map.on("zoomend", drawEdges);
 
 const again = find("again");
 setInterval(() => {
-  if (!again.checked || document.hidden || !map.isStyleLoaded()) return;
+  // What is still on its way, as from a frozen replica, is not asked for once more.
+  if (!again.checked || document.hidden || !map.areTilesLoaded()) return;
   for (const layer of config.layers) map.refreshTiles(layer);
 }, AGAIN_MILLISECONDS);
 

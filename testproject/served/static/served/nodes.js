@@ -8,14 +8,15 @@ export class Legend {
     Object.assign(this, {table, url, tiles, nodes: new Map()});
     this.rows = new Map([...ofNode].map(([alias, colour]) => [alias, this.#row(alias, colour)]));
     tiles.addEventListener("tile", () => this.show());
+    this.polling = setInterval(() => document.hidden || this.poll(), POLL_MILLISECONDS);
     this.poll();
-    setInterval(() => document.hidden || this.poll(), POLL_MILLISECONDS);
   }
 
   async poll() {
     try {
       const response = await fetch(this.url, {redirect: "manual", cache: "no-store"});
-      if (!response.ok) return; // It is for the staff.
+      if (response.type === "opaqueredirect" || response.status === 403) return clearInterval(this.polling); // It is for the staff.
+      if (!response.ok) return;
       for (const cluster of (await response.json()).clusters) for (const node of cluster.nodes) this.nodes.set(node.alias, node);
     } catch {
       return; // The next one may come through.

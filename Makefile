@@ -11,7 +11,8 @@ EXTRAS_servers := $(EXTRAS_dev),servers
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick faults ha servers suites lint format teeth mutants bench docs screenshots vendor tox soak clean
+.PHONY: help demo test quick cluster faults ha servers suites lint format teeth mutants bench docs screenshots vendor tox \
+  messages package release soak clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ test: $(VENV)/.installed-dev ## Set up everything and run all tests, with branch
 quick: $(VENV)/.installed-dev ## Run the tests that need no cluster
 	@$(VENV)/bin/python -m pytest -m "not cluster" $(WITHOUT_FAULTS) $(ARGS)
 
+cluster: $(VENV)/.installed-dev ## Run the tests on real servers: those of GMF_PG_BINDIR, if it is set
+	@$(VENV)/bin/python -m pytest tests/cluster $(ARGS)
+
 faults: $(VENV)/.installed-dev ## Kill, freeze and cut off nodes under load; check what clients read meanwhile
 	@$(VENV)/bin/python -m pytest tests/chaos tests/consistency $(ARGS)
 
@@ -42,7 +46,7 @@ servers: $(VENV)/.installed-servers ## Serve a site by each web server, and kill
 	@$(VENV)/bin/python -m pytest tests/servers $(ARGS)
 
 suites: $(VENV)/.installed-dev ## Run the test suites of Django, django-tenants, REST framework and Wagtail with and without this package
-	@$(VENV)/bin/python -m tests.django_suites
+	@$(VENV)/bin/python -m tests.django_suites $(ARGS)
 	@$(VENV)/bin/python -m tests.tenants_suite
 	@$(VENV)/bin/python -m tests.foreign_suites
 
@@ -63,6 +67,10 @@ format: $(VENV)/.installed-dev ## Format the code
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
+messages: $(VENV)/.installed-dev ## Take the texts to translate from the code, and compile what is translated (needs gettext)
+	@cd django_gmf_router && $(abspath $(VENV))/bin/python -m django makemessages --all --add-location file --no-wrap
+	@cd django_gmf_router && $(abspath $(VENV))/bin/python -m django compilemessages
+
 docs: $(VENV)/.installed-dev ## Build the documentation
 	@$(VENV)/bin/sphinx-build -q -n -W -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
@@ -79,6 +87,12 @@ bench: $(VENV)/.installed-dev ## Measure against the budgets and the peers
 tox: $(VENV)/.installed-dev ## Run the matrix of Pythons and Djangos
 	@$(VENV)/bin/tox run $(ARGS)
 
+package: $(VENV)/.installed-dev ## Build the source distribution and the wheel, check both, test what is unpacked
+	@$(VENV)/bin/python -m tests.distribution $(ARGS)
+
+release: $(VENV)/.installed-dev ## Check that version, changelog, tag and tree agree
+	@$(VENV)/bin/python -m tests.distribution.release
+
 soak: $(VENV)/.installed-dev ## Run the long checks at their full length
 	@GMF_SOAK=1 $(VENV)/bin/python -m pytest -m soak $(ARGS)
 
@@ -86,7 +100,7 @@ clean: ## Remove the environment
 	rm -rf $(VENV)
 
 # Installs again only when the metadata changed.
-$(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-%: setup.cfg setup.py pyproject.toml | $(VENV)/bin/python
 	@echo "* Installing the package and its extras $(EXTRAS_$*); the first time takes a minute"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS_$*)]' \
 	  || { echo "pip could not install the extras: see its message above, then run make again." >&2; exit 1; }

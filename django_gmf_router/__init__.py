@@ -17,6 +17,8 @@ __all__ = [
     "use_primary", "use_replica",
 ]  # fmt: skip
 
+__version__ = "1.0.0rc1"
+
 _HOMES = {
     "Decision": "routing.unit_of_work",
     "consistency_token": "own_writes",

@@ -9,6 +9,7 @@ from django.core.checks import Tags, register
 from django.core.signals import got_request_exception
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
+from django.utils.translation import gettext_lazy
 
 
 class GmfRouterConfig(AppConfig):
@@ -16,19 +17,19 @@ class GmfRouterConfig(AppConfig):
 
     name = "django_gmf_router"
     label = "gmf_router"
-    verbose_name = "Read/write splitting"
+    verbose_name = gettext_lazy("Read/write splitting")
 
     def ready(self) -> None:
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""
         from django_gmf_router import checks, metrics, unavailable  # noqa: PLC0415
         from django_gmf_router.backends import cursors  # noqa: PLC0415
-        from django_gmf_router.replicas import advisories as replica_advisories  # noqa: PLC0415
+        from django_gmf_router.doctor import examination  # noqa: PLC0415
         from django_gmf_router.schemas import advisories  # noqa: PLC0415
         from django_gmf_router.settings import configuration  # noqa: PLC0415
 
         register(checks.check_errors)
         register(checks.check_warnings)
-        register(replica_advisories.check_servers, Tags.database)
+        register(examination.check_servers, Tags.database)
         register(advisories.check_settings)
         register(advisories.check_server, Tags.database)
         connection_created.connect(cursors.guard_connection, dispatch_uid="gmf_router.guard")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import django
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
@@ -30,6 +31,8 @@ CACHE_BACKENDS = "django.core.cache.backends."
 UNSHARED_CACHES = {f"{CACHE_BACKENDS}locmem.LocMemCache", f"{CACHE_BACKENDS}dummy.DummyCache"}
 # What of OPTIONS says to libpq where to connect to; `options` and time-outs do not.
 TARGET_OPTIONS = ("host", "hostaddr", "port", "service", "dbname", "target_session_attrs")
+# The newest one that is tested: private names of Django are read, see docs/explanation/limits.md.
+NEWEST_DJANGO = (6, 1)
 # Nobody names the second one on purpose.
 ANY_PAGES = ("GET /", "GET /any/page/")
 
@@ -178,8 +181,9 @@ def _token_outlived_by_lag(cluster: ClusterConfig) -> Iterator[CheckMessage]:
 
 @_rule
 def _tokens_not_shared(cluster: ClusterConfig) -> Iterator[CheckMessage]:
-    backend = _token_cache(cluster)
-    if backend in UNSHARED_CACHES:
+    backend = token_backend()
+    is_kept = cluster.consistency.level == "session" and cluster.consistency.store == "cache"
+    if is_kept and backend in UNSHARED_CACHES:
         message = (
             f"CONSISTENCY['STORE'] is 'cache', and the default cache is {backend.rpartition('.')[2]}: "
             "a client does not see its own writes when another process answers."
@@ -187,10 +191,35 @@ def _tokens_not_shared(cluster: ClusterConfig) -> Iterator[CheckMessage]:
         yield _warning("W012", message, "Use a cache that all processes share, such as Redis, or another STORE.")
 
 
-def _token_cache(cluster: ClusterConfig) -> str:
-    """Return the backend of the cache that keeps the tokens of `cluster`, an empty str where none does."""
-    is_kept = cluster.consistency.level == "session" and cluster.consistency.store == "cache"
-    return str(settings.CACHES.get("default", {}).get("BACKEND", "")) if is_kept else ""
+def token_backend() -> str:
+    """Return the backend of the cache in which STORE "cache" keeps the tokens."""
+    return str(settings.CACHES.get("default", {}).get("BACKEND", ""))
+
+
+@_rule
+def _cookie_not_taken(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    consistency = cluster.consistency
+    if consistency.level != "session" or consistency.store != "cookie":
+        return
+    same_site = consistency.cookie_samesite or settings.SESSION_COOKIE_SAMESITE
+    if same_site == "None" and not settings.SESSION_COOKIE_SECURE:
+        message = "The token's cookie has SameSite=None and may lack Secure: browsers drop it then."
+        yield _warning("W019", message, "Set SESSION_COOKIE_SECURE = True, which holds for it too.")
+    domain = (consistency.cookie_domain or settings.SESSION_COOKIE_DOMAIN or "").lstrip(".")
+    hosts = [host.lstrip(".") for host in settings.ALLOWED_HOSTS]
+    if domain and hosts and not any(host == "*" or f".{host}".endswith(f".{domain}") for host in hosts):
+        message = f"The token's cookie is for {domain!r}, and no host of ALLOWED_HOSTS is there: browsers drop it."
+        yield _warning("W019", message, "Correct COOKIE_DOMAIN or SESSION_COOKIE_DOMAIN, or leave them out.")
+
+
+@_rule
+def _cookie_of_another(cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    if cluster.consistency.level != "session" or cluster.consistency.store != "cookie":
+        return
+    for setting in ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "LANGUAGE_COOKIE_NAME"):
+        if getattr(settings, setting) == cluster.consistency.cookie_name:
+            message = f"CONSISTENCY['COOKIE_NAME'] is {cluster.consistency.cookie_name!r}, as {setting} is."
+            yield _warning("W020", message, "Name it otherwise: each of the two overwrites the other.")
 
 
 @_rule
@@ -251,6 +280,21 @@ def _empty_default_pool(cluster: ClusterConfig) -> Iterator[CheckMessage]:
     if not cluster.tiers(None):
         message = f"Each replica of {cluster.primary!r} has a POOL: all other reads go to the primary."
         yield _warning("W017", message, "Leave one without POOL, which serves them.")
+
+
+@_rule
+def _untested_django(_cluster: ClusterConfig) -> Iterator[CheckMessage]:
+    yield from newer_than_tested(django.VERSION)
+
+
+def newer_than_tested(version: Sequence[Any]) -> Iterator[CheckMessage]:
+    """Report a Django that did not exist when this version was tested."""
+    if (version[0], version[1]) > NEWEST_DJANGO:
+        tested = ".".join(map(str, NEWEST_DJANGO))
+        message = (
+            f"Django {version[0]}.{version[1]} is newer than {tested}, the newest one that this version is tested with."
+        )
+        yield _warning("W030", message, "Upgrade django-gmf-router, or run the tests of your site, then silence this.")
 
 
 def _database(alias: str) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.management.base import CommandError
 from django.db import DatabaseError, OperationalError
+from django.utils.translation import gettext, gettext_noop
 
 
 class UnexpectedWrite(DatabaseError):
@@ -16,8 +17,8 @@ class PrimaryUnavailable(OperationalError):
     A read needs one where no replica answers either.
     """
 
-    NOTHING_SAVED = "Nothing can be saved right now. Try again in a moment."
-    MAY_BE_SAVED = "It may have been saved. Look before you try again."
+    NOTHING_SAVED = gettext_noop("Nothing can be saved right now. Try again in a moment.")
+    MAY_BE_SAVED = gettext_noop("It may have been saved. Look before you try again.")
 
     def __init__(self, alias: str, cause: str = "", may_be_saved: bool = False) -> None:
         """Name the primary's alias, and the driver's words; may_be_saved: a write was under way that may have ended."""
@@ -25,11 +26,16 @@ class PrimaryUnavailable(OperationalError):
         super().__init__(alias, cause, may_be_saved)
         self.alias = alias
         """The primary's."""
-        self.outcome = self.MAY_BE_SAVED if may_be_saved else self.NOTHING_SAVED
-        """What its user is told: two short sentences that name no server."""
+        self.may_be_saved = may_be_saved
+        """Whether nobody knows what became of a write."""
+
+    @property
+    def outcome(self) -> str:
+        """What its user is told, in the language that is active: two short sentences that name no server."""
+        return gettext(self.MAY_BE_SAVED if self.may_be_saved else self.NOTHING_SAVED)
 
     def __str__(self) -> str:
-        """Return what an operator reads."""
+        """Return what an operator reads, in English as the log is."""
         alias, cause, may_be_saved = self.args
         if may_be_saved:
             text = f"The primary {alias!r} was lost in the middle of a write, which may have been saved."
@@ -41,13 +47,17 @@ class PrimaryUnavailable(OperationalError):
 class PrimaryBusy(PrimaryUnavailable):
     """As many requests read from the primary in place of the replicas as `SPILL` allows: the next is answered 503."""
 
-    TOO_MANY = "Too many requests right now. Try again in a moment."
+    TOO_MANY = gettext_noop("Too many requests right now. Try again in a moment.")
 
     def __init__(self, alias: str, limit: int) -> None:
         """Name the primary's alias, and how many requests may read there at once."""
         super().__init__(alias)
         self.args = (alias, limit)
-        self.outcome = self.TOO_MANY
+
+    @property
+    def outcome(self) -> str:
+        """What its user is told."""
+        return gettext(self.TOO_MANY)
 
     def __str__(self) -> str:
         """Return what an operator reads."""
@@ -58,13 +68,17 @@ class PrimaryBusy(PrimaryUnavailable):
 class MaintenanceMode(PrimaryUnavailable):
     """Operators let requests read only: the statement was not sent, and the request is answered 503."""
 
-    READ_ONLY = "Nothing can be saved right now: the site is in maintenance."
+    READ_ONLY = gettext_noop("Nothing can be saved right now: the site is in maintenance.")
 
     def __init__(self, alias: str, reason: str = "") -> None:
         """Name the primary's alias, and why; who wanted to save something is told the reason."""
         super().__init__(alias)
         self.args = (alias, reason)
-        self.outcome = f"{self.READ_ONLY} {reason}".rstrip()
+
+    @property
+    def outcome(self) -> str:
+        """What its user is told: the reason as operators wrote it."""
+        return f"{gettext(self.READ_ONLY)} {self.args[1]}".rstrip()
 
     def __str__(self) -> str:
         """Return what an operator reads."""

@@ -15,8 +15,8 @@ from django.http.response import HttpResponseBase
 
 from django_gmf_router import clusters, own_writes, unavailable
 from django_gmf_router.postgres import green_threads
-from django_gmf_router.routing.lazy_response import stream_within
-from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, open_unit, place, within
+from django_gmf_router.routing.lazy_response import stream_within, within
+from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, open_unit, place
 from django_gmf_router.unavailable import unsaved_sessions
 
 SERVER_ERROR = 500

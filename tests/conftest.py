@@ -13,7 +13,8 @@ from django.db import connections
 from django.test import RequestFactory
 
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place, within
+from django_gmf_router.routing.lazy_response import within
+from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place
 
 # How long a test takes is the benchmarks' business, and this machine may be busy.
 hypothesis.settings.register_profile("here", deadline=None)

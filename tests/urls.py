@@ -280,6 +280,7 @@ urlpatterns = [
     path("atomic-while-streaming", atomic_while_streaming),
     path("read-from/<alias>", read_from),
     path("write", write),
+    path("write/<title>", write),
     re_path(r"^old/write/(?P<number>\d+)$", write),
     path("session", session),
     path("save", save),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from django.db import connections, transaction
+from django.utils.translation import gettext as _
 
 from django_gmf_router.exceptions import ControlRefused, ControlUnavailable
 from django_gmf_router.models import Control
@@ -83,10 +84,11 @@ def who_serves(config: ClusterConfig, drained: Collection[str]) -> str:
     """Return what follows for reads where these aliases are drained, in one sentence."""
     left = [replica.alias for tier in config.tiers(None) for replica in tier if replica.alias not in drained]
     if left:
-        return f"Reads go to {', '.join(left)}."
+        return _("Reads go to %(names)s.") % {"names": ", ".join(left)}
     if config.spill is None:
-        return "No replica is left: the primary serves the reads."
-    return f"No replica is left: the primary serves {config.spill} requests at once, the rest gets 503 (SPILL)."
+        return _("No replica is left: the primary serves the reads.")
+    told = _("No replica is left: the primary serves %(limit)s requests at once, the rest gets 503 (SPILL).")
+    return told % {"limit": config.spill}
 
 
 def _no_replica(config: ClusterConfig, alias: str) -> str:

@@ -116,17 +116,19 @@ def entry_from_url(url: str, *, name: str, reader: UrlReader) -> Entry:
             f"{name} is malformed: no host and port can be read. The port is a number; {_ENCODE}."
         ) from None
     if is_postgresql(entry):
-        _refuse_incomplete(entry, name)
+        _refuse_incomplete(entry, name, host.rpartition("@")[2])
     return with_our_engine(entry)
 
 
-def _refuse_incomplete(entry: Entry, name: str) -> None:
+def _refuse_incomplete(entry: Entry, name: str, server: str) -> None:
     options: Mapping[str, Any] = entry.get("OPTIONS", {})
     if "service" in options:
         return
     # django-environ leaves what is no host name percent-encoded; only an IPv6 address has a % of its own.
     unreadable = "%" in entry["HOST"] and ":" not in entry["HOST"]
-    if unreadable or not (entry["HOST"] or "host" in options):
+    # Python 3.10 reads an address in brackets that do not end.
+    is_open = server.startswith("[") and "]" not in server
+    if unreadable or is_open or not (entry["HOST"] or "host" in options):
         raise ImproperlyConfigured(
             f"{name} names no host: write it as {_EXAMPLE}; for a socket, postgres://user@/database?host=/directory."
         )

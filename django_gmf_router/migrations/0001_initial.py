@@ -16,11 +16,11 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Control",
             fields=[
-                ("version", models.BigAutoField(primary_key=True, serialize=False)),
-                ("state", models.TextField()),
-                ("changed_at", models.DateTimeField(auto_now_add=True)),
-                ("changed_by", models.CharField(max_length=150)),
-                ("reason", models.TextField(blank=True)),
+                ("version", models.BigAutoField(primary_key=True, serialize=False, verbose_name="number")),
+                ("state", models.TextField(verbose_name="state from then on")),
+                ("changed_at", models.DateTimeField(auto_now_add=True, verbose_name="at")),
+                ("changed_by", models.CharField(max_length=150, verbose_name="by")),
+                ("reason", models.TextField(blank=True, verbose_name="reason")),
             ],
             options={
                 "verbose_name": "change of control",

@@ -19,6 +19,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "status of the clusters",
                 "verbose_name_plural": "status of the clusters",
                 "proxy": True,
+                "db_table": "gmf_router_control",
                 "default_permissions": (),
                 "indexes": [],
                 "constraints": [],

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db import Error, InterfaceError, OperationalError
+from django.db import DatabaseError, Error, InterfaceError, OperationalError
 
 READ_ONLY_SQL_TRANSACTION = "25006"
 # Shutdown by an administrator, crash of another process, not accepting connections.
@@ -51,9 +51,14 @@ def sqlstate(error: BaseException) -> str | None:
 
 def is_lost(error: Error, connection: Any) -> bool:
     """Return whether `error` means that `connection`, the driver's, is no more; None: there was none yet."""
-    if connection is None or not isinstance(error, OperationalError | InterfaceError):
-        return False
     state = sqlstate(error) or ""
+    if connection is None:
+        return False
+    # psycopg2 raises the bare class where libpq has lost the server and not noted it yet: no server sent that.
+    if type(error) is DatabaseError and not state:
+        return True
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
     return state.startswith("08") or state in SERVER_GOES or bool(connection.closed)
 
 

@@ -96,8 +96,7 @@ class ReplicaPool:
 
     def share(self) -> float:
         """Return the part of the clients that replicas serve, 0 to 1: as an operator says, else by the settings."""
-        steered = self.monitor.steering.share
-        share = self._share if steered is None else steered
+        share = self._share if (steered := self.monitor.steering.share) is None else steered
         # No pick may come that would begin to watch the nodes, which tell what operators say.
         if share < 1 and not self.is_mirrored(self._first):
             self.monitor.ensure()

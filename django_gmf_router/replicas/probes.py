@@ -115,6 +115,21 @@ class Probe:
         if reading.role != self._role:
             self.close()
 
+    def ask(self, facts: Mapping[str, str], *parameters: object) -> dict[str, Any]:
+        """Return what else a server tells that has answered, by the names of `facts`; what it refuses is left out.
+
+        Not for what is asked time after time. Raise the driver's error where the connection fails.
+        """
+        try:
+            self._cursor.execute(f"SELECT {', '.join(facts.values())}", parameters or None)
+            return dict(zip(facts, self._cursor.fetchone(), strict=True))
+        except self._wrapper.Database.Error as error:
+            if not is_refused_fact(error):
+                raise
+        if len(facts) == 1:
+            return {}
+        return {name: told for fact in facts.items() for name, told in self.ask(dict([fact]), *parameters).items()}
+
     def is_connected(self) -> bool:
         """Return, in any thread, whether the server has not closed this connection: one system call."""
         with self._lock:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from django.db import connections
 
 from django_gmf_router.postgres.positions import format_position
-from django_gmf_router.replicas.addresses import address_book
+from django_gmf_router.replicas.addresses import AddressBook, address_book
 from django_gmf_router.replicas.health import NodeHealth, State
 from django_gmf_router.replicas.latency import READS_A_TRIAL
 from django_gmf_router.replicas.monitor import MakeProbe, Monitor
@@ -55,20 +55,38 @@ class NodeReport:
     """Whether operators took it out of rotation; its state is told all the same."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A cluster that is watched for a moment."""
+
+    config: ClusterConfig
+    monitor: Monitor
+    addresses: AddressBook
+
+
 def statuses(configs: Iterable[ClusterConfig], probe: MakeProbe = Probe) -> list[NodeReport]:
-    """Watch the nodes of the clusters at the same time; return how they are.
+    """Watch the nodes of the clusters at the same time; return how they are."""
+    with watched(configs, probe) as watches:
+        return [status for watch in watches for status in reports(watch.config, watch.monitor)]
+
+
+@contextmanager
+def watched(
+    configs: Iterable[ClusterConfig], probe: MakeProbe = Probe, rounds: int = ROUNDS
+) -> Iterator[tuple[Watch, ...]]:
+    """Watch the nodes of the clusters at the same time until the block ends; it begins when so much is known of them.
 
     It takes TIMEOUT and four seconds at most, where an alias has a list of hosts TIMEOUT for each of them.
     """
     with ExitStack() as stack:
-        watched = [(config, _watch(config, probe)) for config in configs]
+        watches = tuple(_watch(config, probe) for config in configs)
         # All at once: a node that hangs takes its time-out, whatever the others do.
-        for _, monitor in watched:
-            stack.callback(monitor.stop)
-            monitor.ensure()
-        for config, monitor in watched:
-            monitor.wait(ROUNDS, config.health.timeout * _most_hosts(config) + GRACE_SECONDS)
-        return [status for config, monitor in watched for status in reports(config, monitor)]
+        for watch in watches:
+            stack.callback(watch.monitor.stop)
+            watch.monitor.ensure()
+        for watch in watches:
+            watch.monitor.wait(rounds, watch.config.health.timeout * _most_hosts(watch.config) + GRACE_SECONDS)
+        yield watches
 
 
 def exit_code(nodes: list[NodeReport]) -> int:
@@ -83,11 +101,12 @@ def _most_hosts(config: ClusterConfig) -> int:
     return max(1 + str(connections.settings[alias].get("HOST")).count(",") for alias in config.aliases)
 
 
-def _watch(config: ClusterConfig, probe: MakeProbe) -> Monitor:
+def _watch(config: ClusterConfig, probe: MakeProbe) -> Watch:
     interval = min(INTERVAL_SECONDS, config.health.interval)
     often = replace(config, health=replace(config.health, interval=interval))
+    addresses = address_book(config)
     # The site's processes tell of changes; what is new to this one is no change.
-    return Monitor(often, address_book(config), probe=probe, announces=False)
+    return Watch(config=config, monitor=Monitor(often, addresses, probe=probe, announces=False), addresses=addresses)
 
 
 def reports(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeReport]:

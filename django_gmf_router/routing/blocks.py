@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from django_gmf_router.routing.lazy_response import keep_for_response
+from django_gmf_router.routing.lazy_response import Standpoint, keep_for_response
 from django_gmf_router.routing.unit_of_work import (
     OpenBlock,
     Place,
-    Standpoint,
     UnitOfWork,
     current_place,
     open_unit,

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from django_gmf_router.routing.unit_of_work import Place, Standpoint
+from django_gmf_router.routing.unit_of_work import NOWHERE, Place, UnitOfWork, current_place, place
 
 Response = TypeVar("Response")
+
+
+class Standpoint:
+    """Where a body stands that is made step by step: each step begins where the last one ended.
+
+    The blocks that the body opens last as long as its own `with`, and nothing of them is seen between two steps.
+    """
+
+    def __init__(self, begin: Callable[[], Place]) -> None:
+        """Take what returns the place of the first step."""
+        self._begin: Callable[[], Place] | None = begin
+        self._place: Place = NOWHERE
+        self._outer: Place = NOWHERE
+
+    def __enter__(self) -> None:
+        if self._begin is not None:
+            self._place, self._begin = self._begin(), None
+        self._outer = current_place.get()
+        current_place.set(self._place)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._place = current_place.get()
+        current_place.set(self._outer)
+
+
+def within(unit: UnitOfWork) -> Standpoint:
+    """Return a standpoint in `unit`, inside the blocks that are open where it is first entered."""
+    return Standpoint(lambda: place(unit, current_place.get().blocks))
 
 
 class RoutedIterator:

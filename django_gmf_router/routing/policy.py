@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
 
-from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.postgres.tallies import Tally
-from django_gmf_router.replicas.pool import Wanted
+from django_gmf_router.replicas.pool import ReplicaPool, Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
 from django_gmf_router.routing.clients import Client, is_in_share, key_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen, verdict_of_job
@@ -35,6 +33,7 @@ from django_gmf_router.routing.unit_of_work import (
     place,
     pool_of,
 )
+from django_gmf_router.routing.wanted import client_of
 from django_gmf_router.settings.values import ClusterConfig
 from django_gmf_router.signals import role_decided
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
     from django_gmf_router.consistency.stores import Store
-    from django_gmf_router.replicas.pool import ReplicaPool
 
 Answer = Callable[["type[Model]", "Model | None"], "str | None"]
 """What returns the alias for a model and an instance hint."""
@@ -56,7 +54,7 @@ class Policy:
         self.primary = config.primary
         self.aliases = config.aliases
         self.chooser = DbChooser(config)
-        self.pool: ReplicaPool = pool
+        self.pool = pool
         self._config = config
         self._store = store
         self._spill = Spill(config)
@@ -138,8 +136,7 @@ class Policy:
 
         In maintenance its page is worth more than what it changes in its session.
         """
-        unit = open_unit()
-        if unit is None:
+        if (unit := open_unit()) is None:
             return False
         record = self.record(unit)
         return (record.verdict.reads or record.verdict.role == REPLICA) and not record.wrote
@@ -150,10 +147,9 @@ class Policy:
         unit = open_unit() or next((block.unit for block in blocks if block.unit), None)
         if unit is None:
             return None
-        record = self.record(unit)
-        if record.decision is not None and not blocks:
+        if (record := self.record(unit)).decision is not None and not blocks:
             return record.wanted
-        return self._client(unit, blocks).wanted
+        return client_of(unit, blocks, self._config, self._store).wanted
 
     def record(self, unit: UnitOfWork) -> ClusterRecord:
         """Return what `unit` remembers of this cluster; rules 5, 6 and 10 are looked at when it is first asked."""
@@ -238,9 +234,10 @@ class Policy:
                 picks.pop(self, None)
                 picked = None
             if picked is None:
-                pool = pool_of(blocks) or record.verdict.pool
+                client = client_of(unit, blocks, self._config, self._store)
+                made = self._choose(unit, client, reason, pool_of(blocks) or record.verdict.pool)
                 # Threads that read first at the same time share a replica.
-                picked = picks.setdefault(self, self._choose(unit, self._client(unit, blocks), reason, pool))
+                picked = picks.setdefault(self, made)
             decision, alias = picked
         else:
             decision, alias = self._settled(unit, blocks, record)
@@ -258,7 +255,7 @@ class Policy:
         """Return what serves the reads of `unit`: looked at again when something new is known of the nodes."""
         snapshot, decision = self.pool.monitor.snapshot, record.decision
         if decision is None or not self._goes_on(decision, unit):
-            client = self._client(unit, blocks)
+            client = client_of(unit, blocks, self._config, self._store)
             record.wanted = client.wanted
             chosen, alias = self._choose(unit, client, record.verdict.reason, record.verdict.pool)
             record.settle(self, chosen, alias, instead_of=decision)
@@ -267,29 +264,11 @@ class Policy:
 
     def _goes_on(self, decision: Decision, unit: UnitOfWork) -> bool:
         """Return whether `unit` may read on as was decided."""
-        lasts = unit.method is None
-        return decision.role == PRIMARY or self.pool.may_go_on(decision.alias, for_ever=lasts, streams=unit.streams)
-
-    def _client(self, unit: UnitOfWork, blocks: Blocks) -> Client:
-        """Return what the client of `unit` must be able to read inside `blocks`, and who it is."""
-        # Who says read_after() means it inside an eventual block, too: only what the client brought is relaxed there.
-        found = [block.token for block in blocks]
-        # What a job was given it asked for, whatever the clients of the site are promised.
-        if (self._config.consistency.level == "session" or unit.name is not None) and not is_eventual(blocks):
-            found.append(token_of(unit, self._store))
-        key = None
-        if self._config.balancer == "stable" and unit.request is not None:
-            key = unit.request.COOKIES.get(settings.SESSION_COOKIE_NAME) or self._store.read(unit.request)
-        tokens = [token for token in found if token is not None]
-        if tokens and (mark := (token := reduce(Token.merged, tokens)).mark(self.primary)) is not None:
-            return Client(Wanted(mark=mark, time=token.time), key)
-        return Client(None, key)
+        alias, lasts = decision.alias, unit.method is None
+        return decision.role == PRIMARY or self.pool.may_go_on(alias, for_ever=lasts, streams=unit.streams)
 
     def spill(self, wrapper: Any) -> None:
-        """Let this unit of work read from the primary, in place of a replica, by the connection `wrapper`.
-
-        Raise PrimaryBusy where SPILL does not allow it.
-        """
+        """Let this unit of work read from the primary, not a replica; raise PrimaryBusy where SPILL forbids it."""
         if (unit := open_unit()) is not None:
             self._spill.take(unit, self.record(unit), wrapper)
 
@@ -315,16 +294,7 @@ class Policy:
             unit.decision = decision
             unit.was_asked = True
             unit.latest = NO_RECORD
-        if not changed:
-            return
-        self.decisions.add(decision)
-        if role_decided.receivers:
-            role_decided.send(sender=self.primary, decision=decision, model=model)
-
-
-def token_of(unit: UnitOfWork, store: Store) -> Token | None:
-    """Return the token that the client of `unit` brought; verified once."""
-    tokens = unit.tokens = {} if unit.tokens is None else unit.tokens
-    if store not in tokens:
-        tokens[store] = None if unit.request is None else store.token_of(unit.request)
-    return tokens[store]
+        if changed:
+            self.decisions.add(decision)
+            if role_decided.receivers:
+                role_decided.send(sender=self.primary, decision=decision, model=model)

@@ -19,6 +19,7 @@ from django_gmf_router.routing.unit_of_work import (
     current_decision,
     current_place,
     innermost_role,
+    one_line,
     open_unit,
 )
 from django_gmf_router.routing.writes import QUERIES, Statement, classify
@@ -162,14 +163,11 @@ class ReadWatch:
 def _tell(unit: UnitOfWork, view: str, seen: ReadsOfUnit) -> None:
     reads = sum(seen.unexpected.values())
     reasons = ", ".join(f"{reason} {times}" for reason, times in seen.unexpected.items())
+    times = f"{reads} {'time' if reads == 1 else 'times'}"
+    read = f"{unit.method} {unit.path} reads {times} from the primary ({reasons})"
+    remedies = " ".join(REMEDIES[reason] for reason in seen.unexpected)
     logger.warning(
-        "%s %s reads %d %s from the primary (%s), though the rules sent it to replicas. %s %s",
-        unit.method,
-        unit.path,
-        reads,
-        "time" if reads == 1 else "times",
-        reasons,
-        " ".join(REMEDIES[reason] for reason in seen.unexpected),
-        seen.remedy,
+        "%s",
+        one_line(f"{read}, though the rules sent it to replicas. {remedies} {seen.remedy}"),
         extra={"event": "unexpected_primary_read", "view": view, "reads": reads, "reasons": dict(seen.unexpected)},
     )

@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
 from django_gmf_router.routing.db_chooser import Verdict
@@ -267,9 +266,14 @@ def open_unit() -> UnitOfWork | None:
 
 
 def current_request() -> str:
-    """Return `METHOD /path` of the request that is served here; an empty str outside requests."""
+    """Return `METHOD /path` of the request that is served here, in one line; an empty str outside requests."""
     unit = open_unit()
-    return "" if unit is None or unit.method is None else f"{unit.method} {unit.path}"
+    return "" if unit is None or unit.method is None else one_line(f"{unit.method} {unit.path}")
+
+
+def one_line(text: str) -> str:
+    """Return a text for the log in one line: a path may hold what a browser writes as %0A, and forge another one."""
+    return " ".join(text.split())
 
 
 def innermost_role(blocks: Blocks) -> Role | None:
@@ -293,33 +297,3 @@ def current_decision() -> Decision | None:
     if unit is None and (blocks := current_place.get().blocks):
         unit = blocks[-1].unit
     return None if unit is None else unit.decision
-
-
-class Standpoint:
-    """Where a body stands that is made step by step: each step begins where the last one ended.
-
-    The blocks that the body opens last as long as its own `with`, and nothing of them is seen between two steps.
-    """
-
-    def __init__(self, begin: Callable[[], Place]) -> None:
-        """Take what returns the place of the first step."""
-        self._begin: Callable[[], Place] | None = begin
-        self._place: Place = NOWHERE
-        self._outer: Place = NOWHERE
-
-    def __enter__(self) -> None:
-        if self._begin is not None:
-            self._place, self._begin = self._begin(), None
-        self._outer = current_place.get()
-        current_place.set(self._place)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._place = current_place.get()
-        current_place.set(self._outer)
-
-
-def within(unit: UnitOfWork) -> Standpoint:
-    """Return a standpoint in `unit`, inside the blocks that are open where it is first entered."""
-    return Standpoint(lambda: place(unit, current_place.get().blocks))

@@ -22,7 +22,7 @@ from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.routing import advice
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import CACHE_ENTRY, ModelTable, model_tables
-from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, innermost_role, open_unit
+from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, innermost_role, one_line, open_unit
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 logger = logging.getLogger("django_gmf_router")
@@ -239,7 +239,7 @@ _kept = lru_cache(maxsize=2048)(_classify)
 def _tell(unit: UnitOfWork, what: str, remedy: str) -> None:
     reads = unit.reads_after_write
     works = f"It works; {reads} read{' goes' if reads == 1 else 's go'} to the primary after it."
-    logger.warning("%s %s %s", what, works, remedy, extra={"event": "unexpected_write", "reads": reads})
+    logger.warning("%s", one_line(f"{what} {works} {remedy}"), extra={"event": "unexpected_write", "reads": reads})
 
 
 def _add_note(error: BaseException, note: str) -> None:

@@ -8,16 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
 
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.models import Control
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.status import NodeReport, reports
 from django_gmf_router.status_page import tables
-from django_gmf_router.status_page.tables import Table
-
-UNKNOWN = "unknown"
-"""The state of a node that was not heard of, not yet or no more."""
+from django_gmf_router.status_page.tables import UNKNOWN, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +43,17 @@ class ClusterReport:
     def troubles(self) -> tuple[str, ...]:
         """The nodes that are not as they should be, in words."""
         if self.cluster.monitor.is_outdated():
-            return ("Nothing was heard of the nodes for too long: the primary is read",)
-        return tuple(f"{node.alias} is {node.state}" for node in self.nodes if node.state != State.UP)
+            return (_("Nothing was heard of the nodes for too long: the primary is read"),)
+        return tuple(
+            _("%(alias)s is %(state)s") % {"alias": node.alias, "state": tables.STATES[node.state]}
+            for node in self.nodes
+            if node.state != State.UP
+        )
 
     @property
     def summary(self) -> str:
         """What a look at the nodes is for."""
-        return f"{', '.join(self.troubles)}." if self.troubles else "All nodes are up."
+        return f"{', '.join(self.troubles)}." if self.troubles else _("All nodes are up.")
 
     @property
     def mark(self) -> str:
@@ -62,13 +64,17 @@ class ClusterReport:
     def facts(self) -> tuple[str, ...]:
         """What holds of the whole cluster, in sentences."""
         config, steering = self.cluster.config, self.cluster.monitor.steering
-        source = "SHARE" if steering.share is None else "an operator"
-        found = [f"Replicas serve {self.cluster.pool.share():.0%} of the clients, by {source}."]
+        serve = (
+            _("Replicas serve %(share)s of the clients, by SHARE.")
+            if steering.share is None
+            else _("Replicas serve %(share)s of the clients, by an operator.")
+        )
+        found = [serve % {"share": f"{self.cluster.pool.share():.0%}"}]
         if self.is_in_maintenance:
-            found.append("Maintenance is on: writes are refused.")
-        found += [f"{node.alias} is drained." for node in self.nodes if node.drained]
+            found.append(_("Maintenance is on: writes are refused."))
+        found += [_("%(alias)s is drained.") % {"alias": node.alias} for node in self.nodes if node.drained]
         if config.dry_run:
-            found.append("DRY_RUN: everything is decided, and the primary is read all the same.")
+            found.append(_("DRY_RUN: everything is decided, and the primary is read all the same."))
         if self.change:
             found.append(_told(self.change, is_on_its_way=self.change.version > steering.version))
         return tuple(found)
@@ -192,7 +198,11 @@ def _last_change(cluster: Cluster) -> Control | None:
 
 
 def _told(change: Control, *, is_on_its_way: bool) -> str:
-    at = tables.moment(change.changed_at)
+    told = _("Last change %(number)s, %(moment)s, by %(name)s") % {
+        "number": change.version,
+        "moment": tables.moment(change.changed_at),
+        "name": change.changed_by,
+    }
     reason = f": {change.reason}" if change.reason else "."
-    ending = " It is on its way: every process follows within two INTERVALs." if is_on_its_way else ""
-    return f"Last change {change.version}, {at}, by {change.changed_by}{reason}{ending}"
+    ending = _("It is on its way: every process follows within two INTERVALs.") if is_on_its_way else ""
+    return f"{told}{reason} {ending}".rstrip()

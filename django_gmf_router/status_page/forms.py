@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from django import forms
 from django.core.management.base import CommandError
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext_lazy
 
 from django_gmf_router.control import changes
 from django_gmf_router.postgres.sqlstates import cause_of
@@ -48,16 +50,18 @@ class Order(forms.Form):
                 return _maintenance(_cluster(fields["alias"]), fields["value"], said)
             return _drain(fields["action"], fields["alias"], said)
         except CommandError as error:
-            raise OrderRefused(f"Nothing was changed: {error}", 409) from None
+            raise OrderRefused(_unchanged(error), 409) from None
         except DatabaseError as error:
-            raise OrderRefused(f"Nothing was changed: {cause_of(error)}", 503) from None
+            raise OrderRefused(_unchanged(cause_of(error)), 503) from None
 
 
 class Question(forms.Form):
     """A request of which one asks where it would read."""
 
-    method = forms.RegexField(r"\A[A-Za-z]+\Z", max_length=32, initial="GET")
-    path = forms.CharField(max_length=2000, strip=False)
+    method = forms.RegexField(
+        r"\A[A-Za-z]+\Z", label=pgettext_lazy("status page", "Method"), max_length=32, initial="GET"
+    )
+    path = forms.CharField(label=pgettext_lazy("status page", "Path"), max_length=2000, strip=False)
 
     def clean_method(self) -> str:
         """Return it as requests have it."""
@@ -67,40 +71,47 @@ class Question(forms.Form):
         """Return Django's path: with a slash, without the query."""
         path = str(self.cleaned_data["path"])
         if not path.startswith("/"):
-            raise forms.ValidationError("The path begins with a slash: give it as the browser shows it, /like/this.")
+            raise forms.ValidationError(_("The path begins with a slash: give it as the browser shows it, /like/this."))
         return path.partition("?")[0]
 
 
 def _share(config: ClusterConfig, value: str, said: Mapping[str, str]) -> str:
     share = None if value == RESET else _fraction(value)
     changes.set_share(config, share, **said)
-    told = f"what SHARE says, {config.share:.0%}" if share is None else f"{share:.0%}"
-    return f"Replicas serve {told} of the clients of {config.primary}."
+    if share is None:
+        told = _("Replicas serve what SHARE says, %(share)s of the clients of %(alias)s.")
+    else:
+        told = _("Replicas serve %(share)s of the clients of %(alias)s.")
+    return told % {"share": f"{config.share if share is None else share:.0%}", "alias": config.primary}
 
 
 def _fraction(value: str) -> float:
     try:
         return float(forms.FloatField(min_value=0, max_value=100).clean(value)) / 100
     except forms.ValidationError:
-        raise OrderRefused(f"share: say a number of per cent from 0 to 100, or {RESET}.", 400) from None
+        text = _("share: say a number of per cent from 0 to 100, or %(word)s.")
+        raise OrderRefused(text % {"word": RESET}, 400) from None
 
 
 def _maintenance(config: ClusterConfig, value: str, said: Mapping[str, str]) -> str:
     if value not in ON_OR_OFF:
-        raise OrderRefused("maintenance: say on or off.", 400)
+        raise OrderRefused(_("maintenance: say on or off."), 400)
     changes.set_maintenance(config, ON_OR_OFF[value], **said)
-    return f"Maintenance of {config.primary} is {value}."
+    told = _("Maintenance of %(alias)s is on.") if ON_OR_OFF[value] else _("Maintenance of %(alias)s is off.")
+    return told % {"alias": config.primary}
 
 
 def _drain(action: str, alias: str, said: Mapping[str, str]) -> str:
     found = {name: config for config in configuration.clusters() for name in config.replica_aliases}
     if alias not in found:
-        raise OrderRefused(f"{action}: {alias!r} is no replica: {_named(found)}.", 400)
+        text = _("%(action)s: '%(alias)s' is no replica: %(names)s.")
+        raise OrderRefused(text % {"action": action, "alias": alias, "names": _named(found)}, 400)
     config = found[alias]
     drains = action == "drain"
     change = (changes.drain if drains else changes.undrain)(config, alias, **said)
     follows = changes.who_serves(config, changes.steering_of(config, change).drained)
-    return f"Replica {alias} {'is drained' if drains else 'serves again'}. {follows}"
+    told = _("Replica %(alias)s is drained.") if drains else _("Replica %(alias)s serves again.")
+    return f"{told % {'alias': alias}} {follows}"
 
 
 def _cluster(alias: str) -> ClusterConfig:
@@ -109,12 +120,17 @@ def _cluster(alias: str) -> ClusterConfig:
     if not alias and len(found) == 1:
         (alias,) = found
     if alias not in found:
-        raise OrderRefused(f"{alias!r} is no primary of a cluster in GMF_ROUTER: {_named(found)}.", 400)
+        text = _("'%(alias)s' is no primary of a cluster in GMF_ROUTER: %(names)s.")
+        raise OrderRefused(text % {"alias": alias, "names": _named(found)}, 400)
     return found[alias]
 
 
 def _named(found: Mapping[str, ClusterConfig]) -> str:
-    return ", ".join(map(repr, found)) or "none is configured"
+    return ", ".join(map(repr, found)) or _("none is configured")
+
+
+def _unchanged(reason: object) -> str:
+    return _("Nothing was changed: %(reason)s") % {"reason": reason}
 
 
 def _first_error(form: forms.Form) -> str:

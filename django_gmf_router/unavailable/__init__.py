@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import Engine, TemplateDoesNotExist
 from django.template.loader import render_to_string
 from django.urls import get_callable, get_resolver, get_urlconf
+from django.utils.translation import get_language, get_language_from_request, override, pgettext
 
 from django_gmf_router import clusters
 from django_gmf_router.exceptions import MaintenanceMode, PrimaryBusy, PrimaryUnavailable
@@ -26,6 +27,8 @@ logger = logging.getLogger("django_gmf_router")
 
 TEMPLATE = "gmf_router/503.html"
 OWN_TEMPLATES = Path(__file__).parents[1] / "templates"
+OWN_LIBRARIES = {"i18n": "django.templatetags.i18n"}
+LOCALE_MIDDLEWARE = "django.middleware.locale.LocaleMiddleware"
 RETRY_SECONDS = 2.0
 """Of a site whose clusters are gone: settings change in tests only."""
 LINE_SECONDS = 60.0
@@ -120,7 +123,9 @@ def respond(request: HttpRequest, failure: PrimaryUnavailable) -> HttpResponse:
     log = {PrimaryBusy: SPILLED, MaintenanceMode: READ_ONLY}.get(type(failure), REFUSED)
     _count(failure)
     log.warn(f"{request.method} {request.path} is answered 503: {failure}")
-    response = _by_the_site(request) or _default(request, failure)
+    # What is active may have been left there by the request before.
+    with override(_language(request)):
+        response = _by_the_site(request) or _default(request, failure)
     # The monitors will have seen a primary that is back by then.
     seconds = [2 * cluster.config.health.interval for cluster in clusters.registry().clusters]
     response.headers.setdefault("Retry-After", str(math.ceil(max(seconds, default=RETRY_SECONDS))))
@@ -158,15 +163,25 @@ def _note_failed(what: str, error: Exception) -> None:
 
 def _default(request: HttpRequest, failure: PrimaryUnavailable) -> HttpResponse:
     detail = _detail(_as_announced(failure))
-    if not _prefers_html(request):
-        return JsonResponse({"detail": detail}, status=503)
-    return HttpResponse(_page({"detail": detail}), status=503)
+    if _prefers_html(request):
+        response = HttpResponse(_page({"detail": detail}), status=503)
+    else:
+        response = JsonResponse({"detail": detail}, status=503)
+    response.headers["Content-Language"] = pgettext("the language that this is translated to, its code", "en")
+    return response
+
+
+def _language(request: HttpRequest) -> str | None:
+    """Return the language of a request, which may have failed before its middleware found that out."""
+    if hasattr(request, "LANGUAGE_CODE"):
+        return str(request.LANGUAGE_CODE)
+    return get_language_from_request(request) if LOCALE_MIDDLEWARE in settings.MIDDLEWARE else get_language()
 
 
 def _as_announced(failure: PrimaryUnavailable) -> PrimaryUnavailable:
     """Return what operators say where they may have taken away the primary themselves: they are in maintenance."""
     cluster = clusters.of_alias(failure.alias)
-    if cluster is None or failure.outcome != PrimaryUnavailable.NOTHING_SAVED:
+    if cluster is None or type(failure) is not PrimaryUnavailable or failure.may_be_saved:
         return failure
     steering = cluster.monitor.steering
     return MaintenanceMode(failure.alias, steering.maintenance_reason) if steering.maintenance else failure
@@ -192,4 +207,4 @@ def _page(context: dict[str, Any]) -> str:
         pass
     except Exception as error:  # noqa: BLE001 - a template of the site's own may fail in any way
         _note_failed(TEMPLATE, error)
-    return Engine(dirs=[str(OWN_TEMPLATES)]).render_to_string(TEMPLATE, context)
+    return Engine(dirs=[str(OWN_TEMPLATES)], libraries=OWN_LIBRARIES).render_to_string(TEMPLATE, context)

@@ -13,7 +13,7 @@ from django_gmf_router import current_decision, unit_of_work
 from tests.books.models import Author
 from tests.unit.docs.pages import blocks
 
-PAGE = "docs/how-to/jobs.md"
+PAGE = "docs/how-to/channels-and-streams.md"
 MARKS = ("# office/consumers.py", "# office/streams.py")
 Place = Author
 for block in blocks(PAGE, "python"):

@@ -14,7 +14,7 @@ from tests.cluster.sites import Site, environment, manage, served
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-INTERVAL = 1.0
+INTERVAL, TIMEOUT, MAX_LAG = 1.0, 2.0, 2.0
 PASSWORD = "a password of the tests"
 OPERATOR, LOOKER = "chief", "looker"
 PEOPLE = f"""
@@ -59,7 +59,7 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def site(cluster: LocalCluster) -> Iterator[Site]:
     """Serve the site with its people, by several processes."""
-    env = environment(cluster, router={"HEALTH": {"INTERVAL": INTERVAL}})
+    env = environment(cluster, router={"HEALTH": {"INTERVAL": INTERVAL, "TIMEOUT": TIMEOUT, "MAX_LAG": MAX_LAG}})
     env["DJANGO_SETTINGS_MODULE"] = "tests.browser.settings"
     for command in (["migrate", "--verbosity=0"], ["shell", "--verbosity=0", "-c", PEOPLE]):
         done = manage(env, *command)

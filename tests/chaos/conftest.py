@@ -8,8 +8,9 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.runs import NOTES, RUNS
-from tests.chaos.sites import COMBINATIONS, IS_SOAK, ChaosSite, chaos_site
+from tests.chaos.sites import COMBINATIONS, ChaosSite, chaos_site
 from tests.cluster.sites import environment, manage
+from tests.turns import IS_SOAK, keep_in_turn
 
 collect_ignore = [] if IS_SOAK else ["test_soak.py"]
 LIBRARY = """
@@ -26,11 +27,12 @@ with transaction.atomic():
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder."""
-    for item in items:
-        if "/chaos/" in item.path.as_posix():
-            item.add_marker(pytest.mark.cluster)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is in this folder; in CI each fault meets one site, in its turn."""
+    own = [item for item in items if "/chaos/" in item.path.as_posix()]
+    for item in own:
+        item.add_marker(pytest.mark.cluster)
+    keep_in_turn(config, items, own, ["-".join(each) for each in COMBINATIONS])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

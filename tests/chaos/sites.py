@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ import pytest
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.load import Answer, Client
 from tests.cluster.sites import Site, environment, served
+from tests.turns import IS_SOAK
 from tests.waiting import until
 
-IS_SOAK = bool(os.environ.get("GMF_SOAK"))
 EACH_DRIVER_ONCE = [("gunicorn", "psycopg"), ("uvicorn", "psycopg2")]
 EVERY = [(server, driver) for server in ("gunicorn", "uvicorn") for driver in ("psycopg", "psycopg2")]
 COMBINATIONS = EVERY if IS_SOAK else EACH_DRIVER_ONCE

@@ -18,9 +18,10 @@ from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
 from tests.chaos.proxy import Proxy
 from tests.chaos.runs import FAST_SECONDS, RETURN_SECONDS, Run
-from tests.chaos.sites import HANG_SECONDS, IS_SOAK, ChaosSite, chaos_site
+from tests.chaos.sites import HANG_SECONDS, ChaosSite, chaos_site
 from tests.chaos.test_moves import at_gates
 from tests.cluster.sites import DRIVERS, SERVERS
+from tests.turns import IS_SOAK
 
 REPLICAS = ("replica_1", "replica_2")
 # Django's pools need psycopg 3.

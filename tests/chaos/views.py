@@ -230,7 +230,8 @@ def monitor(request: HttpRequest) -> JsonResponse:
     look()
     (cluster,) = clusters.registry().clusters
     nodes = {alias: str(health.state) for alias, health in cluster.monitor.snapshot.items()}
-    return signed(nodes=nodes, threads={str(thread.native_id): thread.name for thread in _watchers()})
+    threads = {str(thread.native_id): thread.name for thread in _watchers()}
+    return signed(nodes=nodes, threads=threads, hears=all(map(cluster.monitor.is_connected, nodes)))
 
 
 def kill_monitor(request: HttpRequest) -> JsonResponse:

@@ -9,13 +9,15 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import DRIVERS, SERVERS, Site, environment, manage, served
+from tests.turns import keep_in_turn
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder."""
-    for item in items:
-        if "/cluster/" in item.path.as_posix():
-            item.add_marker(pytest.mark.cluster)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is in this folder; in CI each test of both drivers meets one of them, in its turn."""
+    own = [item for item in items if "/cluster/" in item.path.as_posix()]
+    for item in own:
+        item.add_marker(pytest.mark.cluster)
+    keep_in_turn(config, items, own, DRIVERS)
 
 
 @pytest.fixture(scope="session")

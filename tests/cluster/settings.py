@@ -6,12 +6,14 @@ import json
 import os
 
 from tests.settings import *  # noqa: F403
-from tests.settings import GMF_ROUTER, INSTALLED_APPS
+from tests.settings import CACHES, GMF_ROUTER, INSTALLED_APPS
 
 DEBUG = False
 DATABASES = json.loads(os.environ["GMF_TEST_DATABASES"])
 GMF_ROUTER = {"default": {**GMF_ROUTER["default"], **json.loads(os.environ.get("GMF_TEST_ROUTER", "{}"))}}
+GMF_ROUTER = json.loads(os.environ["GMF_TEST_CLUSTERS"]) if "GMF_TEST_CLUSTERS" in os.environ else GMF_ROUTER
 INSTALLED_APPS = [*INSTALLED_APPS]
+CACHES = json.loads(os.environ["GMF_TEST_CACHES"]) if "GMF_TEST_CACHES" in os.environ else CACHES
 MIGRATION_MODULES = json.loads(os.environ.get("GMF_TEST_MIGRATIONS", "{}"))
 LOGGING = {
     "version": 1,

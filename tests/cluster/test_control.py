@@ -119,7 +119,7 @@ def test_a_drained_replica_gets_no_read_in_any_process_until_it_is_put_back(
     said = time.monotonic()
     assert told == "default: replica_1 is drained. Reads go to replica_2.\n"
     assert last_read(sites, ports[0]) - said < 2 * INTERVAL
-    assert [line.split()[-2] for line in manage(env(steered), "gmf_status").stdout.splitlines()] == [
+    assert [line.split()[-1] for line in manage(env(steered), "gmf_status").stdout.splitlines()] == [
         *("drained", "-", "yes", "-")
     ]
     control(steered, "undrain", "replica_1")

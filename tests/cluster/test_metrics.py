@@ -9,12 +9,14 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import pytest
 
 from django_gmf_router.testing import LocalCluster
+from django_gmf_router.testing.plugin import refuse
 from tests.cluster.sites import Site, environment, served
 from tests.unit.docs.pages import section
 from tests.waiting import until
@@ -47,7 +49,10 @@ def site(migrated: LocalCluster, gmf_cluster: LocalCluster, folder: Path) -> Ite
 
 def scraped(site: Site) -> Counter[tuple[str, ...]]:
     """Return each sample by its name and the values of its labels, in the order of their names."""
-    parser = pytest.importorskip("prometheus_client.parser")
+    if find_spec("prometheus_client") is None:
+        refuse("the Python package prometheus-client is needed: pip install prometheus-client")
+    from prometheus_client import parser
+
     answer = httpx.get(f"{site.url}/metrics", timeout=30)
     assert answer.status_code == 200, answer.text
     return Counter(

@@ -181,11 +181,16 @@ def test_status_says_what_the_servers_say(gmf_cluster: LocalCluster, migrated: A
     gmf_cluster.kill("replica_2")
     done = manage(env, "gmf_status")
     assert done.returncode == 1
-    assert [line.split()[:3] for line in done.stdout.splitlines()[1:]] == [
+    *table, error = done.stdout.splitlines()
+    assert max(map(len, table)) <= 80  # what a terminal has at least
+    assert [line.split()[:3] for line in table[1:]] == [
         ["default", "primary", "up"],
         ["replica_1", "replica", "up"],
         ["replica_2", "replica", "down"],
     ]
+    assert table[2].split()[3:5] == ["0.0", "s"]
+    assert error.startswith("replica_2: ")
+    assert error.endswith("Connection refused")
     gmf_cluster.kill("primary")
     assert manage(env, "gmf_status").returncode == 2
     for database in gmf_cluster.databases().values():

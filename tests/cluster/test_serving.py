@@ -20,7 +20,7 @@ from tests.cluster.sites import Site
 REQUESTS = 10_000 if os.environ.get("GMF_SOAK") else 1_000
 THREADS, TASKS = 16, 200
 # Each task makes a connection of its own first.
-OF_TASKS = REQUESTS if os.environ.get("GMF_SOAK") else REQUESTS // 2
+OF_TASKS = REQUESTS if os.environ.get("GMF_SOAK") else REQUESTS // 4
 # Method, path, and what must serve all its reads.
 EXPECTED = [
     ("GET", "/where", "replica", "read_method"),

@@ -9,10 +9,10 @@ import pytest
 
 from django_gmf_router.testing.plugin import refuse
 from tests.chaos.runs import NOTES, RUNS
-from tests.chaos.sites import IS_SOAK
 from tests.ha import engines
 from tests.ha.machines import Machines
 from tests.ha.sites import HaSite, behind_haproxy, migrate, on_hosts
+from tests.turns import IS_SOAK
 
 # Five elections more.
 collect_ignore = [] if IS_SOAK else ["test_loss.py"]

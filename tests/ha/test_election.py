@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.sites import IS_SOAK
 from tests.cluster.sites import manage
 from tests.ha.elections import Election
 from tests.ha.machines import Machines
 from tests.ha.sites import VARIANTS, HaSite, site_environment
+from tests.turns import IS_SOAK
 
 KILLS = 5 if IS_SOAK else 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 
 from django_gmf_router import current_decision
+from django_gmf_router.doctor import examination
 from django_gmf_router.exceptions import ReplicaMigrationRefused
 from django_gmf_router.replicas.probes import Probe
 from django_gmf_router.replicas.readings import Reading
@@ -92,9 +94,9 @@ def test_status_shows_every_node_and_ends_with_0() -> None:
     ]
     assert {node["lag"] for node in nodes} == {None}
     header, *rows = run("gmf_status").splitlines()
-    assert header.split() == ["alias", "role", "state", "lag", "position", "dialect", "since", "share", "error"]
-    *known, _since, share, error = rows[1].split()
-    assert (*known, share, error) == ("replica_1", "replica", "up", "-", "-", "-", "50%", "-")
+    assert header.split() == ["alias", "role", "state", "lag", "position", "since", "share"]
+    *known, _day, _time, zone, share = rows[1].split()
+    assert (*known, zone, share) == ("replica_1", "replica", "up", "-", "-", "UTC", "50%")
 
 
 @STATUS
@@ -111,6 +113,74 @@ def test_status_ends_with_1_for_a_replica_and_2_for_the_primary(
     with pytest.raises(SystemExit) as exit_:
         run("gmf_status")
     assert exit_.value.code == code
+
+
+@STATUS
+def test_doctor_asks_databases_of_other_vendors_for_a_connection_alone() -> None:
+    found = json.loads(run("gmf_doctor", "--json"))
+    assert [(each["about"], each["text"]) for each in found if each["about"] != "settings"] == [
+        ("default", "answers"),
+        ("replica_1", "answers"),
+        ("replica_2", "answers"),
+    ]
+    assert {each["verdict"] for each in found} == {"ok"}
+
+
+@STATUS
+def test_doctor_calls_a_setting_that_may_be_meant_risky_unless_it_is_silenced() -> None:
+    router = {"default": {"REPLICAS": ["replica_1"], "DB_CHOOSER": {"master": ["GET /s/.*"]}}}
+    with override_settings(GMF_ROUTER=router):
+        (line,) = (line for line in run("gmf_doctor").splitlines() if not line.startswith("OK"))
+        assert line.startswith("RISKY  settings: DB_CHOOSER['master']: 'GET /s/.*' leaves HEAD to the replicas, and ")
+        assert line.endswith('Write r"(GET|HEAD) /s/.*". (gmf_router.W006)')
+        with override_settings(SILENCED_SYSTEM_CHECKS=["gmf_router.W006"]):
+            assert "RISKY" not in run("gmf_doctor")
+
+
+@STATUS
+def test_doctor_ends_with_1_where_a_node_gives_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(probe: Probe) -> Reading:
+        return Reading(up=False, error="connection refused", refused=True)
+
+    monkeypatch.setattr(Probe, "read", fail)
+    output = StringIO()
+    with pytest.raises(SystemExit) as exit_:
+        call_command("gmf_doctor", stdout=output)
+    assert exit_.value.code == 1
+    assert (
+        "WRONG  replica_1: gives no connection: connection refused. Correct its HOST and PORT, or start the server."
+        " (gmf_router.W021)\n"
+    ) in output.getvalue()
+
+
+def test_doctor_names_each_wrong_setting_and_asks_no_server() -> None:
+    output = StringIO()
+    wrong = {"default": {"REPLICAS": ["nowhere"], "PRIMARY_WAIT": "long", "BALANCERS": 1}}
+    with override_settings(GMF_ROUTER=wrong), pytest.raises(SystemExit) as exit_:
+        call_command("gmf_doctor", stdout=output)
+    assert exit_.value.code == 1
+    assert re.findall(r"^WRONG  settings: .* \(gmf_router\.(E\d+)\)$", output.getvalue(), re.MULTILINE) == [
+        "E007",
+        "E002",
+    ]
+
+
+def test_doctor_without_a_cluster_says_so() -> None:
+    with override_settings(GMF_ROUTER={}):
+        assert run("gmf_doctor") == "No cluster with replicas is configured: see GMF_ROUTER.\n"
+        assert json.loads(run("gmf_doctor", "--json")) == []
+
+
+@STATUS
+def test_doctor_asks_the_primary_of_a_dry_run_without_replicas() -> None:
+    with override_settings(GMF_ROUTER={"default": {"DRY_RUN": True}}):
+        found = json.loads(run("gmf_doctor", "--json"))
+    assert [(each["about"], each["verdict"]) for each in found if each["about"] != "settings"] == [("default", "ok")]
+
+
+def test_check_asks_no_server_in_a_test_run() -> None:
+    # No database is allowed in this test.
+    assert examination.check_servers(["default", "replica_1"]) == []
 
 
 def test_status_without_a_cluster_says_so() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from django_gmf_router.metrics.counted import (
 )
 from django_gmf_router.metrics.views import metrics
 from django_gmf_router.routing import reads
+from django_gmf_router.testing.plugin import refuse
 from django_gmf_router.unavailable import respond
 from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
@@ -233,7 +235,10 @@ def test_without_the_library_one_line_says_what_to_install(client: Client, monke
 
 
 def test_the_text_holds_what_was_counted(client: Client) -> None:
-    parser = pytest.importorskip("prometheus_client.parser")
+    if find_spec("prometheus_client") is None:
+        refuse("the Python package prometheus-client is needed: pip install prometheus-client")
+    from prometheus_client import parser
+
     client.get("/where")
     answer = client.get("/metrics", **HERE)  # type: ignore[arg-type]
     families = {family.name: family for family in parser.text_string_to_metric_families(answer.content.decode())}

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.test import Client, override_settings
 from django.urls import include, path, reverse
+from django.utils import translation
 
 from django_gmf_router import clusters
 from django_gmf_router.control import changes
@@ -310,3 +312,31 @@ def test_a_site_without_the_admin_has_a_page_all_the_same() -> None:
         assert Client().get(PAGE).headers["Location"] == "/enter?next=%2Fgmf%2Fstatus"
     assert 'href="/static/gmf_router/base.css"' in page
     assert "<h1>Status of the clusters</h1>" in page
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "state", "fact"),
+    [
+        ("de", "Zustand der Cluster", "unbekannt", "Replikate bedienen 100% der Clients, nach SHARE."),
+        ("fr", "État des clusters", "inconnu", "Les réplicas servent 100% des clients, selon SHARE."),
+        ("it", "Stato dei cluster", "sconosciuto", "Le repliche servono 100% dei client, secondo SHARE."),
+    ],
+)
+def test_the_page_and_each_poll_speak_the_language_of_who_looks(
+    language: str, title: str, state: str, fact: str
+) -> None:
+    client = client_of("control")
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = language
+    middleware = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
+    # Django leaves active what a request activated.
+    with override_settings(MIDDLEWARE=middleware), translation.override("en"):
+        page = client.get(PAGE).content.decode()
+        (cluster,) = data(client)["clusters"]
+    assert f"<h1>{title}</h1>" in page
+    assert f'<div id="gmf-status" lang="{language}"' in page
+    assert fact in page
+    assert fact in cluster["shown"]["facts"]
+    (node, *_) = cluster["shown"]["tables"]["nodes"]
+    assert node["cells"]["state"].startswith(f"{state} ")
+    # What styles and scripts go by is the same in each language.
+    assert (node["mark"], cluster["nodes"][0]["state"]) == ("unknown", "unknown")

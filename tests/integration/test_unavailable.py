@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
+from django.utils import translation
 
 from django_gmf_router import clusters, unavailable
 from django_gmf_router.exceptions import PrimaryBusy, PrimaryUnavailable
@@ -473,3 +474,53 @@ def test_a_line_a_minute_says_how_many_there_were(caplog: pytest.LogCaptureFixtu
     now[0] += LINE_SECONDS
     repeated.warn("third")
     assert caplog.messages == ["first of them", "second (2 more since the last such line)", "third"]
+
+
+# In which language
+
+
+LOCALE = "django.middleware.locale.LocaleMiddleware"
+GERMAN = "Im Moment kann nichts gespeichert werden."
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_a_site_of_one_language_says_it_in_that(client: Client, accept: str) -> None:
+    with override_settings(LANGUAGE_CODE="de"):
+        response = client.post("/needs", headers={"accept": accept, "accept-language": "fr"})
+    assert GERMAN in response.content.decode()
+    assert response["Content-Language"] == "de"
+
+
+@pytest.mark.parametrize(
+    ("language", "given", "text"),
+    [
+        ("de-CH, en;q=0.5", "de", GERMAN),
+        ("fr", "fr", "Rien ne peut être enregistré pour le moment."),
+        ("it", "it", "Al momento non è possibile salvare nulla."),
+        # Not translated: English, and it says so.
+        ("ja", "en", SAVED_BY_NOBODY),
+    ],
+)
+def test_a_site_of_several_languages_says_it_in_that_of_the_request(
+    client: Client, language: str, given: str, text: str
+) -> None:
+    # Django leaves active what a request activated.
+    with with_middleware(LOCALE), translation.override("en"):
+        response = client.post("/needs", headers={"accept": "text/html", "accept-language": language})
+    page = response.content.decode()
+    assert text in page
+    assert f'<html lang="{given}">' in page
+    assert response["Content-Language"] == given
+
+
+def test_a_request_that_fails_before_its_language_is_known_is_not_answered_in_that_of_another(anybody: Client) -> None:
+    middleware = [ROUTING, f"{__name__}.needs_the_primary_itself", LOCALE]
+    with override_settings(MIDDLEWARE=middleware), translation.override("fr"):
+        response = anybody.post("/needs", headers={"accept": "application/json", "accept-language": "de"})
+    assert response.json()["detail"].startswith(GERMAN)
+
+
+def test_without_a_template_engine_the_page_is_translated_too(client: Client) -> None:
+    with override_settings(TEMPLATES=[], LANGUAGE_CODE="de"):
+        page = client.post("/needs", headers={"accept": "text/html"}).content.decode()
+    assert "<h1>Für einen Moment nur lesbar</h1>" in page

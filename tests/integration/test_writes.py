@@ -156,6 +156,14 @@ def test_an_unexpected_write_is_logged_once_per_view_with_the_line_to_add(
     assert (record.event, record.levelname) == ("unexpected_write", "WARNING")  # type: ignore[attr-defined]
 
 
+def test_a_path_forges_no_line_of_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with configured(UNEXPECTED_PRIMARY_READS="warn"), caplog.at_level(logging.WARNING, "django_gmf_router"):
+        client.get("/write/a%0AERROR%20forged")
+    records = [record for record in caplog.records if record.name == "django_gmf_router"]
+    assert [record.event for record in records] == ["unexpected_write", "unexpected_primary_read"]  # type: ignore[attr-defined]
+    assert [record.getMessage() for record in records if "\n" in record.getMessage()] == []
+
+
 def test_the_line_to_add_mends_it(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with configured(DB_CHOOSER={"master": [r"(GET|HEAD) /write$"]}):
         assert [look["reason"] for look in client.get("/write").json()["looks"]] == ["master_override"] * 2

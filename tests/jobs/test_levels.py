@@ -5,7 +5,6 @@ In each pool of Celery: 2,000 jobs a level in a soak, else a tenth of it in two 
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
 from tests.consistency.disturbance import Disturbance
 from tests.jobs.processes import Send, Worker, worker
+from tests.turns import IS_SOAK
 
-IS_SOAK = bool(os.environ.get("GMF_SOAK"))
 JOBS = 2_000 if IS_SOAK else 100
 POOLS = ("prefork", "gevent", "threads", "solo") if IS_SOAK else ("prefork", "gevent")
 CONCURRENCY = {"prefork": 1, "gevent": 4, "threads": 4, "solo": 1}

@@ -24,6 +24,21 @@ class Mutation:
 
 
 MUTATIONS = (
+    # What the doctor finds.
+    Mutation(
+        promise="gmf_doctor ends with 1 where something is wrong",
+        file="django_gmf_router/management/commands/gmf_doctor.py",
+        quote="sys.exit(1)",
+        instead="pass",
+        test="tests/integration/test_commands.py::test_doctor_ends_with_1_where_a_node_gives_no_connection",
+    ),
+    Mutation(
+        promise="a replica that nothing can reach is wrong, though it lacks nothing yet",
+        file="django_gmf_router/doctor/node_questions.py",
+        quote="return is_postgresql and node.vitals.receivers == 0 and node.vitals.restores is False",
+        instead="return False",
+        test="tests/unit/doctor/test_node_questions.py::test_a_replica_that_does_not_follow",
+    ),
     # What operators say.
     Mutation(
         promise="in maintenance a request reads from replicas",

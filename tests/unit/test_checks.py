@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 from django.conf import settings
 from django.core.checks import run_checks
@@ -27,7 +28,8 @@ def ids() -> set[str]:
 
 
 def test_the_settings_of_these_tests_have_no_warning() -> None:
-    assert ids() == set()
+    # Django's main is tested too, to see what comes.
+    assert ids() == ({"W030"} if django.VERSION[:2] > checks.NEWEST_DJANGO else set())
 
 
 def cache(backend: str) -> dict[str, Any]:
@@ -61,6 +63,10 @@ RISKY: list[tuple[str, dict[str, Any]]] = [
     ("W014", {"GMF_ROUTER": cluster(DB_CHOOSER={"primary": [r"\w+ /"]})}),
     ("W015", {"DATABASES": ("replica_1", {"HOST": "db1,db2"})}),
     ("W016", {"DATABASE_ROUTERS": [checks.ROUTER, "django_tenants.routers.TenantSyncRouter"]}),
+    ("W019", {"SESSION_COOKIE_SAMESITE": "None"}),
+    ("W019", {"GMF_ROUTER": cluster(CONSISTENCY={"COOKIE_SAMESITE": "None"})}),
+    ("W019", {"SESSION_COOKIE_DOMAIN": ".example.org", "ALLOWED_HOSTS": ["example.com", ".notexample.org"]}),
+    ("W020", {"GMF_ROUTER": cluster(CONSISTENCY={"COOKIE_NAME": "csrftoken"})}),
     ("W017", {"GMF_ROUTER": {"default": {"REPLICAS": {"replica_1": {"POOL": "reports", "TIER": 2}}}}}),
 ]
 
@@ -109,6 +115,24 @@ def test_patterns_that_are_sound_are_no_warning(chooser: dict[str, list[str]]) -
 def test_tokens_that_are_kept_well_are_no_warning(consistency: dict[str, Any], models: list[str], backend: str) -> None:
     with override_settings(GMF_ROUTER=cluster(CONSISTENCY=consistency, PRIMARY_MODELS=models), CACHES=cache(backend)):
         assert ids() & {"W011", "W012"} == set()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"SESSION_COOKIE_SAMESITE": "None", "SESSION_COOKIE_SECURE": True},
+        {"SESSION_COOKIE_SAMESITE": "None", "GMF_ROUTER": cluster(CONSISTENCY={"COOKIE_SAMESITE": "Lax"})},
+        {"SESSION_COOKIE_SAMESITE": "None", "GMF_ROUTER": cluster(CONSISTENCY={"STORE": "header"})},
+        {"SESSION_COOKIE_DOMAIN": "example.org", "ALLOWED_HOSTS": ["www.example.org", "example.com"]},
+        {"SESSION_COOKIE_DOMAIN": ".example.org", "ALLOWED_HOSTS": [".example.org"]},
+        {"SESSION_COOKIE_DOMAIN": ".example.org", "ALLOWED_HOSTS": ["*"]},
+        {"SESSION_COOKIE_DOMAIN": ".example.org", "ALLOWED_HOSTS": []},
+        {"SESSION_COOKIE_NAME": "gmf_token", "GMF_ROUTER": cluster(CONSISTENCY={"LEVEL": "strong"})},
+    ],
+)
+def test_a_cookie_that_browsers_keep_is_no_warning(changes: dict[str, Any]) -> None:
+    with override_settings(**changes):
+        assert ids() & {"W019", "W020"} == set()
 
 
 def test_a_site_without_a_default_cache_can_be_checked() -> None:
@@ -160,6 +184,14 @@ def test_two_aliases_of_one_sqlite_file_are_no_warning() -> None:
     assert "W013" not in ids()
 
 
+@pytest.mark.parametrize(("version", "warns"), [((6, 1, 3), False), ((6, 2, 0, "alpha", 0), True), ((7, 0), True)])
+def test_a_django_that_was_not_tested_yet_is_warned_of(
+    version: tuple[Any, ...], warns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(django, "VERSION", version)
+    assert ("W030" in ids()) is warns
+
+
 def test_nothing_is_warned_of_where_nothing_is_configured() -> None:
     with override_settings(GMF_ROUTER={}, MIDDLEWARE=[], DATABASE_ROUTERS=[]):
         assert checks.check_warnings() == []
@@ -180,7 +212,8 @@ def test_manage_py_check_runs_them() -> None:
 
 def test_each_id_belongs_to_one_rule() -> None:
     owners: dict[str, set[str]] = {}
-    for module in ("settings/kinds", "settings/problems", "checks", "replicas/advisories", "schemas/advisories"):
+    modules = ("settings/kinds", "settings/problems", "checks", "schemas/advisories")
+    for module in (*modules, "doctor/node_questions", "doctor/site_questions"):
         rule = ""
         for line in (PACKAGE / f"{module}.py").read_text().splitlines():
             if found := re.match(r"def (\w+)", line):
@@ -189,4 +222,4 @@ def test_each_id_belongs_to_one_rule() -> None:
                 owners.setdefault(check, set()).add(rule)
     shared = {check for check, rules in owners.items() if len(rules) > 1}
     assert shared == set()
-    assert len(owners) == 42
+    assert len(owners) == 56

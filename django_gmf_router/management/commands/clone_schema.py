@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -61,9 +62,11 @@ class Command(BaseCommand):
             raise CommandError(f"--keep {options['keep']} is no number of backups: name 0 or more.")
 
     def _clone(self, options: dict[str, Any]) -> None:
+        began = time.monotonic()
         with progress.shown(self.stdout.write, terminal=self.stdout.isatty()) as shown:
             result = clone.clone(options["database"], _request(options), shown)
         self._say(f"{options['target']} is now a copy of {options['source']}", options["target"], result)
+        self.stdout.write(f"{result.copied}, in {time.monotonic() - began:.1f} s.")
 
     def _roll_back(self, options: dict[str, Any]) -> None:
         if options["replace"]:

@@ -54,7 +54,7 @@ class Command(BaseCommand):
             raise CommandError(f"{error.name} is missing: {INSTALL}") from error
 
     def _up(self, directory: Path, replicas: int, port: int | None) -> None:
-        from django_gmf_router.testing.cluster import LocalCluster  # noqa: PLC0415  needs the extra `test`
+        from django_gmf_router.testing.cluster import LocalCluster  # noqa: PLC0415  needs the extra `cluster`
 
         cluster = LocalCluster(replicas, directory=directory, base_port=port)
         cluster.up(detached=True, progress=self.stdout.write)
@@ -64,7 +64,7 @@ class Command(BaseCommand):
         self.stdout.write(f"  set -a; . {shlex.quote(str(directory / 'env'))}; set +a")
 
     def _act(self, directory: Path, verb: str, node: str | None, *, as_json: bool) -> None:
-        from django_gmf_router.testing import lifecycle  # noqa: PLC0415  needs the extra `test`
+        from django_gmf_router.testing import lifecycle  # noqa: PLC0415  needs the extra `cluster`
         from django_gmf_router.testing.cluster import LocalCluster  # noqa: PLC0415
 
         if verb == "down":

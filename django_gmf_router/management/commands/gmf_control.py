@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 from django.db import DatabaseError
 
 from django_gmf_router.control import changes
@@ -48,6 +48,7 @@ class Command(BaseCommand):
         for verb in (share, drain, undrain, maintenance, status):
             verb.add_argument("--database", default="default", metavar="ALIAS", help="the primary of the cluster")
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         """Change it, or print it."""
         verbs: dict[str, Callable[..., str]] = {

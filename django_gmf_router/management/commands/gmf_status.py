@@ -5,17 +5,29 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.color import Style
 
+from django_gmf_router.management.terminal import style_of
+from django_gmf_router.postgres.dialects import POSTGRESQL
+from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.status import NodeReport, exit_code, statuses
 from django_gmf_router.settings import configuration
 
-COLUMNS = ("alias", "role", "state", "lag", "position", "dialect", "since", "pool", "tier", "share", "drained", "error")
+COLUMNS = ("alias", "role", "state", "lag", "position", "dialect", "since", "pool", "tier", "share", "drained")
+USUAL: dict[str, set[object]] = {
+    "pool": {None},
+    "tier": {None, 1},
+    "drained": {False},
+    "dialect": {None, POSTGRESQL.name},
+}
+"""What most sites have: a column that says no more is left out."""
 BY_TIME = "{}: positions are unknown, so clients that wrote read from the primary for CONSISTENCY['WINDOW']."
-FORMATS = {"share": "{:.0%}", "lag": "{:.1f}"}
+STYLES = {State.UP: "SUCCESS", State.SLOW: "WARNING", State.LAGGING: "WARNING", State.DOWN: "ERROR"}
 
 
 class Command(BaseCommand):
@@ -34,23 +46,25 @@ class Command(BaseCommand):
             nodes = statuses(configuration.clusters())
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(json.dumps([asdict(node) for node in nodes]) if options["json"] else _table(nodes))
+        style = style_of(self, options)
+        self.stdout.write(json.dumps([asdict(node) for node in nodes]) if options["json"] else _table(nodes, style))
         if code := exit_code(nodes):
             sys.exit(code)
 
 
-def _table(nodes: list[NodeReport]) -> str:
+def _table(nodes: list[NodeReport], style: Style) -> str:
     if not nodes:
         return "No cluster with replicas is configured: see GMF_ROUTER."
-    # Most sites have one pool and one tier, and drain nothing.
-    idle = {name for name in ("pool", "tier") if not {getattr(node, name) for node in nodes} - {None, 1}}
-    idle |= set() if any(node.drained for node in nodes) else {"drained"}
-    columns = [column for column in COLUMNS if column not in idle]
+    columns = [name for name in COLUMNS if {getattr(node, name) for node in nodes} - USUAL.get(name, set[object]())]
     rows = [columns, *([_cell(node, column) for column in columns] for node in nodes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    state = columns.index("state")
+    for row, node in zip(padded[1:], nodes, strict=True):
+        row[state] = getattr(style, STYLES[node.state])(row[state])
+    errors = [f"{node.alias}: {node.error}" for node in nodes if node.error]
     by_time = dict.fromkeys(node.cluster for node in nodes if not node.tells_position)
-    return "\n".join([*(line.rstrip() for line in lines), *map(BY_TIME.format, by_time)])
+    return "\n".join([*("  ".join(row).rstrip() for row in padded), *errors, *map(BY_TIME.format, by_time)])
 
 
 def _cell(node: NodeReport, column: str) -> str:
@@ -61,4 +75,6 @@ def _cell(node: NodeReport, column: str) -> str:
         return "yes" if value else "-"
     if value is None:
         return "-"
-    return FORMATS.get(column, "{}").format(value)
+    if column == "since":
+        return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M} UTC"
+    return {"share": "{:.0%}", "lag": "{:.1f} s"}.get(column, "{}").format(value)

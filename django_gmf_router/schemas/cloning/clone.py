@@ -37,6 +37,8 @@ WHERE pronamespace = %s AND starts_with(setting, 'search_path=')
 class Result:
     """What was done."""
 
+    copied: str | None = None
+    """How much, in words."""
     backup: str | None = None
     dropped: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -61,7 +63,7 @@ def clone(alias: str, request: CloneRequest, shown: Progress) -> Result:
         with _removed_on_failure(session, made.building):
             warnings = _make_copy(session, made, alias, shown)
             backup = _swap(session, made, alias)
-        result = Result(backup=backup, warnings=warnings)
+        result = Result(copied=made.size, backup=backup, warnings=warnings)
         _tidy(session, request.target, request.keep, result)
         return result
 

@@ -59,12 +59,16 @@ class ClonePlan:
     replaced_keys: int
     """How many foreign keys to tables outside the target has, which it loses as a backup."""
 
+    @property
+    def size(self) -> str:
+        """How much is copied, in words."""
+        return f"{self.tables} tables, {self.rows}, {self.size_bytes / 2**20:,.1f} MB"
+
     def lines(self) -> Iterator[str]:
         """Say it, a step a line."""
         if self.leftover:
             yield f"remove {self.building}, which a killed clone left"
-        size = f"{self.tables} tables, {self.rows}, {self.size_bytes / 2**20:,.1f} MB"
-        yield f"copy {self.source} to {self.building}: {size}"
+        yield f"copy {self.source} to {self.building}: {self.size}"
         yield f"  with pg_dump and psql of PostgreSQL {self.major} in {self.programs.directory}"
         for key in self.leaves:
             yield f"add {key}"

@@ -164,7 +164,7 @@ def spelling(found: Definitions, name: str) -> list[str]:
     may put names together. Elsewhere only that counts by which something in the schema is called: the name and a dot.
     """
     # A name without capitals is found however it is spelled: the server folds what is not quoted.
-    flags = re.IGNORECASE if name == name.lower() else re.NOFLAG
+    flags = re.IGNORECASE if name == name.lower() else re.RegexFlag(0)
     word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", flags)
     path = re.compile(rf"{word.pattern}\"?\s*\.", flags)
     spelled = []

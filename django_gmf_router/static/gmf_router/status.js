@@ -194,7 +194,7 @@
     const answer = await fetch(page.dataset.url, { redirect: "manual", signal: AbortSignal.timeout(PATIENCE) });
     if (answer.type === "opaqueredirect" || answer.status === 403) {
       clearInterval(timer);
-      say(connection, "You are logged out, or staff no more: load the page again.");
+      say(connection, page.dataset.loggedOut);
       return;
     }
     if (!answer.ok) throw new Error(answer.statusText);
@@ -210,7 +210,7 @@
     try {
       await poll();
     } catch {
-      say(connection, `The site has not answered since ${answeredAt.toLocaleTimeString()}.`);
+      say(connection, page.dataset.silent.replace("{time}", answeredAt.toLocaleTimeString()));
     } finally {
       isUnderWay = false;
     }

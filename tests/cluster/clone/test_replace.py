@@ -35,6 +35,7 @@ def test_an_existing_target_is_replaced_only_on_demand_and_kept(database: Databa
     printed = database.clone("main", "prod", "--replace")
     (backup,) = backups(database)
     assert f"prod is now a copy of main; the former prod is kept as {backup}." in printed
+    assert re.search(r"^\d+ tables, (rows unknown|.+ rows), \d+\.\d MB, in \d+\.\d s\.$", printed, re.MULTILINE)
     assert database.schemas()[backup] == first
     assert (shown(database), shown(database, backup)) == ("version 2", "version 1")
     assert [line.replace("prod", "main") for line in database.dump("prod")] == database.dump("main")

@@ -30,7 +30,8 @@ class Block:
 def names() -> list[str]:
     """Every page a reader sees, as a path below the repository."""
     documents = (ROOT / "docs").rglob("*.md")
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(page for page in documents if "_build" not in page.parts)]
+    top = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY", "SUPPORT", "CODE_OF_CONDUCT")]
+    pages = [*top, *(page for page in documents if "_build" not in page.parts)]
     return sorted(str(page.relative_to(ROOT)) for page in pages)
 
 

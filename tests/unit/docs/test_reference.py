@@ -16,10 +16,14 @@ from django.test import override_settings
 import django_gmf_router
 from django_gmf_router import checks, exceptions, signals, testing, unavailable, urls
 from django_gmf_router import env as gmf_env
+from django_gmf_router.doctor import node_questions, site_questions
+from django_gmf_router.doctor.node_questions import Examined, findings_of_node
+from django_gmf_router.doctor.vitals import Vitals
 from django_gmf_router.management.commands import gmf_cluster
-from django_gmf_router.replicas import advisories as replica_advisories
+from django_gmf_router.postgres import dialects
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.health import NodeHealth
+from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.routing import blocks as blocks_of_routing
 from django_gmf_router.schemas import advisories
 from django_gmf_router.services import FORMATS
@@ -126,7 +130,8 @@ def ids_in_the_code() -> set[str]:
         "settings/kinds.py",
         "settings/problems.py",
         "checks.py",
-        "replicas/advisories.py",
+        "doctor/node_questions.py",
+        "doctor/site_questions.py",
         "schemas/advisories.py",
     )
     code = "".join((PACKAGE / module).read_text() for module in modules)
@@ -141,7 +146,8 @@ def test_ids_stand_nowhere_but_in_the_modules_that_are_searched() -> None:
     others = (
         path
         for path in PACKAGE.rglob("*.py")
-        if path.name not in {"kinds.py", "problems.py", "checks.py", "advisories.py"}
+        if path.name
+        not in {"kinds.py", "problems.py", "checks.py", "advisories.py", "node_questions.py", "site_questions.py"}
     )
     assert [path.name for path in others if re.search(r'"[EW]\d{3}"', path.read_text())] == []
 
@@ -171,7 +177,7 @@ ERRORS: dict[str, Any] = {
 }
 STATIC_LIBRARY = sections.SchemasConfig(main="main_integration", static_apps=frozenset({"auth", "library"}))
 ENTRY = values.ClusterConfig(primary="default", schemas=STATIC_LIBRARY)
-SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
+OTHERS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "E014": lambda: advisories._static_app_not_installed(
         ENTRY, sections.SchemasConfig(static_apps=frozenset({"shortener"}))
     ),
@@ -180,12 +186,48 @@ SCHEMAS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "E017": lambda: advisories._static_migration_after_main(ENTRY, STATIC_LIBRARY),
     "E018": lambda: advisories._other_path("replica_1", STATIC_LIBRARY, "public"),
     "E019": lambda: advisories._missing("default", STATIC_LIBRARY, "office", ["static", "public"]),
-    "E022": lambda: [
-        replica_advisories._no_replica("replica_1", "default", "It serves the database 'postgres', its primary 'gmf'.")
-    ],
-    "W018": lambda: [replica_advisories._no_control("default")],
+    "W030": lambda: checks.newer_than_tested((6, 2)),
     "E021": lambda: advisories._search_path(ENTRY, STATIC_LIBRARY),
     "E020": lambda: advisories._misplaced("default", STATIC_LIBRARY, "main_integration", ["auth_group"]),
+}
+
+
+def examined(alias: str, reading: dict[str, Any], health: dict[str, Any], **vitals: Any) -> Examined:
+    """Return a node of the cluster `default`, as it should be but for what is given."""
+    role = values.Role.PRIMARY if alias == "default" else values.Role.REPLICA
+    told = {"up": True, "role": role, "database": "gmf", "dialect": dialects.POSTGRESQL, **reading}
+    return Examined(
+        name=alias,
+        alias=alias,
+        config=values.parse("default", {"REPLICAS": ["replica_1"]}),
+        health=NodeHealth(alias=alias, role=role, since=0.0, **{"migrations": "21 21", "lag": 0.0, **health}),
+        reading=Reading(**told),
+        vitals=Vitals(**{"version": 180004, "user": "gmf", "schemas": "public", "ahead": 0.0, **vitals}),
+    )
+
+
+def told(alias: str = "replica_1", *, reading: Any = None, health: Any = None, **vitals: Any) -> list[CheckMessage]:
+    """Return what is wrong with a node that is so."""
+    primary = examined("default", {}, {})
+    node = examined(alias, reading or {}, health or {}, **vitals)
+    return [finding.problem for finding in findings_of_node(node, primary) if finding.problem]
+
+
+REFUSED = 'connection to server at "10.0.0.2", port 5432 failed: Connection refused'
+SERVERS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
+    "E022": lambda: told(reading={"database": "postgres"}),
+    "E025": lambda: told(reading={"role": values.Role.PRIMARY}),
+    "E026": lambda: told(version=130016),
+    "W018": lambda: told("default", has_control=False),
+    "W021": lambda: told(reading={"up": False, "error": REFUSED}),
+    "W022": lambda: told(receivers=0, restores=False),
+    "W023": lambda: told(reading={"dialect": dialects.POSTGRESQL.without("pg_last_wal_replay_lsn")}),
+    "W024": lambda: told(unreadable=("library_author", "library_book")),
+    "W025": lambda: told(schemas="pg_catalog"),
+    "W026": lambda: told(ahead=60.0),
+    "W027": lambda: told(health={"migrations": "20 20"}),
+    "W028": lambda: [finding.problem for finding in site_questions._token_cache(10.0) if finding.problem],
+    "W029": lambda: [finding.problem for finding in site_questions._secret_key() if finding.problem],
 }
 WARNINGS: dict[str, dict[str, Any]] = {
     "E024": {"GMF_ROUTER": cluster(CHOOSER="tests.unit.routing.test_careful_start.chose")},
@@ -209,6 +251,8 @@ WARNINGS: dict[str, dict[str, Any]] = {
     "W015": {"DATABASES": {"default": {}, "replica_1": {"HOST": "db1,db2", "TEST": {"MIRROR": "default"}}}},
     "W016": {"DATABASE_ROUTERS": [checks.ROUTER, "django_tenants.routers.TenantSyncRouter"]},
     "W017": {"GMF_ROUTER": {"default": {"REPLICAS": {"replica_1": {"POOL": "reports"}}}}},
+    "W019": {"SESSION_COOKIE_SAMESITE": "None"},
+    "W020": {"GMF_ROUTER": cluster(CONSISTENCY={"COOKIE_NAME": "sessionid"})},
 }
 
 
@@ -231,9 +275,27 @@ def test_the_page_shows_a_warning_as_it_is_printed(check: str, settings: dict[st
     assert shown(check)[0] in printed
 
 
-@pytest.mark.parametrize("check", SCHEMAS)
-def test_the_page_shows_an_error_of_schemas_as_it_is_printed(check: str) -> None:
-    assert shown(check)[0] in list(map(as_shown, SCHEMAS[check]()))
+@pytest.mark.parametrize("check", OTHERS)
+def test_the_page_shows_what_else_is_printed(check: str) -> None:
+    assert shown(check)[0] in list(map(as_shown, OTHERS[check]()))
+
+
+@pytest.mark.parametrize("check", SERVERS)
+def test_the_page_shows_what_is_wrong_with_a_server_as_it_is_printed(
+    check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_questions, "caches", {"default": Away()})
+    monkeypatch.setattr(site_questions, "_key_of_another_process", lambda: "another")
+    # The aliases of these tests are SQLite's.
+    monkeypatch.setattr(node_questions, "_least_release", lambda alias: 14)
+    assert shown(check)[0] in list(map(as_shown, SERVERS[check]()))
+
+
+class Away:
+    """A cache whose server is not there."""
+
+    def get(self, key: str) -> None:
+        raise ConnectionError("Error 111 connecting to 10.0.0.5:6379. Connection refused.")
 
 
 @pytest.mark.parametrize("order", [("a", checks.MIDDLEWARE)])
@@ -247,7 +309,7 @@ def as_shown(message: CheckMessage) -> str:
 
 
 def test_every_check_has_an_example() -> None:
-    assert {*ERRORS, *WARNINGS, *SCHEMAS} == ids_in_the_code()
+    assert {*ERRORS, *WARNINGS, *OTHERS, *SERVERS} == ids_in_the_code()
 
 
 # Names

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import DatabaseError, DataError, OperationalError
 
 from django_gmf_router.postgres.sqlstates import (
     cause_of,
@@ -142,3 +142,12 @@ def test_a_conflict_with_replay_is_told_by_its_sqlstate(state: str | None, confl
     cause.sqlstate = state
     error.__cause__ = cause
     assert is_conflict(error) is conflict
+
+
+def test_a_bare_error_of_the_driver_that_no_server_sent_means_that_it_is_lost() -> None:
+    still_open = SimpleNamespace(closed=False)
+    assert is_lost(DatabaseError("server closed the connection unexpectedly"), still_open)
+    assert not is_lost(DataError("no number"), still_open)
+    sent = DatabaseError("refused")
+    sent.sqlstate = "42501"  # type: ignore[attr-defined]
+    assert not is_lost(sent, still_open)

@@ -65,7 +65,7 @@ class Server:
     def __exit__(self, *args: Any) -> None:
         pass
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, parameters: object = None) -> None:
         self.row = self.identity if sql == dialects.IDENTIFY else self.answers.pop(0)
         if self.row == "hang":
             self.row = DriverError(f"the wire gave {self.near.recv(1)!r}")

@@ -18,8 +18,8 @@ from django.utils.decorators import method_decorator
 from django.views import View
 
 from django_gmf_router import current_decision, use_primary, use_replica
-from django_gmf_router.routing.lazy_response import stream_within
-from django_gmf_router.routing.unit_of_work import NOWHERE, current_place, within
+from django_gmf_router.routing.lazy_response import stream_within, within
+from django_gmf_router.routing.unit_of_work import NOWHERE, current_place
 from tests.books.models import Book
 from tests.conftest import OpenUnit
 

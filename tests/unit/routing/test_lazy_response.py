@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 
-from django_gmf_router.routing.lazy_response import stream_within
-from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, within
+from django_gmf_router.routing.lazy_response import stream_within, within
+from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place
 
 
 class Watched:

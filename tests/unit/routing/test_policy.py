@@ -23,8 +23,9 @@ from django.test.utils import isolate_apps
 
 from django_gmf_router import Decision, clusters, current_decision, routers, use_primary, use_replica
 from django_gmf_router.replicas.pool import ReplicaPool
+from django_gmf_router.routing.lazy_response import within
 from django_gmf_router.routing.primary_models import is_user
-from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place, within
+from django_gmf_router.routing.unit_of_work import NOWHERE, UnitOfWork, current_place
 from django_gmf_router.signals import role_decided
 from tests.books.models import Author, Book, Tile
 from tests.conftest import OpenUnit

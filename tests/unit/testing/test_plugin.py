@@ -53,7 +53,7 @@ def test_without_the_extra_a_sites_test_says_what_to_install(run_of_a_site: Call
     (tmp_path / "conftest.py").write_text("import sys\nsys.modules['psutil'] = None\n")
     output = run_of_a_site(CI="")
     assert "1 skipped in " in output
-    assert 'psutil is missing: pip install "django-gmf-router[test]"' in output
+    assert 'psutil is missing: pip install "django-gmf-router[cluster]"' in output
 
 
 def test_loading_the_plugin_loads_nothing_else_but_the_package_and_pytest() -> None:

@@ -1,0 +1,1 @@
+"""Is a site set up right? What `gmf_doctor` and `check --database` ask."""

@@ -96,8 +96,8 @@ def pygeoapi(clusters: Sequence[ServedCluster], options: ServiceOptions) -> str:
         "In a provider with `name: PostgreSQL`, beside id_field, table and geom_field. pygeoapi looks for the table in",
         "the first schema of search_path. The password stands in a passfile (PGPASSFILE or ~/.pgpass, mode 0600).",
     )
-    sections = {"data": {key: value for key, value in data.items() if value}, "options": pairs}
-    return head + "".join(_yaml_section(name, values) for name, values in sections.items())
+    given = {key: value for key, value in data.items() if value}
+    return head + _yaml_section("data", given) + _yaml_section("options", pairs)
 
 
 def qgis(clusters: Sequence[ServedCluster], options: ServiceOptions) -> str:  # noqa: ARG001  as the others

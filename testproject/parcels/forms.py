@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import HttpRequest
 
-from testproject.parcels.models import LONGEST_TITLE, WGS84, Owner
+from testproject.parcels.models import LONGEST_TITLE, WGS84
 from testproject.places.forms import parse_bbox
 
 DEFAULT_LIMIT, HIGHEST_LIMIT = 10, 1000
@@ -28,7 +28,9 @@ class AreaField(forms.Field):
         try:
             if value["type"] != "Polygon":
                 raise ValidationError("The geometry is no Polygon.")
-            area = Polygon(*value["coordinates"], srid=WGS84)
+            # A third number is the height, which no parcel has.
+            rings = [[position[:2] for position in ring] for ring in value["coordinates"]]
+            area = Polygon(*rings, srid=WGS84)
         except (KeyError, TypeError, ValueError, GEOSException, GDALException):
             raise ValidationError("The geometry is no Polygon of GeoJSON.") from None
         if not area.valid:
@@ -68,10 +70,9 @@ class SearchForm(forms.Form):
 
 
 class FeatureForm(forms.Form):
-    """A parcel that somebody drew."""
+    """The shape of a parcel that somebody drew; who owns it the land registry says."""
 
     geometry = AreaField()
-    owner = forms.ModelChoiceField(Owner.objects, required=False)
 
 
 class PrintForm(forms.Form):
@@ -93,9 +94,8 @@ def sent_json(request: HttpRequest) -> dict[str, Any]:
 
 
 def sent_feature(request: HttpRequest) -> dict[str, Any]:
-    """Return the fields of the GeoJSON feature in the body. Raises ValidationError."""
+    """Return the GeoJSON feature in the body. Raises ValidationError where it holds none."""
     data = sent_json(request)
-    properties = data.get("properties") or {}
-    if data.get("type") != "Feature" or not isinstance(properties, dict):
+    if data.get("type") != "Feature":
         raise ValidationError("The body is no Feature of GeoJSON.")
-    return {**properties, "geometry": data.get("geometry")}
+    return data

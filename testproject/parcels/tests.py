@@ -30,9 +30,9 @@ BOX = "7.43,46.93,7.46,46.96"
 TILE = "15/17061/11532"
 
 
-def drawn(coordinates: Any = None, **properties: Any) -> dict[str, Any]:
+def drawn(coordinates: Any = None) -> dict[str, Any]:
     geometry = {"type": "Polygon", "coordinates": coordinates or [BERN]}
-    return {"type": "Feature", "geometry": geometry, "properties": properties}
+    return {"type": "Feature", "geometry": geometry, "properties": {}}
 
 
 def send(test: TestCase, method: str, path: str, body: Any) -> Any:
@@ -70,8 +70,10 @@ class ItemsTests(TestCase):
 
     def test_a_parcel_gets_another_shape_and_a_new_version(self) -> None:
         parcel = ParcelFactory()
+        as_it_was = self.client.get(parcel.get_absolute_url()).json()
+        high = [[[*position, 550.5] for position in BERN]]
 
-        response = send(self, "put", parcel.get_absolute_url(), drawn())
+        response = send(self, "put", parcel.get_absolute_url(), as_it_was | {"geometry": drawn(high)["geometry"]})
 
         self.assertEqual(response.json()["properties"]["version"], 2)
         self.assertEqual(response.json()["properties"]["owner"], str(parcel.owner))

@@ -21,6 +21,7 @@ from testproject.parcels.models import WGS84, Parcel, PrintJob
 from testproject.places import geojson
 from testproject.places.views import api, refused
 
+MOST_PRINTED = 5000
 ITEMS = "/collections/parcels/items"
 COLLECTION = {
     "id": "parcels",
@@ -66,7 +67,7 @@ class Items(View):
             return refused({"body": error.messages})
         if not form.is_valid():
             return refused(form.errors)
-        parcel = Parcel.objects.create(owner=form.cleaned_data["owner"], geom=form.cleaned_data["geometry"])
+        parcel = Parcel.objects.create(geom=form.cleaned_data["geometry"])
         return geojson.answer(feature(parcel), status=201, headers={"Location": parcel.get_absolute_url()})
 
 
@@ -127,7 +128,7 @@ def print_job(_request: HttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(PrintJob, pk=pk)
     PrintJob.objects.filter(pk=pk).update(fetched=timezone.now(), times_fetched=F("times_fetched") + 1)
     found = Parcel.objects.filter(geom__intersects=job.area).order_by("pk")
-    return HttpResponse(printed.picture(job, found), content_type="image/svg+xml")
+    return HttpResponse(printed.picture(job, found[:MOST_PRINTED]), content_type="image/svg+xml")
 
 
 def parcels() -> QuerySet[Parcel]:

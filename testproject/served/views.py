@@ -25,15 +25,14 @@ ACTIONS = ("kill", "freeze", "pause", "slow", "restart")
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """`/`: the map, the addresses to try, the last requests."""
-    clusters = list(configuration.clusters())
     context = {
         "map": {
             "layers": ["places", *(["regions", "parcels"] if settings.HAS_PARCELS else [])],
-            "nodes": [alias for cluster in clusters for alias in (cluster.primary, *cluster.replica_aliases)],
+            "nodes": nodes(),
             "status": reverse("gmf_router:status_json"),
             "outages": apps.is_installed("testproject.outages"),
         },
-        "replicas": [alias for cluster in clusters for alias in cluster.replica_aliases],
+        "replicas": [alias for cluster in configuration.clusters() for alias in cluster.replica_aliases],
         "actions": ACTIONS,
         "has_parcels": settings.HAS_PARCELS,
         "place": Place.objects.order_by("pk").first(),
@@ -50,6 +49,12 @@ def requests(request: HttpRequest) -> HttpResponse:
     return render(request, "served/requests.html", requests_context())
 
 
+@require_safe
+def icon(_request: HttpRequest) -> HttpResponse:
+    """`/favicon.ico`: browsers ask for one of their own accord, and there is none."""
+    return HttpResponse(status=204)
+
+
 def parcels_context() -> dict[str, Any]:
     search = json.dumps({"geometry": {"type": "Polygon", "coordinates": SEARCHED}, "limit": 3})
     return {"search": search, "job": apps.get_model("parcels", "PrintJob").objects.order_by("-pk").first()}
@@ -63,9 +68,13 @@ def requests_context() -> dict[str, Any]:
 def shares(last: list[records.Record]) -> list[dict[str, Any]]:
     """Return how many of the requests each alias served, those of the settings first."""
     counts = Counter(served.alias for record in last for served in record.served)
-    aliases = [alias for cluster in configuration.clusters() for alias in (cluster.primary, *cluster.replica_aliases)]
     primaries = {cluster.primary for cluster in configuration.clusters()}
     return [
         {"alias": alias, "count": counts[alias], "role": "primary" if alias in primaries else "replica"}
-        for alias in dict.fromkeys([*aliases, *counts])
+        for alias in dict.fromkeys([*nodes(), *counts])
     ]
+
+
+def nodes() -> list[str]:
+    """Return the aliases of the settings."""
+    return [alias for cluster in configuration.clusters() for alias in (cluster.primary, *cluster.replica_aliases)]

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import Site, environment, manage, served
@@ -28,6 +28,10 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 LIBRARIES = {"playwright": "playwright", "axe_playwright_python": "axe-playwright-python"}
 WIDE, NARROW = (1600, 1000), (360, 740)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SERIOUS = {"serious", "critical"}
+WITH_POSTGIS = "with PostGIS"
+DEMOS = [WITH_POSTGIS, "without PostGIS"]
 
 
 def program() -> str | None:
@@ -91,3 +95,15 @@ def log_in(page: Page, name: str = OPERATOR) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("**/gmf/status")
+
+
+def obstacles(page: Page) -> list[str]:
+    """Return what is seriously in the way of somebody on a page, in the light and in the dark."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        violations = Axe().run(page).response["violations"]
+        found += [f"{each['id']}: {each['nodes']}" for each in violations if each["impact"] in SERIOUS]
+    return found

@@ -56,8 +56,8 @@ def serving(command: list[str], port: int, directory: Path, env: Mapping[str, st
 def _make(folder: Path) -> None:
     print(f"* Installing {', '.join(PACKAGES)} into {folder}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    pip = [sys.executable, "-m", "pip", f"--python={folder}", "install", "--quiet", "--disable-pip-version-check"]
     try:
         subprocess.run([*pip, *PACKAGES], check=True)
     except BaseException:

@@ -20,7 +20,9 @@ export class Editing {
       modes: [new TerraDrawPointMode(), new TerraDrawPolygonMode(), new TerraDrawSelectMode({flags: {polygon}})],
     });
     this.draw.start();
-    this.draw.on("finish", (id, {action}) => action === "draw" && this.#drawn(this.draw.getSnapshotFeature(id).geometry));
+    this.draw.on("finish", (id, {action}) => {
+      if (action === "draw") this.#drawn(this.draw.getSnapshotFeature(id).geometry);
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this[event.submitter.value]();
@@ -43,7 +45,8 @@ export class Editing {
 
   async save() {
     const geometry = this.draw.getSnapshotFeature(this.shaped.drawn).geometry;
-    await this.#save("parcels", `${PARCELS}/${this.shaped.id}`, {method: "PUT", ...feature(geometry)}, geometry.coordinates[0][0]);
+    const url = `${PARCELS}/${this.shaped.id}`;
+    await this.#save("parcels", url, {method: "PUT", ...feature(geometry)}, geometry.coordinates[0][0]);
   }
 
   stop() {
@@ -68,7 +71,8 @@ export class Editing {
     const [found] = this.map.queryRenderedFeatures(point, {layers: ["parcels"]});
     if (!found) return;
     const parcel = await (await fetch(`${PARCELS}/${found.properties.id}`)).json();
-    const [added] = this.draw.addFeatures([{type: "Feature", geometry: parcel.geometry, properties: {mode: "polygon"}}]);
+    const shape = {type: "Feature", geometry: parcel.geometry, properties: {mode: "polygon"}};
+    const [added] = this.draw.addFeatures([shape]);
     if (!added.valid) {
       this.answer.textContent = `This parcel cannot be drawn: ${added.reason}`;
       return;
@@ -78,11 +82,14 @@ export class Editing {
     this.shaped = {id: parcel.id, drawn: added.id};
     this.form.dataset.mode = "shape";
     const {number, owner} = parcel.properties;
-    this.answer.textContent = `Parcel ${number ?? "without a number"}, ${owner ?? "nobody's"}: move its corners, then save.`;
+    const name = `Parcel ${number ?? "without a number"}, ${owner ?? "nobody's"}`;
+    this.answer.textContent = `${name}: move its corners, then save.`;
   }
 
   #drawn(geometry) {
-    if (geometry.type === "Polygon") return this.#save("parcels", PARCELS, {method: "POST", ...feature(geometry)}, geometry.coordinates[0][0]);
+    if (geometry.type === "Polygon") {
+      return this.#save("parcels", PARCELS, {method: "POST", ...feature(geometry)}, geometry.coordinates[0][0]);
+    }
     const [lon, lat] = geometry.coordinates;
     const body = new URLSearchParams({name: `Place of ${new Date().toISOString()}`, category: "fountain", lon, lat});
     return this.#save("places", "/places", {method: "POST", body}, [lon, lat]);
@@ -104,23 +111,30 @@ export class Editing {
   async #see(layer, response, body, place) {
     this.saved += 1;
     const written = decision(response);
+    // A corner may lie outside of what is shown, and its tile is not asked for then.
+    if (!this.map.getBounds().contains(place)) this.map.jumpTo({center: place});
     const next = this.tiles.next(layer, this.map.getZoom(), place);
     this.map.refreshTiles(layer);
     const tile = await next;
     await this.map.once("idle");
     const isSeen = this.#holds(layer, body);
     this.seen += isSeen;
-    this.answer.textContent = `Saved on ${written.alias} (${written.reason}). The next tile came from ${tile.alias} (${tile.reason}) after `
-      + `${tile.milliseconds.toFixed(0)} ms: ${isSeen ? "the change is in it" : "the change is missing"}. Seen at once: ${this.seen} of ${this.saved}.`;
-    this.form.dataset.seen = `${this.seen}/${this.saved}`;
+    this.answer.textContent = [
+      `Saved on ${written.alias} (${written.reason}).`,
+      `The next tile came from ${tile.alias} (${tile.reason}) after ${tile.milliseconds.toFixed(0)} ms:`,
+      `the change is ${isSeen ? "in it" : "missing"}.`,
+      `Seen at once: ${this.seen} of ${this.saved}.`,
+    ].join(" ");
   }
 
   #holds(layer, {id, properties}) {
     const found = this.map.querySourceFeatures(layer, {sourceLayer: layer, filter: ["==", ["get", "id"], id]});
-    return found.some((each) => properties.version === undefined || each.properties.version === properties.version);
+    // A place has no version, and is there or not.
+    return found.some((each) => each.properties.version === properties.version);
   }
 }
 
 function feature(geometry) {
-  return {headers: {"Content-Type": "application/geo+json"}, body: JSON.stringify({type: "Feature", properties: {}, geometry})};
+  const body = JSON.stringify({type: "Feature", properties: {}, geometry});
+  return {headers: {"Content-Type": "application/geo+json"}, body};
 }

@@ -24,9 +24,11 @@ export function style(tiles, layers, ofNode) {
   const has = (name) => layers.includes(name);
   const parcels = [
     {id: "parcels", type: "fill", source: "parcels", "source-layer": "parcels", paint: {"fill-color": look.parcel}},
-    {id: "parcel-lines", type: "line", source: "parcels", "source-layer": "parcels", paint: {"line-color": look.ink, "line-width": 0.6}},
+    {id: "parcel-lines", type: "line", source: "parcels", "source-layer": "parcels",
+      paint: {"line-color": look.ink, "line-width": 0.6}},
   ];
-  const lines = {type: "line", paint: {"line-color": look.line, "line-width": 1.2}};
+  const lines = {id: "regions", type: "line", paint: {"line-color": look.line, "line-width": 1.2}};
+  const regions = has("regions") ? {source: "regions", "source-layer": "regions"} : {source: "background"};
   return {
     version: 8,
     sources: {
@@ -38,18 +40,24 @@ export function style(tiles, layers, ofNode) {
     },
     layers: [
       {id: "abroad", type: "background", paint: {"background-color": look.abroad}},
-      {id: "land", type: "fill", source: "background", filter: ["==", ["get", "country"], "CH"], paint: {"fill-color": look.land}},
+      {id: "land", type: "fill", source: "background", filter: ["==", ["get", "country"], "CH"],
+        paint: {"fill-color": look.land}},
       {id: "edge-tints", type: "fill", source: "edges", paint: {"fill-color": node, "fill-opacity": 0.07}},
       ...(has("parcels") ? parcels : []),
-      has("regions") ? {...lines, id: "regions", source: "regions", "source-layer": "regions"} : {...lines, id: "regions", source: "background"},
+      {...lines, ...regions},
       {id: "places", type: "circle", source: "places", "source-layer": "places", filter: ["!", isTown],
-        paint: {"circle-color": category, "circle-opacity": 0.85, "circle-radius": ["interpolate", ["linear"], ["zoom"], 6, 1.2, 10, 3, 15, 7]}},
+        paint: {"circle-color": category, "circle-opacity": 0.85, "circle-radius": byZoom(6, 1.2, 10, 3, 15, 7)}},
       {id: "towns", type: "circle", source: "places", "source-layer": "places", filter: isTown,
-        paint: {"circle-color": look.ink, "circle-radius": ["interpolate", ["linear"], ["zoom"], 6, 2.5, 12, 6]}},
+        paint: {"circle-color": look.ink, "circle-radius": byZoom(6, 2.5, 12, 6)}},
       {id: "edges", type: "line", source: "edges", paint: {"line-color": node, "line-width": 3, "line-offset": 2}},
       {id: "names", type: "symbol", source: "places", "source-layer": "places", filter: isTown,
-        layout: {"text-field": ["get", "name"], "text-font": ["sans-serif"], "text-size": 13, "text-anchor": "bottom-left", "text-offset": [0.4, -0.2]},
+        layout: {"text-field": ["get", "name"], "text-font": ["sans-serif"], "text-size": 13,
+          "text-anchor": "bottom-left", "text-offset": [0.4, -0.2]},
         paint: {"text-color": look.ink, "text-halo-color": look.land, "text-halo-width": 1.6}},
     ],
   };
+}
+
+function byZoom(...stops) {
+  return ["interpolate", ["linear"], ["zoom"], ...stops];
 }

@@ -15,9 +15,11 @@ export class Legend {
   async poll() {
     try {
       const response = await fetch(this.url, {redirect: "manual", cache: "no-store"});
-      if (response.type === "opaqueredirect" || response.status === 403) return clearInterval(this.polling); // It is for the staff.
+      // It is for the staff.
+      if (response.type === "opaqueredirect" || response.status === 403) return clearInterval(this.polling);
       if (!response.ok) return;
-      for (const cluster of (await response.json()).clusters) for (const node of cluster.nodes) this.nodes.set(node.alias, node);
+      const {clusters} = await response.json();
+      for (const node of clusters.flatMap((cluster) => cluster.nodes)) this.nodes.set(node.alias, node);
     } catch {
       return; // The next one may come through.
     }
@@ -37,7 +39,9 @@ export class Legend {
         latency: milliseconds(node.latency),
       };
       row.dataset.state = node.state ?? "unknown";
-      for (const [name, text] of Object.entries(cells)) row.querySelector(`[data-field=${name}]`).textContent = text ?? "–";
+      for (const [name, text] of Object.entries(cells)) {
+        row.querySelector(`[data-field=${name}]`).textContent = text ?? "–";
+      }
     }
   }
 
@@ -57,7 +61,9 @@ export class Legend {
 export function panel(form, onAct) {
   const answer = form.querySelector("output");
   const show = (states) => {
-    for (const [node, state] of Object.entries(states ?? {})) form.querySelector(`[data-server="${node}"]`).textContent = state;
+    for (const [node, state] of Object.entries(states ?? {})) {
+      form.querySelector(`[data-server="${node}"]`).textContent = state;
+    }
   };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

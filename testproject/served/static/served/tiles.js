@@ -5,14 +5,12 @@ import * as maplibregl from "maplibre-gl";
 export const DEEPEST = 16;
 const SCHEME = "tile";
 const HEADER = "X-GMF-Database";
-const KEPT_LATENCIES = 50;
 
 /** What was asked for and what came back; everybody may listen to "tile" and "failed". */
 export class Tiles extends EventTarget {
   served = new Map(); // alias: how many tiles
-  edges = new Map(); // "z/x/y": who served the tile last
+  edges = new Map(); // "z/x/y": the alias that served the tile last
   failed = 0;
-  latencies = [];
   #waiting = [];
 
   constructor() {
@@ -25,11 +23,12 @@ export class Tiles extends EventTarget {
     return {type: "vector", tiles: [`${SCHEME}://${layer}/{z}/{x}/{y}`], minzoom, maxzoom: DEEPEST, promoteId: "id"};
   }
 
-  /** Return what the first tile tells that is asked for from now on and shows the place. */
+  /** Return what the first tile tells that is asked for from now on and shows the place; throw where it fails. */
   next(layer, zoom, [lon, lat]) {
     const z = Math.min(Math.floor(zoom), DEEPEST);
+    const path = [layer, z, ...tileAt(z, lon, lat)].join("/");
     const since = performance.now();
-    return new Promise((resolve) => this.#waiting.push({path: [layer, z, ...tileAt(z, lon, lat)].join("/"), since, resolve}));
+    return new Promise((resolve, reject) => this.#waiting.push({path, since, resolve, reject}));
   }
 
   total() {
@@ -37,7 +36,7 @@ export class Tiles extends EventTarget {
   }
 
   async #load(path, abort) {
-    const [layer, ...numbers] = path.split("/");
+    const numbers = path.slice(path.indexOf("/") + 1);
     const began = performance.now();
     let response, data;
     try {
@@ -47,31 +46,37 @@ export class Tiles extends EventTarget {
     } catch (error) {
       if (abort.signal.aborted) throw error; // The map moved on.
       this.failed += 1;
+      for (const each of this.#whoWaits(path, began)) each.reject(error);
       this.dispatchEvent(new CustomEvent("failed", {detail: {path, message: error.message}}));
       throw error;
     }
-    this.#note({path, layer, z: +numbers[0], x: +numbers[1], y: +numbers[2], began, milliseconds: performance.now() - began, ...decision(response)});
+    const milliseconds = performance.now() - began;
+    this.#note({path, numbers, began, milliseconds, ...decision(response)});
     return {data};
   }
 
   #note(tile) {
     this.served.set(tile.alias, (this.served.get(tile.alias) ?? 0) + 1);
-    this.edges.set(`${tile.z}/${tile.x}/${tile.y}`, tile);
-    this.latencies = [...this.latencies.slice(1 - KEPT_LATENCIES), tile.milliseconds];
-    const [now, later] = [[], []];
-    for (const each of this.#waiting) (each.path === tile.path && each.since <= tile.began ? now : later).push(each);
-    this.#waiting = later;
-    for (const each of now) each.resolve(tile);
+    this.edges.set(tile.numbers, tile.alias);
+    for (const each of this.#whoWaits(tile.path, tile.began)) each.resolve(tile);
     this.dispatchEvent(new CustomEvent("tile", {detail: tile}));
+  }
+
+  #whoWaits(path, began) {
+    const waits = (each) => each.path === path && each.since <= began;
+    const found = this.#waiting.filter(waits);
+    this.#waiting = this.#waiting.filter((each) => !waits(each));
+    return found;
   }
 
   /** Return the outlines of the tiles of one zoom, as GeoJSON. */
   outlines(zoom) {
     const z = Math.min(Math.floor(zoom), DEEPEST);
-    const features = [...this.edges.values()].filter((tile) => tile.z === z).map((tile) => ({
+    const shown = [...this.edges].filter(([numbers]) => numbers.startsWith(`${z}/`));
+    const features = shown.map(([numbers, alias]) => ({
       type: "Feature",
-      properties: {alias: tile.alias},
-      geometry: {type: "Polygon", coordinates: [ring(tile)]},
+      properties: {alias},
+      geometry: {type: "Polygon", coordinates: [ring(...numbers.split("/").map(Number))]},
     }));
     return {type: "FeatureCollection", features};
   }
@@ -89,7 +94,7 @@ function tileAt(z, lon, lat) {
   return [Math.floor(((lon + 180) / 360) * size), Math.floor(y * size)];
 }
 
-function ring({z, x, y}) {
+function ring(z, x, y) {
   const lon = (across) => (across / 2 ** z) * 360 - 180;
   const lat = (down) => (Math.atan(Math.sinh(Math.PI * (1 - (2 * down) / 2 ** z))) * 180) / Math.PI;
   const [west, east, north, south] = [lon(x), lon(x + 1), lat(y), lat(y + 1)];

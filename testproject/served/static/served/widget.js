@@ -11,11 +11,13 @@ const DECIMALS = 9; // the most that Terra Draw takes
 const CLOSE = {maxZoom: 17, padding: 60};
 
 function rings(wkt) {
-  return [...wkt.matchAll(/\(([^()]+)\)/g)].map(([, ring]) => ring.split(",").map((pair) => pair.trim().split(/\s+/).map((number) => +(+number).toFixed(DECIMALS))));
+  const position = (pair) => pair.trim().split(/\s+/).map((number) => +(+number).toFixed(DECIMALS));
+  return [...wkt.matchAll(/\(([^()]+)\)/g)].map(([, ring]) => ring.split(",").map(position));
 }
 
 function written(srid, coordinates) {
-  return `SRID=${srid};POLYGON(${coordinates.map((ring) => `(${ring.map((position) => position.join(" ")).join(",")})`).join(",")})`;
+  const ring = (positions) => `(${positions.map((position) => position.join(" ")).join(",")})`;
+  return `SRID=${srid};POLYGON(${coordinates.map(ring).join(",")})`;
 }
 
 function edit(container) {
@@ -23,7 +25,8 @@ function edit(container) {
   const coordinates = rings(field.value);
   const bounds = coordinates.flat().reduce((box, position) => box.extend(position), new maplibregl.LngLatBounds());
   const where = coordinates.length ? {bounds, fitBoundsOptions: CLOSE} : BERN;
-  const map = new maplibregl.Map({container, style: style(new Tiles(), ["places", "regions", "parcels"], colours([])), ...where});
+  const look = style(new Tiles(), ["places", "regions", "parcels"], colours([]));
+  const map = new maplibregl.Map({container, style: look, ...where});
   map.addControl(new maplibregl.NavigationControl({showCompass: false}));
   map.once("load", () => {
     const polygon = {feature: {draggable: true, coordinates: {midpoints: true, draggable: true, deletable: true}}};
@@ -41,7 +44,8 @@ function edit(container) {
       if (action === "draw") select(id);
     });
     if (coordinates.length) {
-      const [added] = draw.addFeatures([{type: "Feature", properties: {mode: "polygon"}, geometry: {type: "Polygon", coordinates}}]);
+      const shape = {type: "Feature", properties: {mode: "polygon"}, geometry: {type: "Polygon", coordinates}};
+      const [added] = draw.addFeatures([shape]);
       if (added.valid) select(added.id);
     } else {
       draw.setMode("polygon");

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SECONDS, LATE, CAUGHT_UP = 24, 8, 12
-MAP = (1280, 800)
+MAP = (1440, 900)
 PARCELS = 10_000
 SETTLED_MILLISECONDS = 3000
 PICTURES: dict[str, dict[str, Any]] = {

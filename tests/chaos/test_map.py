@@ -28,8 +28,8 @@ from tests.consistency.disturbance import Disturbance
 from tests.waiting import until
 
 CONNECTIONS = 32
-PARCELS, TOWNS = 5_000, 10
-SECONDS = 60.0 if IS_SOAK else 12.0
+PARCELS, TOWNS = 2_000, 10
+SECONDS = 60.0 if IS_SOAK else 9.0
 EDITS = 1_000 if IS_SOAK else 100
 PAUSED_SECONDS, BETWEEN_SECONDS = (0.02, 0.5), (0.0, 0.2)
 COUNTRY = ("8/133/89", "8/134/90")

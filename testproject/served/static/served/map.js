@@ -7,7 +7,7 @@ import {Legend, panel} from "./nodes.js";
 import {Tiles} from "./tiles.js";
 
 const AGAIN_MILLISECONDS = 1000;
-const BOUNDS = [[5.6, 45.5], [10.6, 48.1]];
+const SWITZERLAND = [[5.96, 45.82], [10.49, 47.81]];
 const WORDS = {
   read_method: "the request only reads, so any replica that is up may serve it",
   no_replica: "no replica may serve now, so the primary does",
@@ -22,7 +22,7 @@ const tiles = new Tiles();
 const map = new maplibregl.Map({
   container: "map",
   style: style(tiles, config.layers, ofNode),
-  bounds: BOUNDS,
+  bounds: SWITZERLAND,
   maxZoom: 19,
   hash: true,
 });

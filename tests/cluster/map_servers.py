@@ -59,7 +59,7 @@ def _make(folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     pip = [sys.executable, "-m", "pip", f"--python={folder}", "install", "--quiet", "--disable-pip-version-check"]
     try:
-        subprocess.run([*pip, *PACKAGES], check=True)
+        subprocess.run([*pip, "--no-compile", *PACKAGES], check=True)
     except BaseException:
         # A half-made one would look whole the next time.
         shutil.rmtree(folder, ignore_errors=True)

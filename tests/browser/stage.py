@@ -28,7 +28,7 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 LIBRARIES = {"playwright": "playwright", "axe_playwright_python": "axe-playwright-python"}
 WIDE, NARROW = (1600, 1000), (360, 740)
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("dark", "light")
 SERIOUS = {"serious", "critical"}
 WITH_POSTGIS = "with PostGIS"
 DEMOS = [WITH_POSTGIS, "without PostGIS"]

@@ -80,6 +80,26 @@ def serving(cluster: LocalCluster, settings: str = "tests.chaos.map_settings") -
         yield site
 
 
+@pytest.fixture(scope="module")
+def served_site(cluster: LocalCluster) -> Iterator[Site]:
+    """The site, as a server has it."""
+    with serving(cluster) as running:
+        yield running
+
+
+@pytest.fixture
+def site(served_site: Site) -> Site:
+    """The site, whose processes let both replicas serve, whatever an earlier test did to them."""
+
+    def aliases() -> set[str]:
+        url = f"{served_site.url}/tiles/places/{COUNTRY[0]}.mvt"
+        answers = [httpx.get(url, timeout=TIMEOUT_SECONDS) for _ in range(20)]
+        return {answer.headers[HEADER].partition(";")[0] for answer in answers}
+
+    until(lambda: aliases() == REPLICAS, 30, "both replicas serve")
+    return served_site
+
+
 def tiles(site: Site) -> list[str]:
     """Return the paths of tiles that hold something: of the whole country, and of streets."""
     found = httpx.post(f"{site.url}/places/search", data={"category": "town"}, timeout=TIMEOUT_SECONDS).json()
@@ -127,9 +147,10 @@ def told(running: Load, name: str) -> str:
 
 
 @pytest.mark.soak
-def test_no_tile_fails_while_replicas_are_killed_frozen_slowed_and_restarted_in_turn(cluster: LocalCluster) -> None:
-    with serving(cluster) as site:
-        running = load(site, cluster, SECONDS)
+def test_no_tile_fails_while_replicas_are_killed_frozen_slowed_and_restarted_in_turn(
+    cluster: LocalCluster, site: Site
+) -> None:
+    running = load(site, cluster, SECONDS)
     NOTES.append(told(running, "the map"))
     assert not failed(running), listed(failed(running))
 
@@ -176,25 +197,6 @@ class Editor:
         given = self.client.put(f"/collections/parcels/items/{pk}", json=shape).raise_for_status().json()
         shown = {row["id"]: row["version"] for row in self.tile("parcels", lon, lat)}
         return shown.get(pk) == given["properties"]["version"]
-
-
-@pytest.fixture(scope="module")
-def served_site(cluster: LocalCluster) -> Iterator[Site]:
-    with serving(cluster) as running:
-        yield running
-
-
-@pytest.fixture
-def site(served_site: Site) -> Site:
-    """The site, whose processes let both replicas serve, whatever an earlier test did to them."""
-
-    def aliases() -> set[str]:
-        url = f"{served_site.url}/tiles/places/{COUNTRY[0]}.mvt"
-        answers = [httpx.get(url, timeout=TIMEOUT_SECONDS) for _ in range(20)]
-        return {answer.headers[HEADER].partition(";")[0] for answer in answers}
-
-    until(lambda: aliases() == REPLICAS, 30, "both replicas serve")
-    return served_site
 
 
 @pytest.mark.soak

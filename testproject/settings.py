@@ -20,8 +20,8 @@ env = environ.Env(
     DEBUG=(bool, True),
     ALLOWED_HOSTS=(list, ["127.0.0.1", "localhost", "[::1]"]),
     CACHE_URL=(str, "locmemcache://"),
-    GMF_DB_CHOOSER_MASTER=(list, [r"(GET|HEAD) /s/.*"]),
-    GMF_DB_CHOOSER_SLAVE=(list, [r"POST /places/search"]),
+    GMF_DB_CHOOSER_MASTER=(list, [r"(GET|HEAD) /s/.*", r"(GET|HEAD) /print/.*"]),
+    GMF_DB_CHOOSER_SLAVE=(list, [r"POST /places/search", r"POST /collections/parcels/search"]),
     **({} if "DATABASE_URL" in os.environ else SQLITE),
 )
 
@@ -34,6 +34,9 @@ DATABASE_ROUTERS = ["django_gmf_router.routers.PrimaryReplicaRouter"]
 if GMF_ROUTER:
     GMF_ROUTER["default"]["DEBUG_HEADER"] = "X-GMF-Database"
 
+# With a DATABASE_URL that begins with postgis:// the site has parcels, too.
+HAS_PARCELS = DATABASES["default"]["ENGINE"] == "django_gmf_router.backends.postgis"
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -43,7 +46,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_gmf_router",
     "testproject.places",
+    "testproject.tiles",
     "testproject.served",
+    *(["django.contrib.gis", "vectortiles", "testproject.parcels"] if HAS_PARCELS else []),
 ]
 
 MIDDLEWARE = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from django_gmf_router.services import haproxy, libpq_clients, pgbouncer
+from django_gmf_router.services import haproxy, libpq_clients, map_servers, pgbouncer
 from django_gmf_router.services.served_clusters import ServedCluster
 from django_gmf_router.services.service_options import ServiceOptions
 
@@ -14,4 +14,8 @@ FORMATS: dict[str, Callable[[Sequence[ServedCluster], ServiceOptions], str]] = {
     "haproxy": haproxy.configuration,
     "mapserver": libpq_clients.mapserver_layer,
     "pgbouncer": pgbouncer.configuration,
+    "martin": map_servers.martin,
+    "tipg": map_servers.tipg,
+    "pygeoapi": map_servers.pygeoapi,
+    "qgis": map_servers.qgis,
 }

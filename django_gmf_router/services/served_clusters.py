@@ -48,6 +48,8 @@ class ServedCluster:
     replicas: tuple[ServedNode, ...]
     reading: Service
     writing: Service
+    search_path: tuple[str, ...] = ()
+    """The schemas of SCHEMAS; empty where the server's own default counts."""
 
     @property
     def nodes(self) -> tuple[ServedNode, ...]:
@@ -102,6 +104,7 @@ def served_cluster(
             nodes=_distinct([*primaries, *replicas]),
             login=_with_path(login(alias, databases[alias]), path),
         ),
+        search_path=path,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from time import perf_counter
@@ -17,8 +18,8 @@ from django_gmf_router import Decision
 from django_gmf_router.signals import role_decided
 from testproject.served import records
 
-# The page asks for its table again and again; that would soon be all it shows.
-UNSEEN = {"/requests", "/favicon.ico"}
+# The page asks for these again and again; that would soon be all it shows. It counts its tiles itself.
+UNSEEN = re.compile(r"/(requests|favicon\.ico|outages\b.*|gmf/status\.json|static/.*|tiles/.*)")
 
 # A list that is changed and never replaced: threads and tasks of the request see the same one.
 _decisions: ContextVar[list[Decision] | None] = ContextVar("decisions", default=None)
@@ -44,7 +45,7 @@ class ServedByMiddleware:
             response = self.get_response(request)
         finally:
             _decisions.reset(token)
-        if request.path not in UNSEEN:
+        if not UNSEEN.fullmatch(request.path):
             keep(request, response, seen, perf_counter() - started)
         return response
 

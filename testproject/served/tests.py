@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import re
+
+from django.contrib.staticfiles import finders
 from django.core.cache import cache
 from django.test import TestCase
 
 from testproject.places.factories import PlaceFactory, ShortLinkFactory
-from testproject.places.models import Place
 from testproject.served import records
-from testproject.served.map import places_map
 
 
 class PageTests(TestCase):
@@ -34,14 +35,26 @@ class PageTests(TestCase):
         self.assertEqual([(one.role, one.reason) for one in oldest.served], [("replica", "read_method")])
         self.assertContains(self.client.get("/requests"), "master_override")
 
-    def test_it_draws_the_places_and_offers_addresses_to_try(self) -> None:
-        PlaceFactory(name="Bern", category="town", lon=7.4474, lat=46.9480)
+    def test_it_has_a_map_of_all_nodes_and_offers_addresses_to_try(self) -> None:
         link = ShortLinkFactory()
 
         response = self.client.get("/")
 
-        self.assertContains(response, ">Bern</text>")
+        self.assertEqual(response.context["map"]["nodes"], ["default", "replica_1", "replica_2"])
         self.assertContains(response, f'href="{link.get_absolute_url()}"')
+
+    def test_all_that_it_loads_comes_from_the_site_itself(self) -> None:
+        text = self.client.get("/").content.decode()
+
+        self.assertEqual(re.findall(r'(?:src|href|action)="((?:https?:)?//[^"]*)"', text), [])
+        for module in re.findall(r'"[^"]*": "/static/([^"]+)"', text):
+            self.assertIsNotNone(finders.find(module), module)
+
+    def test_only_the_demo_offers_to_break_replicas(self) -> None:
+        response = self.client.get("/")
+
+        self.assertFalse(response.context["map"]["outages"])
+        self.assertNotContains(response, "Break a replica")
 
     def test_it_stands_without_places_and_requests(self) -> None:
         self.assertContains(self.client.get("/"), "No request yet.")
@@ -71,8 +84,8 @@ class PageTests(TestCase):
 
         self.assertEqual(records.last()[0].served, ())
 
-    def test_the_map_keeps_proportions(self) -> None:
-        drawn = places_map([Place(name="a", category="town", lon=5.75, lat=48.15)])
+    def test_tiles_and_the_states_of_the_nodes_are_not_recorded(self) -> None:
+        for path in ("/tiles/places/7/66/45.mvt", "/tiles/regions.json", "/gmf/status.json"):
+            self.client.get(path)
 
-        self.assertEqual(drawn.layers[0].path, "M0.0 0.0h0")
-        self.assertAlmostEqual(drawn.width / drawn.height, 4.6 / 2.5 * 0.6829, places=2)
+        self.assertEqual(records.last(), [])

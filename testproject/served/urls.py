@@ -9,4 +9,5 @@ from testproject.served import views
 urlpatterns = [
     path("", views.page, name="page"),
     path("requests", views.requests, name="requests"),
+    path("favicon.ico", views.icon),
 ]

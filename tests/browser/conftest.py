@@ -11,16 +11,18 @@ from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
 from tests.browser import stage
 from tests.cluster.sites import Site
+from tests.turns import keep_in_turn
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder."""
-    for item in items:
-        if "/browser/" in item.path.as_posix():
-            item.add_marker(pytest.mark.cluster)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is in this folder; in CI each test of both demos meets one of them, in its turn."""
+    own = [item for item in items if "/browser/" in item.path.as_posix()]
+    for item in own:
+        item.add_marker(pytest.mark.cluster)
+    keep_in_turn(config, items, own, stage.DEMOS)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import httpx
 from django_gmf_router.testing import LocalCluster
 from tests.browser.stage import NARROW, WIDE, browser, environment_of, log_in, missing, site, visit
 from tests.cluster.sites import Site, manage, served
+from tests.demos import Demo
 from tests.pictures import terminal
 from tests.waiting import until
 
@@ -25,6 +27,9 @@ IMAGES = ROOT / "docs" / "images"
 TOOLBAR = (1100, 560)
 PANELS = {"toolbar-sql": "SQLPanel", "toolbar-routing": "RoutingPanel"}
 SECONDS, LATE, CAUGHT_UP = 24, 8, 12
+MAP = (1440, 900)
+PARCELS = 10_000
+SETTLED_MILLISECONDS = 3000
 PICTURES: dict[str, dict[str, Any]] = {
     "status-wide": {"size": WIDE},
     "status-dark": {"size": WIDE, "color_scheme": "dark"},
@@ -47,6 +52,47 @@ def main() -> None:
             print(f"docs/images/{name}.png")
         _toolbar(cluster, started)
         _lagging(cluster)
+        for name in _map(started):
+            print(f"docs/images/{name}.png")
+
+
+def _map(browser: Browser) -> Iterator[str]:
+    """Take the pictures of the demo's map: all is well, a replica is down, and a parcel gets another shape."""
+    with tempfile.TemporaryDirectory() as directory:
+        demo = Demo(Path(directory), parcels=PARCELS)
+        demo.wait_until_up()
+        try:
+            with visit(browser, Site(host="127.0.0.1", port=demo.port, log=demo.output), size=MAP) as page:
+                yield from _pictures(page)
+        finally:
+            demo.clear()
+
+
+def _pictures(page: Page) -> Iterator[str]:
+    def take(name: str) -> str:
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(SETTLED_MILLISECONDS)
+        page.screenshot(path=IMAGES / f"{name}.png")
+        return name
+
+    page.goto("/")
+    page.wait_for_selector("body[data-map=loaded]")
+    yield take("map-country")
+    page.get_by_role("button", name="Kill replica_1").click()
+    page.locator("#nodes tr[data-node=replica_1][data-state=down]").wait_for()
+    yield take("map-killed")
+    page.get_by_role("button", name="Restart replica_1").click()
+    page.locator("#nodes tr[data-node=replica_1][data-state=up]").wait_for()
+    page.get_by_label("again every second").uncheck()
+    page.goto("/#16.5/46.947/7.4474")
+    page.reload()
+    page.wait_for_selector("body[data-map=loaded]")
+    page.wait_for_timeout(SETTLED_MILLISECONDS)
+    page.get_by_role("button", name="Reshape a parcel").click()
+    box = page.locator("#map").bounding_box() or {"width": 0.0, "height": 0.0}
+    page.locator("#map").click(position={"x": box["width"] / 2, "y": box["height"] / 2 + 20})
+    page.get_by_role("button", name="Save").wait_for()
+    yield take("map-edit")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import Site, environment, manage, served
@@ -24,8 +24,14 @@ User.objects.create_superuser("{OPERATOR}", password="{PASSWORD}")
 User.objects.create_user("{LOOKER}", password="{PASSWORD}", is_staff=True)
 """
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+# Chromium's sandbox refuses root. Maps are drawn by WebGL, here without a graphics card.
+ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 LIBRARIES = {"playwright": "playwright", "axe_playwright_python": "axe-playwright-python"}
 WIDE, NARROW = (1600, 1000), (360, 740)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("dark", "light")
+SERIOUS = {"serious", "critical"}
+WITH_POSTGIS = "with PostGIS"
+DEMOS = [WITH_POSTGIS, "without PostGIS"]
 
 
 def program() -> str | None:
@@ -47,8 +53,7 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        # Chromium's sandbox refuses root.
-        started = playwright.chromium.launch(executable_path=program(), args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=program(), args=ARGUMENTS)
         try:
             yield started
         finally:
@@ -95,3 +100,15 @@ def log_in(page: Page, name: str = OPERATOR) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("**/gmf/status")
+
+
+def obstacles(page: Page) -> list[str]:
+    """Return what is seriously in the way of somebody on a page, in the light and in the dark."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        violations = Axe().run(page).response["violations"]
+        found += [f"{each['id']}: {each['nodes']}" for each in violations if each["impact"] in SERIOUS]
+    return found

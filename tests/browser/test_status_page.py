@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from tests.browser.stage import INTERVAL, LOOKER, MAX_LAG, NARROW, TIMEOUT, WIDE, log_in, visit
+from tests.browser.stage import INTERVAL, LOOKER, MAX_LAG, NARROW, TIMEOUT, WIDE, log_in, obstacles, visit
 from tests.cluster.sites import Site
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-SERIOUS = {"serious", "critical"}
 NOTHING_IS_SAID = """
 INSERT INTO gmf_router_control (changed_at, changed_by, state, reason) VALUES (now(), 'the tests', '{}', '')
 """
@@ -190,15 +188,10 @@ def test_the_page_tells_all_without_scripts(browser: Browser, site: Site, size: 
 def test_nothing_serious_is_in_the_way_of_anybody(
     browser: Browser, site: Site, size: tuple[int, int], gmf_cluster: LocalCluster
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     with visit(browser, site, size=size) as page:
         log_in(page)
         page.goto("/gmf/status?method=GET&path=/s/abc")
         gmf_cluster.kill("replica_1")
         expect(page.locator(".gmf-summary")).to_have_text("replica_1 is down.", timeout=PATIENCE)
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme)
-            found = Axe().run(page).response["violations"]
-            assert [f"{each['id']}: {each['nodes']}" for each in found if each["impact"] in SERIOUS] == []
+        assert obstacles(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]

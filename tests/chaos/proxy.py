@@ -39,7 +39,7 @@ class Proxy:
     ) -> None:
         # No ephemeral one: while it refuses nobody else shall be given it.
         self.port = port or free_ports(1)[0]
-        self._host = host
+        self.host = host
         self._target = target
         self._tls = tls
         self._path = directory and directory / f".s.PGSQL.{self.port}"
@@ -111,7 +111,7 @@ class Proxy:
     async def _listen(self) -> asyncio.Server:
         if self._path is not None:
             return await asyncio.start_unix_server(self._serve, self._path, backlog=512)
-        return await asyncio.start_server(self._serve, self._host, self.port, backlog=512)
+        return await asyncio.start_server(self._serve, self.host, self.port, backlog=512)
 
     async def _unlisten(self) -> None:
         server, self._server = self._server, None

@@ -1,83 +1,57 @@
-"""Does `make demo` serve from the nodes it says, and end without a trace?"""
+"""Does `make demo` serve from the nodes it says, let its page break them, and end without a trace?"""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.request import urlopen
 
+import httpx
 import pytest
 
-from django_gmf_router.testing.machine import free_ports
+from tests.demos import Demo
 from tests.waiting import listens, until
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.cluster
-
-
-class Demo:
-    """A running demo, in a process group of its own as a terminal gives it."""
-
-    def __init__(self, directory: Path) -> None:
-        (self.port,) = free_ports(1)
-        self.output = directory / "output"
-        # Not below pytest's own: where root runs the tests, the servers' user cannot enter that.
-        self.files = Path(tempfile.mkdtemp(prefix="gmf-demo-"))
-        self.files.chmod(0o755)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE", "DJANGO"))}
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "testproject.demo", "--port", str(self.port)],
-                cwd=ROOT,
-                env={**kept, "TMPDIR": str(self.files)},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def wait_until_up(self) -> None:
-        until(lambda: listens(self.port) or self.process.poll() is not None, 60, self.output.read_text)
-        assert self.process.poll() is None, self.output.read_text()
-        self.get("/places/count")
-
-    def get(self, path: str) -> str:
-        with urlopen(f"http://127.0.0.1:{self.port}{path}") as response:
-            return response.read().decode()
-
-    def node_ports(self) -> list[int]:
-        return [int(port) for port in re.findall(r"^  \w+: 127\.0\.0\.1:(\d+)$", self.output.read_text(), re.MULTILINE)]
-
-    def end(self, number: int) -> None:
-        os.killpg(self.process.pid, number)
-        self.process.wait(timeout=30)
 
 
 @pytest.fixture
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    running = Demo(tmp_path_factory.mktemp("demo"))
+    """One of its own, to be ended."""
+    running = Demo(tmp_path_factory.mktemp("demo"), parcels=0)
     yield running
-    if running.process.poll() is None:
-        running.end(signal.SIGTERM)
-    shutil.rmtree(running.files)
+    running.clear()
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Somebody who has opened the map of a demo, with parcels where PostGIS is."""
+    running = Demo(tmp_path_factory.mktemp("demo"))
+    running.wait_until_up()
+    with httpx.Client(base_url=running.url) as client:
+        yield client
+    running.clear()
+
+
+def press(client: httpx.Client, action: str, node: str) -> httpx.Response:
+    """Press a button of the panel."""
+    (token,) = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/").text)
+    return client.post(f"/outages/{action}/{node}", headers={"X-CSRFToken": token})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_demo_serves_and_a_signal_ends_all_that_it_started(demo: Demo, number: int) -> None:
+def test_the_demo_serves_and_a_signal_ends_all_that_it_started_a_slow_replica_too(demo: Demo, number: int) -> None:
     demo.wait_until_up()
     ports = demo.node_ports()
-
     page = demo.get("/requests")
+    with httpx.Client(base_url=demo.url) as client:
+        slowed = press(client, "slow", "replica_2")
+
     demo.end(number)
 
     assert len(ports) == 3
     assert re.search(rf"port ({ports[1]}|{ports[2]}), replica", page)
+    assert slowed.json()["replicas"] == {"replica_1": "running", "replica_2": "slow"}
     assert demo.process.returncode == 0
     assert demo.output.read_text().endswith("* Nothing is left running\n")
     assert not any(map(listens, [demo.port, *ports]))
@@ -92,3 +66,29 @@ def test_ctrl_c_while_the_cluster_comes_up_leaves_nothing(demo: Demo) -> None:
     assert "Traceback" not in demo.output.read_text()
     # Its watchdog may still be at it.
     until(lambda: not any(demo.files.iterdir()), what=f"{demo.files} is empty")
+
+
+def test_the_panel_takes_orders_from_its_own_page_alone(visitor: httpx.Client) -> None:
+    assert visitor.post("/outages/kill/replica_1").status_code == 403
+
+
+def test_the_panel_breaks_and_mends_replicas_and_nothing_else(visitor: httpx.Client) -> None:
+    unknown, primary = press(visitor, "promote", "replica_1"), press(visitor, "kill", "primary")
+    killed, twice = press(visitor, "kill", "replica_1"), press(visitor, "kill", "replica_1")
+    seen = visitor.get("/outages").json()
+    restarted = press(visitor, "restart", "replica_1")
+
+    assert unknown.status_code == 404
+    assert primary.status_code == 409
+    assert primary.json()["error"] == "'primary' is no replica: there are replica_1, replica_2"
+    assert killed.json() == seen == {"replicas": {"replica_1": "stopped", "replica_2": "running"}}
+    assert twice.json()["error"] == "replica_1 is stopped: restart it first"
+    assert restarted.json() == {"replicas": {"replica_1": "running", "replica_2": "running"}}
+
+
+def test_everybody_who_looks_at_the_map_sees_how_the_nodes_are_and_may_change_nothing(visitor: httpx.Client) -> None:
+    (cluster,) = visitor.get("/gmf/status.json").raise_for_status().json()["clusters"]
+
+    assert [node["alias"] for node in cluster["nodes"]] == ["default", "replica_1", "replica_2"]
+    assert visitor.get("/gmf/status").status_code == 302
+    assert visitor.post("/gmf/status.json").status_code in {403, 405}

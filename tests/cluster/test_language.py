@@ -14,7 +14,7 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster, home
 from django_gmf_router.testing.plugin import refuse
-from tests.cluster import postgis
+from testproject import postgis
 from tests.cluster.scripts import script
 from tests.cluster.sites import DRIVERS, environment
 from tests.cluster.test_worker import CONSOLE, WRITES, refusal, starting_up

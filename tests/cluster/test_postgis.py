@@ -11,7 +11,7 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
-from tests.cluster import postgis
+from testproject import postgis
 from tests.cluster.sites import DRIVERS, Site, environment, manage, served
 
 ENGINE = "django_gmf_router.backends.postgis"

@@ -18,7 +18,7 @@ from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.lock import KEY
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
-from tests.cluster import postgis
+from testproject import postgis
 from tests.cluster.sites import DRIVERS, ROOT, environment, manage
 from tests.unit.docs.pages import blocks
 from tests.waiting import until

@@ -252,7 +252,7 @@ SERVED = override_settings(
     GMF_ROUTER={"default": {"REPLICAS": ["replica_1"]}},
 )
 IGNORED = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES:UserWarning")
-FORMATS = ["pg_service", "libpq", "haproxy", "mapserver", "pgbouncer"]
+FORMATS = ["pg_service", "libpq", "haproxy", "mapserver", "pgbouncer", "martin", "tipg", "pygeoapi", "qgis"]
 
 
 @IGNORED

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from testproject import postgis
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -65,3 +67,41 @@ def test_the_demo_refuses_a_port_that_does_not_exist(port: str) -> None:
     done = run("-m", "testproject.demo", "--port", port)
 
     assert done.stderr == f"Port {port} does not exist: run make demo PORT=8001.\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "environ", "message"),
+    [
+        ("testproject.outages.local", {}, "it is for make demo, which sets GMF_DEMO_CLUSTER"),
+        ("testproject.outages.apps", {}, "it is for make demo"),
+        (
+            "testproject.demo_settings",
+            {"DEBUG": "0", "SECRET_KEY": "x", "GMF_DEMO_CLUSTER": "/x"},
+            "use testproject.settings",
+        ),
+    ],
+)
+def test_what_breaks_replicas_cannot_be_imported_on_a_server(
+    module: str, environ: dict[str, str], message: str
+) -> None:
+    done = run("-c", f"import {module}", **environ)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("django.core.exceptions.ImproperlyConfigured: ")
+    assert message in done.stderr.splitlines()[-1]
+
+
+def test_the_demo_s_settings_do_not_stand_without_its_cluster() -> None:
+    done = run("manage.py", "check", DJANGO_SETTINGS_MODULE="testproject.demo_settings")
+
+    assert "which sets GMF_DEMO_CLUSTER" in done.stderr.splitlines()[-1]
+
+
+def test_the_demo_says_what_to_install_for_parcels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(postgis.VARIABLE, raising=False)
+    monkeypatch.setattr(postgis, "SYSTEM", tmp_path)
+
+    assert postgis.missing_for_the_map() == (
+        f"a PostgreSQL server with PostGIS (GMF_PG_BINDIR or {tmp_path}): "
+        "apt-get install --no-install-recommends postgresql-postgis gdal-bin"
+    )

@@ -12,7 +12,8 @@ TOLD = (
     "port 5000 leads to the primary, port 5001 to a replica. MapServer, QGIS Server and print read from the replicas "
     "by pg_service.conf, TinyOWS writes to the primary. Three database machines run PostgreSQL on port 5432 and "
     "Patroni with its REST interface on port 8008, which HAProxy asks. Patroni agrees in three etcd on one primary. "
-    "Redis is the cache."
+    "Redis is the cache. One web server and the three databases have a green frame: make demo runs their Django and "
+    "PostgreSQL."
 )
 
 
@@ -25,6 +26,7 @@ def drawn() -> str:
     _map_servers(picture, 426)
     _databases(picture, 578)
     _etcd(picture, 806)
+    _demo(picture)
     return picture.drawn(884)
 
 
@@ -103,6 +105,13 @@ def _etcd(picture: Picture, top: float) -> None:
         says=["Patroni asks :2379, they ask each other :2380"],
         files=["etcd.env"],
     )
+
+
+def _demo(picture: Picture) -> None:
+    for x, y, width, height in ((26, 204, 208, 178), *((x, 590, 130, 128) for x in (26, 175, 324))):
+        picture.way(f"M{x} {y}h{width}v{height}h-{width}z", "marked")
+    picture.way("M330 66h20", "marked")
+    picture.lines(358, 62, ["make demo: Django,", "PostgreSQL"], size=SMALL)
 
 
 def _named(

@@ -23,6 +23,7 @@ STYLE = """
     .way { marker-end: url(#tip) }
     .dashed { stroke-dasharray: 5 4 }
     .scale { stroke: #cfd8dc; fill: none }
+    .marked { stroke: #2e7d32; stroke-width: 3; fill: none }
     #tip path { fill: #37474f }
     text { fill: #263238 }
     text.quiet { fill: #546e7a }
@@ -35,6 +36,7 @@ STYLE = """
       .box { stroke: #b0bec5 }
       .way, .line { stroke: #cfd8dc }
       .scale { stroke: #455a64 }
+      .marked { stroke: #81c784 }
       #tip path { fill: #cfd8dc }
       text { fill: #eceff1 }
       text.quiet { fill: #b0bec5 }

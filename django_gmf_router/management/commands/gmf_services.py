@@ -1,4 +1,4 @@
-"""How do MapServer, QGIS Server, TinyOWS, HAProxy and PgBouncer get to the same databases?"""
+"""How do map servers, HAProxy and PgBouncer get to the same databases?"""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_gmf_router.services import FORMATS
 from django_gmf_router.services.libpq_clients import LOAD_BALANCE_SINCE
+from django_gmf_router.services.map_servers import WITHOUT_LIBPQ
 from django_gmf_router.services.served_clusters import served_cluster
 from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import configuration, values
@@ -55,7 +56,8 @@ class Command(BaseCommand):
         try:
             given = ServiceOptions(**{field: options[field] for field in FIELDS})
             # With load_balance_hosts the file is the same each time it is written.
-            dice = None if given.libpq >= LOAD_BALANCE_SINCE else random.Random()
+            is_balanced = given.libpq >= LOAD_BALANCE_SINCE and options["format"] not in WITHOUT_LIBPQ
+            dice = None if is_balanced else random.Random()
             databases: Mapping[str, Any] = settings.DATABASES
             clusters = [served_cluster(config, databases, dice) for config in _configs(options["database"])]
             text = render(clusters, given)

@@ -8,7 +8,7 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
-from tests.cluster import postgis
+from testproject import postgis
 from tests.cluster.clone.databases import Database, create, drop
 from tests.unit.docs.pages import blocks
 

@@ -274,6 +274,15 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
     assert f"{microseconds:.0f} microseconds for each request" in told
 
 
+def test_the_tiles_of_the_readme_are_those_of_the_map() -> None:
+    row = r"^\| with .+ \| ([\d,]+) \| ([\d,]+) \|$"
+    ours, random = re.findall(row, text_of("docs/how-to/a-map-service.md"), re.MULTILINE)
+    told = prose(README)
+    assert ours[1] == "0"
+    assert f"none of [{ours[0]} tiles]" in told
+    assert f"{random[1]} of {random[0]} did" in told
+
+
 def explanations() -> list[Any]:
     consoles = (block for block in all_blocks("console") if PROMPT in block.text)
     return [pytest.param(*block.text.split("\n", 1), str(block), id=str(block)) for block in consoles]

@@ -27,7 +27,7 @@ OpenUnit = Callable[..., AbstractContextManager[UnitOfWork]]
 
 def pytest_configure() -> None:
     """Take signals that a shell makes what it runs in the background ignore: what the tests start would too."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 

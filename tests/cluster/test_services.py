@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import psycopg2
 import pytest
 
+from django_gmf_router.postgres.programs import VARIABLE
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.machine import find_programs, free_ports, is_free, server_account
 from django_gmf_router.testing.plugin import refuse
@@ -136,7 +138,8 @@ def test_the_read_service_passes_dead_replicas_over_and_ends_at_the_primary(kit:
 def test_libpq_16_gives_each_connection_its_own_order_with_the_primary_last(kit: Kit) -> None:
     program = str(find_programs().directory / "psql")
     if programs.major_version(program) < 16:
-        refuse(f"{__name__} needs psql of PostgreSQL 16 or later in {find_programs().directory}")
+        without = pytest.skip if VARIABLE in os.environ else refuse  # an older one may have been asked for
+        without(f"{__name__} needs psql of PostgreSQL 16 or later in {find_programs().directory}")
     file = kit.write("pg_service.conf", "pg_service", "--libpq", "16")
     assert {psql(program, kit, "default_read", file)[0] for _ in range(20)} == kit.replicas
     assert {psql(program, kit, "default_write", file)[0] for _ in range(5)} == {kit.port("primary")}

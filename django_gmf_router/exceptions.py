@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.management.base import CommandError
 from django.db import DatabaseError, OperationalError
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy
 
 
 class UnexpectedWrite(DatabaseError):
@@ -17,8 +17,8 @@ class PrimaryUnavailable(OperationalError):
     A read needs one where no replica answers either.
     """
 
-    NOTHING_SAVED = gettext_noop("Nothing can be saved right now. Try again in a moment.")
-    MAY_BE_SAVED = gettext_noop("It may have been saved. Look before you try again.")
+    NOTHING_SAVED = gettext_lazy("Nothing can be saved right now. Try again in a moment.")
+    MAY_BE_SAVED = gettext_lazy("It may have been saved. Look before you try again.")
 
     def __init__(self, alias: str, cause: str = "", may_be_saved: bool = False) -> None:
         """Name the primary's alias, and the driver's words; may_be_saved: a write was under way that may have ended."""
@@ -32,7 +32,7 @@ class PrimaryUnavailable(OperationalError):
     @property
     def outcome(self) -> str:
         """What its user is told, in the language that is active: two short sentences that name no server."""
-        return gettext(self.MAY_BE_SAVED if self.may_be_saved else self.NOTHING_SAVED)
+        return str(self.MAY_BE_SAVED if self.may_be_saved else self.NOTHING_SAVED)
 
     def __str__(self) -> str:
         """Return what an operator reads, in English as the log is."""
@@ -47,7 +47,7 @@ class PrimaryUnavailable(OperationalError):
 class PrimaryBusy(PrimaryUnavailable):
     """As many requests read from the primary in place of the replicas as `SPILL` allows: the next is answered 503."""
 
-    TOO_MANY = gettext_noop("Too many requests right now. Try again in a moment.")
+    TOO_MANY = gettext_lazy("Too many requests right now. Try again in a moment.")
 
     def __init__(self, alias: str, limit: int) -> None:
         """Name the primary's alias, and how many requests may read there at once."""
@@ -57,7 +57,7 @@ class PrimaryBusy(PrimaryUnavailable):
     @property
     def outcome(self) -> str:
         """What its user is told."""
-        return gettext(self.TOO_MANY)
+        return str(self.TOO_MANY)
 
     def __str__(self) -> str:
         """Return what an operator reads."""
@@ -68,7 +68,7 @@ class PrimaryBusy(PrimaryUnavailable):
 class MaintenanceMode(PrimaryUnavailable):
     """Operators let requests read only: the statement was not sent, and the request is answered 503."""
 
-    READ_ONLY = gettext_noop("Nothing can be saved right now: the site is in maintenance.")
+    READ_ONLY = gettext_lazy("Nothing can be saved right now: the site is in maintenance.")
 
     def __init__(self, alias: str, reason: str = "") -> None:
         """Name the primary's alias, and why; who wanted to save something is told the reason."""
@@ -78,7 +78,7 @@ class MaintenanceMode(PrimaryUnavailable):
     @property
     def outcome(self) -> str:
         """What its user is told: the reason as operators wrote it."""
-        return f"{gettext(self.READ_ONLY)} {self.args[1]}".rstrip()
+        return f"{self.READ_ONLY} {self.args[1]}".rstrip()
 
     def __str__(self) -> str:
         """Return what an operator reads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from django_gmf_router.postgres.positions import number_of
 
@@ -34,13 +34,15 @@ class Dialect:
     """By the function that tells it: an expression. `r` in it says whether the server is in recovery."""
     refused: tuple[str, ...] = ()
     """The functions that the server refused."""
+    row: str = field(init=False, repr=False, compare=False)
+    """The SQL that asks for all facts at once, in their order."""
 
-    @property
-    def row(self) -> str:
-        """The SQL that asks for all facts at once, in their order."""
+    def __post_init__(self) -> None:
+        """Write the SQL once, not with each probe."""
         # The fence keeps one answer for the whole row: a promotion may come in between.
         r = "NULL::bool" if IN_RECOVERY in self.refused else f"{IN_RECOVERY}()"
-        return f"SELECT {', '.join(self.facts.values())} FROM (SELECT {r} AS r OFFSET 0) AS node"  # noqa: S608
+        row = f"SELECT {', '.join(self.facts.values())} FROM (SELECT {r} AS r OFFSET 0) AS node"  # noqa: S608
+        object.__setattr__(self, "row", row)
 
     def only(self, function: str) -> Dialect:
         """Return this dialect with one fact alone."""

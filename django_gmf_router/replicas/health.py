@@ -184,7 +184,8 @@ class Tracker:
         before, self._is_slow = self.health, is_slow
         state = self._up if before.state in {State.UP, State.SLOW} else before.state
         since = before.since if state == before.state else now.wall
-        self.health = replace(before, state=state, since=since, latency=latency)
+        if (state, latency) != (before.state, before.latency):
+            self.health = replace(before, state=state, since=since, latency=latency)
         return self.health
 
     def fail(self, reason: str, now: Moment) -> NodeHealth:

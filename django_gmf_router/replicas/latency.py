@@ -29,8 +29,8 @@ BACK = 0.5
 """What is slow has to come below this part of the limit."""
 FORGET_ROUNDS = 15
 """What got no read for so long is slow no more: nobody knows."""
-READS_A_TRIAL, ROUNDS_A_TRIAL = 200, 8
-"""A slow node gets one of so many reads, and one in so many rounds at least."""
+READS_A_TRIAL, BUSY_ROUNDS_A_TRIAL, ROUNDS_A_TRIAL = 200, 4, 8
+"""A slow node gets one read in 4 rounds where 200 were read since, one in 8 where fewer were."""
 
 
 class Times:
@@ -74,6 +74,8 @@ class Times:
         Whatever they are, tiles of 2 ms or reports of 3 s: how many of them lie below a quantile is binomial.
         """
         count = len(self._ordered)
+        if not count:
+            return 0.0, math.inf
         middle, band = count * quantile, deviations * math.sqrt(count * quantile * (1 - quantile))
         low, high = math.floor(middle - band), math.ceil(middle + band) - 1
         return self._ordered[low] if 0 <= low < count else 0.0, self._ordered[high] if 0 <= high < count else math.inf
@@ -118,15 +120,15 @@ class Comparison:
     def _excess(self, pool: Mapping[str, Times]) -> dict[str, float]:
         """Return how many times the limit each node's times are: above 1 it is slow."""
         sure = DEVIATIONS + math.log10(max(len(pool), 2) / 2) / 2
+        bounds = [{node: times.bounds(each, sure) for node, times in pool.items()} for each in QUANTILES]
         # One that has just become as slow is no measure, though most of what is remembered of it is fast.
-        best = [min(max(times.bounds(each, sure)[1], times.latest) for times in pool.values()) for each in QUANTILES]
-        limits = list(map(self._limit, best))
+        limits = [self._limit(min(max(found[node][1], pool[node].latest) for node in pool)) for found in bounds]
         known = (times.typical for times in pool.values() if not times.is_slow and times.typical is not None)
         back = BACK * self._limit(min(known, default=0.0))
         return {
             node: (times.typical or 0.0) / back
             if times.is_slow
-            else max(times.bounds(each, sure)[0] / limit for each, limit in zip(QUANTILES, limits, strict=True))
+            else max(found[node][0] / limit for found, limit in zip(bounds, limits, strict=True))
             for node, times in pool.items()
         }
 
@@ -171,9 +173,10 @@ class Latency:
         for node in slow:
             tried_in, tried_by = self._tried.setdefault(node, (self._rounds, self._reads))
             times = self._statements.times.get(node)
-            rounds = 1 if times and times.is_hopeful else ROUNDS_A_TRIAL
-            is_due = self._rounds - tried_in >= rounds or self._reads - tried_by >= READS_A_TRIAL * len(slow)
-            if is_due and not busy(node):
+            # A trial holds a thread for as long as the node is slow: where many read it is the rounds that bound it.
+            is_busy = self._reads - tried_by >= READS_A_TRIAL * len(slow)
+            rounds = BUSY_ROUNDS_A_TRIAL if is_busy else ROUNDS_A_TRIAL
+            if self._rounds - tried_in >= (1 if times and times.is_hopeful else rounds) and not busy(node):
                 self._tried[node] = (self._rounds, self._reads)
                 return node
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, SupportsIndex
 
 from django.db.models import Model, QuerySet
 from django.db.models.manager import BaseManager
@@ -40,7 +41,7 @@ class RoutedAlias(str):
     def __deepcopy__(self, memo: object) -> RoutedAlias:
         return self
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[type[str], tuple[str]]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[type[str], tuple[str]]:
         return str, (self.primary,)
 
 
@@ -94,14 +95,14 @@ def install() -> None:
         setattr(owner, name, _asking(getattr(owner, name)))
 
 
-def _asking(original: Any) -> Any:
+def _asking(original: Callable[..., object]) -> Callable[..., object]:
     @wraps(original)
-    def method(this: Any, *args: Any, **kwargs: Any) -> Any:
+    def method(this: object, *args: object, **kwargs: object) -> object:
         by_name = {name: _unbound(value) for name, value in kwargs.items()}
         return original(this, *map(_unbound, args), **by_name)
 
     return method
 
 
-def _unbound(value: Any) -> Any:
+def _unbound(value: object) -> object:
     return None if type(value) is RoutedAlias else value

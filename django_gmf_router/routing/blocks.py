@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -123,12 +123,12 @@ class Block:
         dispatch = view.dispatch
 
         @wraps(dispatch)
-        def inner(this: Any, *args: Any, **kwargs: Any) -> Any:
+        def inner(this: Any, *args: object, **kwargs: object) -> object:
             return this.gmf_block.call(dispatch, this, *args, **kwargs)
 
         view.dispatch = inner
 
-    def call(self, view: Function, *args: Any, **kwargs: Any) -> Any:
+    def call(self, view: Function, *args: object, **kwargs: object) -> object:
         """Return what `view` answers inside this block; its body, if it is made later, is made there too."""
         with self:
             result = view(*args, **kwargs)
@@ -136,24 +136,24 @@ class Block:
         return self._awaited(result) if inspect.iscoroutine(result) else keep_for_response(result, self.opened)
 
     def _function(self, view: Function) -> Function:
-        def inner(*args: Any, **kwargs: Any) -> Any:
+        def inner(*args: object, **kwargs: object) -> object:
             return self.call(view, *args, **kwargs)
 
         return inner
 
     def _coroutine_function(self, view: Function) -> Function:
-        async def inner(*args: Any, **kwargs: Any) -> Any:
+        async def inner(*args: object, **kwargs: object) -> object:
             return await self._awaited(view(*args, **kwargs))
 
         return markcoroutinefunction(inner)
 
-    async def _awaited(self, result: Any) -> Any:
+    async def _awaited(self, result: Awaitable[object]) -> object:
         with self:
             response = await result
         return keep_for_response(response, self.opened)
 
     def _generator_function(self, view: Function) -> Function:
-        def inner(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        def inner(*args: object, **kwargs: object) -> Generator[object, object, object]:
             # Not `yield from`: the block would stay open in the caller between two steps.
             inside, generator = Standpoint(self.opened), view(*args, **kwargs)
             step = partial(next, generator)
@@ -175,7 +175,7 @@ class Block:
         return inner
 
     def _async_generator_function(self, view: Function) -> Function:
-        async def inner(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        async def inner(*args: object, **kwargs: object) -> AsyncGenerator[object, object]:
             inside, generator = Standpoint(self.opened), view(*args, **kwargs)
             step = generator.__anext__
             while True:

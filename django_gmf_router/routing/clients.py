@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
@@ -53,7 +53,7 @@ class Chooser:
         Raise SynchronousOnlyOperation where it cannot be asked in this thread.
         """
         try:
-            answer: Any = import_string(self._path)(request)
+            answer: object = import_string(self._path)(request)
         except SynchronousOnlyOperation:
             raise
         except Exception as error:  # noqa: BLE001  a page must not fail for the sake of its speed

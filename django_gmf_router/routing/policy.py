@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.replicas.pool import ReplicaPool, Wanted
@@ -234,10 +235,9 @@ class Policy:
                 picks.pop(self, None)
                 picked = None
             if picked is None:
-                client = client_of(unit, blocks, self._config, self._store)
-                made = self._choose(unit, client, reason, pool_of(blocks) or record.verdict.pool)
+                client, pool = client_of(unit, blocks, self._config, self._store), pool_of(blocks)
                 # Threads that read first at the same time share a replica.
-                picked = picks.setdefault(self, made)
+                picked = picks.setdefault(self, self._choose(unit, client, reason, pool or record.verdict.pool))
             decision, alias = picked
         else:
             decision, alias = self._settled(unit, blocks, record)
@@ -267,7 +267,7 @@ class Policy:
         alias, lasts = decision.alias, unit.method is None
         return decision.role == PRIMARY or self.pool.may_go_on(alias, for_ever=lasts, streams=unit.streams)
 
-    def spill(self, wrapper: Any) -> None:
+    def spill(self, wrapper: BaseDatabaseWrapper) -> None:
         """Let this unit of work read from the primary, not a replica; raise PrimaryBusy where SPILL forbids it."""
         if (unit := open_unit()) is not None:
             self._spill.take(unit, self.record(unit), wrapper)

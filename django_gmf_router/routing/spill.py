@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from threading import Lock, get_ident
 from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_gmf_router.exceptions import PrimaryBusy
 from django_gmf_router.routing.unit_of_work import ClusterRecord, UnitOfWork
@@ -22,7 +25,7 @@ class Spill:
         self._lock = Lock()
         self._held = 0
 
-    def take(self, unit: UnitOfWork, record: ClusterRecord, wrapper: Any) -> None:
+    def take(self, unit: UnitOfWork, record: ClusterRecord, wrapper: BaseDatabaseWrapper) -> None:
         """Let `unit` read from the primary by the connection `wrapper`, until it ends.
 
         Raise PrimaryBusy where SPILL others do. What is no request has no limit: nobody sees when it ends.
@@ -45,7 +48,7 @@ class Spill:
             self._held -= 1
 
 
-def _at_end(unit: UnitOfWork, action: Any) -> None:
+def _at_end(unit: UnitOfWork, action: Callable[[], None]) -> None:
     unit.at_end.append(action)
     # A task that outlives its request may come here just as that ends.
     if unit.closed:

@@ -14,6 +14,7 @@ from django_gmf_router.routing.unit_of_work import open_unit
 from tests.books.models import Author
 
 if not (find_spec("opentelemetry") or os.environ.get("CI")):
+    # A developer without it still runs the other tests; in CI its import fails.
     pytest.skip("It needs opentelemetry-sdk, which is one of the extra dev.", allow_module_level=True)
 
 from opentelemetry.sdk.trace import TracerProvider

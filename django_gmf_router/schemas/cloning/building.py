@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from django_gmf_router.postgres.names import quote
@@ -43,8 +45,12 @@ ORDER BY 1, 2, 3
 """
 
 
-def build(session: Session, plan: ClonePlan, snapshot: str, progress: Progress) -> None:
-    """Build the copy as `snapshot` shows the source; raise CloneRefused and leave nothing when it cannot."""
+@contextmanager
+def build(session: Session, plan: ClonePlan, snapshot: str, progress: Progress) -> Iterator[None]:
+    """Build the copy as `snapshot` shows the source; raise CloneRefused and leave nothing when it cannot.
+
+    The block runs while the server builds the indexes. After it the copy is there.
+    """
     progress.step(f"copying {plan.source} to {plan.building}")
     tell = Copying(session, plan.source_oid, progress).report
     environment = session.environment()
@@ -79,6 +85,7 @@ def build(session: Session, plan: ClonePlan, snapshot: str, progress: Progress) 
             f"ALTER SCHEMA {away} RENAME TO {source}",
         ]
         psql.write(_script(*closing, *(_default_right(*right, grant=given) for *right, given in grants)))
+        yield
         psql.commit()
 
 

@@ -17,7 +17,7 @@ from django_gmf_router.schemas.cloning.building import build
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan, CloneRequest
 from django_gmf_router.schemas.cloning.progress import Progress
 from django_gmf_router.schemas.cloning.session import PROGRAMS, Session, literal
-from django_gmf_router.schemas.cloning.verification import verify
+from django_gmf_router.schemas.cloning.verification import expect, verify
 from django_gmf_router.schemas.lock import schemas_locked
 
 # Of a command that was killed: its programs go on until they notice, and hold what the next one needs.
@@ -88,7 +88,8 @@ def explain_roll_back(alias: str, target: str) -> list[str]:
 
 def _make_copy(session: Session, made: ClonePlan, alias: str, shown: Progress) -> list[str]:
     with _snapshot(alias) as (snapshot, identifier):
-        build(session, made, identifier, shown)
+        with build(session, made, identifier, shown):
+            expected = expect(session, made, snapshot)
         copy = refusals.existing(session, made.building)
         if made.leaves:
             shown.step(f"adding {len(made.leaves)} foreign keys to tables outside")
@@ -99,7 +100,7 @@ def _make_copy(session: Session, made: ClonePlan, alias: str, shown: Progress) -
             shown.at(f"{table}, table {number + 1} of {len(tables)}", number / len(tables))
             session.run(f"ANALYZE {quote(made.building)}.{quote(table)}")
         shown.step(f"verifying {made.building}")
-        return verify(session, made, copy, snapshot)
+        return verify(session, made, copy, snapshot, expected)
 
 
 def _swap(session: Session, made: ClonePlan, alias: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from dataclasses import dataclass
 
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import quote
@@ -60,18 +61,31 @@ BODY = "\n    AS "
 """Where the text of a function begins, in its definition."""
 
 
-def verify(session: Session, plan: ClonePlan, copy: int, snapshot: Session) -> list[str]:
-    """Compare the copy with the source as `snapshot` shows it; return warnings, or raise CloneRefused."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the copy must be: the source as the snapshot shows it."""
+
+    definitions: Definitions
+    rows: dict[str, int]
+
+
+def expect(session: Session, plan: ClonePlan, snapshot: Session) -> Expected:
+    """Return what `snapshot` shows of the source."""
     identifier = snapshot.value("SELECT pg_export_snapshot()")
-    wanted = definitions(_renamed(_dump(session, plan, plan.source, "--snapshot", identifier), plan))
-    copied = _dump(session, plan, plan.building)
+    text = _dump(session, plan, plan.source, "--snapshot", identifier)
+    rows = row_counts(snapshot, plan.source, plan.source_oid)
+    return Expected(definitions=definitions(_renamed(text, plan)), rows=rows)
+
+
+def verify(session: Session, plan: ClonePlan, copy: int, snapshot: Session, expected: Expected) -> list[str]:
+    """Compare the copy with what is expected of it; return warnings, or raise CloneRefused."""
+    wanted, copied = expected.definitions, _dump(session, plan, plan.building)
     found = definitions(_renamed(copied, plan))
     keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
     if keys:
         changes = [_difference(*key, wanted.get(key, []), found.get(key, [])) for key in keys]
         raise _different(plan, f"not the same: {some(changes)}")
-    rows = row_counts(snapshot, plan.source, plan.source_oid)
-    counted = row_counts(session, plan.building, copy)
+    rows, counted = expected.rows, row_counts(session, plan.building, copy)
     if rows != counted:
         tables = [f"{name} {counted.get(name, 'nothing')} of {n}" for name, n in rows.items() if counted.get(name) != n]
         raise _different(plan, f"rows are missing or too many: {some(tables)}")

@@ -15,6 +15,7 @@ from django_gmf_router.schemas.cloning import session as clone_session
 from django_gmf_router.schemas.cloning.clone_plan import CloneRequest
 from django_gmf_router.schemas.cloning.progress import Copying
 from django_gmf_router.schemas.cloning.session import PROGRAMS, Session
+from django_gmf_router.schemas.cloning.verification import Expected
 from tests.cluster.clone.databases import SMALL, Database
 from tests.waiting import until
 
@@ -123,17 +124,17 @@ def test_what_stays_locked_from_the_beginning_ends_the_clone(
 def test_a_table_that_stays_locked_while_the_copy_is_verified_ends_the_clone(
     database: Database, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    verify = verification.verify
+    expect = verification.expect
     if place == "the rows":
         monkeypatch.setattr(verification, "_dump", lambda *_args: "")
     for module in (psql, clone_session):
         monkeypatch.setattr(module, "LOCK_WAIT_MS", 500)
 
-    def verify_locked(*args: Any) -> list[str]:
+    def expect_locked(*args: Any) -> Expected:
         with database.holding("LOCK TABLE main.layer"):
-            return verify(*args)
+            return expect(*args)
 
-    monkeypatch.setattr(clone, "verify", verify_locked)
+    monkeypatch.setattr(clone, "expect", expect_locked)
     with pytest.raises(
         CloneRefused,
         match=ENDS,

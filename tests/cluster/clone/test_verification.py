@@ -15,7 +15,7 @@ from django_gmf_router.schemas.cloning.building import build
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan, CloneRequest
 from django_gmf_router.schemas.cloning.progress import Lines
 from django_gmf_router.schemas.cloning.session import Session
-from django_gmf_router.schemas.cloning.verification import verify
+from django_gmf_router.schemas.cloning.verification import Expected, expect, verify
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.clone.databases import SMALL, Database, create, drop
 
@@ -64,8 +64,8 @@ def database(_gmf_session_cluster: LocalCluster) -> Iterator[Database]:
 @pytest.fixture
 def opened(
     database: Database, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Session, ClonePlan, int, Session]]:
-    """A copy that was built, and a snapshot of its source."""
+) -> Iterator[tuple[Session, ClonePlan, int, Session, Expected]]:
+    """A copy that was built, a snapshot of its source, and what it shows."""
     engine = "django.db.backends.postgresql"
     settings = {**database.cluster.databases(engine=engine)["default"], "NAME": database.name}
     monkeypatch.setattr(clone_session, "connections", ConnectionHandler({"default": settings}))
@@ -73,7 +73,8 @@ def opened(
     with django_db_blocker.unblock(), Session("default") as session, Session("default") as snapshot:
         made = clone_plan.make(session, CloneRequest(source="main", target="prod"))
         snapshot.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        build(session, made, snapshot.value("SELECT pg_export_snapshot()"), Lines(lambda line: None))
+        with build(session, made, snapshot.value("SELECT pg_export_snapshot()"), Lines(lambda line: None)):
+            expected = expect(session, made, snapshot)
         # What is left out of the build; the comparison is not about it.
         session.run(
             "ALTER TABLE prod__new.layer ADD CONSTRAINT layer_user_id_fkey FOREIGN KEY (user_id) "
@@ -81,27 +82,25 @@ def opened(
         )
         copy = catalog.schema_oid(session, made.building)
         assert copy is not None
-        yield session, made, copy, snapshot
+        yield session, made, copy, snapshot, expected
         snapshot.run("ROLLBACK")
         backups.remove(session, made.building)
 
 
 def test_a_faithful_copy_passes_and_a_sequence_that_was_behind_is_told(opened: Any) -> None:
-    session, made, copy, snapshot = opened
-    assert verify(session, made, copy, snapshot) == ["sequences are behind their columns, as in main: behind.id"]
+    assert verify(*opened) == ["sequences are behind their columns, as in main: behind.id"]
 
 
 @pytest.mark.parametrize(("sql", "message"), DIFFERENCES)
 def test_a_difference_is_named(database: Database, opened: Any, sql: str, message: str) -> None:
-    session, made, copy, snapshot = opened
     database.as_owner(sql)
     with pytest.raises(CloneRefused, match=message):
-        verify(session, made, copy, snapshot)
+        verify(*opened)
 
 
 @pytest.mark.parametrize(("sql", "message"), REFERENCES)
 def test_a_reference_into_the_source_is_named(database: Database, opened: Any, sql: str, message: str) -> None:
-    session, made, copy, _ = opened
+    session, made, copy, *_ = opened
     assert catalog.references(session, copy, made.source_oid) == []
     database.as_owner(sql)
     assert message in "; ".join(catalog.references(session, copy, made.source_oid))

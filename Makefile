@@ -4,10 +4,10 @@ VENV ?= .venv
 PORT ?= 8000
 
 # What a target needs, by the name of its stamp: $(VENV)/.installed-<name>
-EXTRAS_demo := psycopg,env,cli,test
+NEEDS_demo := --editable .[psycopg,env,cli,test]
 WITHOUT_FAULTS := --ignore tests/chaos --ignore tests/consistency --ignore tests/ha --ignore tests/servers
-EXTRAS_dev := psycopg,psycopg2,env,cli,test,dev,docs
-EXTRAS_servers := $(EXTRAS_dev),servers
+NEEDS_dev := --editable .[psycopg,psycopg2,env,cli,test] -r requirements/dev.txt -r requirements/docs.txt
+NEEDS_servers := $(NEEDS_dev) -r requirements/servers.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -102,10 +102,10 @@ clean: ## Remove the environment
 	rm -rf $(VENV)
 
 # Installs again only when the metadata changed.
-$(VENV)/.installed-%: setup.cfg setup.py pyproject.toml | $(VENV)/bin/python
-	@echo "* Installing the package and its extras $(EXTRAS_$*); the first time takes a minute"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS_$*)]' \
-	  || { echo "pip could not install the extras: see its message above, then run make again." >&2; exit 1; }
+$(VENV)/.installed-%: setup.cfg setup.py pyproject.toml $(wildcard requirements/*.txt) | $(VENV)/bin/python
+	@echo "* Installing $(NEEDS_$*); the first time takes a minute"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(NEEDS_$*) \
+	  || { echo "pip could not install it: see its message above, then run make again." >&2; exit 1; }
 	@touch $@
 
 # A half-made environment would look whole the next time: check first, and begin anew.

@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, Values
 try:
     import pyperf
 except ImportError as error:
-    raise SystemExit("pyperf is not installed: pip install pyperf, or the extra dev.") from error
+    raise SystemExit("pyperf is not installed: pip install pyperf.") from error
 
 HEADINGS = ("what", "against", "took (us)", "measured", "single processes", "budget", "holds")
 

@@ -42,7 +42,7 @@ OVERFLOWING = """() => {
 def built() -> Path:
     """The pages, built anew where something has changed since `make docs`."""
     if find_spec("sphinx") is None:
-        refuse("sphinx is missing: pip install -e .[docs]")
+        refuse("sphinx is missing: pip install -r requirements/docs.txt")
     pages = DOCS / "_build" / "html"
     subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "html", DOCS, pages], cwd=ROOT, check=True)
     return pages

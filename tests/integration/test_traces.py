@@ -15,7 +15,7 @@ from tests.books.models import Author
 
 if not (find_spec("opentelemetry") or os.environ.get("CI")):
     # A developer without it still runs the other tests; in CI its import fails.
-    pytest.skip("It needs opentelemetry-sdk, which is one of the extra dev.", allow_module_level=True)
+    pytest.skip("It needs opentelemetry-sdk, which stands in requirements/dev.txt.", allow_module_level=True)
 
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor

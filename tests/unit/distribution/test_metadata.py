@@ -11,7 +11,7 @@ import yaml
 
 import django_gmf_router
 from django_gmf_router.checks import NEWEST_DJANGO
-from tests.unit.docs.pages import ROOT, text_of
+from tests.unit.docs.pages import ROOT, names, text_of
 
 SETUP = ConfigParser(interpolation=None)
 SETUP.read(ROOT / "setup.cfg")
@@ -35,6 +35,12 @@ def test_the_version_has_one_source() -> None:
     mentions = [name for name in ("setup.cfg", "setup.py", "pyproject.toml", "docs/conf.py", "README.md")
                 if django_gmf_router.__version__ in text_of(name)]  # fmt: skip
     assert mentions == []
+
+
+@pytest.mark.parametrize("extra", SETUP["options.extras_require"])
+def test_each_extra_is_for_users_whom_a_page_tells_of_it(extra: str) -> None:
+    pages = " ".join(map(text_of, names()))
+    assert f"extra `{extra}`" in pages or re.search(rf"\[([a-z0-9]+,)*{extra}(,[a-z0-9]+)*\]", pages)
 
 
 # Django's FAQ, "What Python version can I use with Django?"

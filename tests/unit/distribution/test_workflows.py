@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +99,10 @@ def test_who_reports_a_bug_is_asked_for_what_explains_it() -> None:
         assert asked[name]["validations"]["required"] is True
 
 
-def test_the_documents_are_built_from_an_extra_that_there_is() -> None:
+def test_the_documents_are_built_with_what_is_required_there() -> None:
     build = loaded(ROOT / ".readthedocs.yaml")
-    (install,) = build["python"]["install"]
-    setup = ConfigParser(interpolation=None)
-    setup.read(ROOT / "setup.cfg")
-    assert set(install["extra_requirements"]) <= set(setup["options.extras_require"])
+    required, package = build["python"]["install"]
+    assert (ROOT / required["requirements"]).is_file()
+    assert package == {"method": "pip", "path": "."}
     assert (ROOT / build["sphinx"]["configuration"]).is_file()
     assert build["sphinx"]["fail_on_warning"] is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
@@ -52,6 +53,19 @@ def blocks(page: str, language: str) -> list[Block]:
 
 def all_blocks(language: str) -> list[Block]:
     return [block for page in names() for block in blocks(page, language)]
+
+
+def commands_of(console: Block) -> list[list[str]]:
+    """The commands of a console, each in words."""
+    lines = [line.removeprefix("$ ") for line in console.text.splitlines() if line.startswith("$ ")]
+    # What stands in its input, and a quote that goes on in the next line, are no words of this line.
+    return [shlex.split(line, comments=True) for line in lines if "<<" not in line and line.count("'") % 2 == 0]
+
+
+def arguments_of(command: list[str]) -> list[str]:
+    """What a command gives to manage.py, without what the shell does with its output; nothing for any other."""
+    arguments = command[command.index("manage.py") + 1 :] if "manage.py" in command else []
+    return [*takewhile(lambda word: word not in {">", "|", "&"}, arguments)]
 
 
 def prose(page: str) -> str:

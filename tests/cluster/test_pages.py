@@ -1,0 +1,47 @@
+"""Do the commands and the SQL of an operator's pages do on a real cluster what the pages say?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from django_gmf_router.testing import LocalCluster
+from tests.cluster.sites import environment, manage
+from tests.unit.docs.pages import Block, all_blocks, arguments_of, blocks, commands_of
+
+# What else the pages show has tests of its own: of clones, of schemas, of local clusters, of `check`.
+OURS = ("gmf_control", "gmf_doctor", "gmf_rehearse", "gmf_services", "gmf_status")
+SQL = [block for name in ("drain-a-replica", "maintenance") for block in blocks(f"docs/how-to/{name}.md", "sql")]
+
+
+def operators_commands() -> list[tuple[str, ...]]:
+    """Each command once, in the order of the pages: what is said there is undone there."""
+    arguments = (tuple(arguments_of(command)) for block in all_blocks("console") for command in commands_of(block))
+    return [*dict.fromkeys(each for each in arguments if each and each[0] in OURS)]
+
+
+@pytest.fixture
+def cluster(migrated: LocalCluster, gmf_cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """The cluster, of which nothing is said any more after the test."""
+    yield gmf_cluster
+    migrated.execute(
+        "primary",
+        "INSERT INTO gmf_router_control (changed_at, changed_by, state, reason) VALUES (now(), 'the tests', '{}', '')",
+    )
+
+
+def test_the_commands_of_the_pages_end_well(cluster: LocalCluster, tmp_path: Path) -> None:
+    commands = operators_commands()
+    assert {command[0] for command in commands} == set(OURS)
+    for command in commands:
+        # Where a page names a place of the whole machine, one of this test stands for it.
+        arguments = [str(tmp_path / Path(word).name) if word.startswith("/etc/") else word for word in command]
+        done = manage(environment(cluster), *arguments)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("sql", SQL, ids=str)
+def test_the_sql_of_a_page_is_answered(cluster: LocalCluster, sql: Block) -> None:
+    assert cluster.execute("replica_1", sql.text)

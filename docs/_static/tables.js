@@ -1,5 +1,6 @@
-// Name the column of each cell of a wide table, for tables.css: a phone shows no head of a table. Let long names in
-// tables break within: else the name of one test takes the room of all other columns.
+// Name the column of each cell of a wide table, for tables.css: a phone shows no head of a table, and nothing of a cell
+// that is empty. Let long names in tables and headings break within: else the name of one test takes the room of all
+// other columns.
 const LONG = 20;
 
 function letBreak(code) {
@@ -11,6 +12,7 @@ function letBreak(code) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(":is(h1, h2, h3, h4) code").forEach(letBreak);
   for (const table of document.querySelectorAll("article table.docutils")) {
     table.querySelectorAll("code").forEach(letBreak);
     const columns = Array.from(table.querySelectorAll("thead th"), (head) => head.textContent.trim());
@@ -18,7 +20,7 @@ document.addEventListener("DOMContentLoaded", () => {
     table.classList.add("wide");
     for (const row of table.querySelectorAll("tbody tr")) {
       Array.from(row.cells).forEach((cell, index) => {
-        if (columns[index]) cell.dataset.column = columns[index];
+        if (columns[index] && cell.textContent.trim()) cell.dataset.column = columns[index];
       });
     }
   }

@@ -111,7 +111,7 @@ def _demo(picture: Picture) -> None:
     for x, y, width, height in ((26, 204, 208, 178), *((x, 590, 130, 128) for x in (26, 175, 324))):
         picture.way(f"M{x} {y}h{width}v{height}h-{width}z", "marked")
     picture.way("M330 66h20", "marked")
-    picture.lines(358, 62, ["make demo: Django,", "PostgreSQL"], size=SMALL)
+    picture.lines(358, 62, ["make demo", "runs these"], size=SMALL)
 
 
 def _named(

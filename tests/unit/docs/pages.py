@@ -57,7 +57,8 @@ def all_blocks(language: str) -> list[Block]:
 
 def commands_of(console: Block) -> list[list[str]]:
     """The commands of a console, each in words."""
-    lines = [line.removeprefix("$ ") for line in console.text.splitlines() if line.startswith("$ ")]
+    text = console.text.replace("\\\n", " ")
+    lines = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
     # What stands in its input, and a quote that goes on in the next line, are no words of this line.
     return [shlex.split(line, comments=True) for line in lines if "<<" not in line and line.count("'") % 2 == 0]
 

@@ -240,7 +240,7 @@ SERVERS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "W029": lambda: [finding.problem for finding in site_questions._secret_key() if finding.problem],
 }
 WARNINGS: dict[str, dict[str, Any]] = {
-    "E024": {"GMF_ROUTER": cluster(CHOOSER="tests.unit.routing.test_careful_start.chose")},
+    "E024": {"GMF_ROUTER": cluster(CHOOSER="office.routing.choose")},
     "W001": {"MIDDLEWARE": []},
     "W002": {"DATABASES": {"default": POSTGRESQL, "replica_1": {"TEST": {"MIRROR": "default"}}}},
     "W003": {"DATABASES": {"default": {}, "replica_1": {}}},

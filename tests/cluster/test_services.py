@@ -16,7 +16,8 @@ from django_gmf_router.postgres.programs import VARIABLE
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.machine import find_programs, free_ports, is_free, server_account
 from django_gmf_router.testing.plugin import refuse
-from tests.cluster import fastcgi, postgis, programs
+from testproject import postgis
+from tests.cluster import fastcgi, programs
 from tests.cluster.sites import environment, manage
 from tests.unit.docs.pages import blocks, names
 from tests.waiting import until

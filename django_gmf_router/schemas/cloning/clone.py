@@ -187,9 +187,10 @@ def _removed_on_failure(session: Session, building: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        # Where the connection is lost too, the next run removes it.
-        with suppress(Error, CloneRefused):
-            if catalog.schema_oid(session, building) is not None:
+        # Where the connection is lost too, the next run removes it. After Ctrl-C the driver's cancel may come so late
+        # that it hits this statement in place of the one that it was meant for: once more.
+        for _ in range(2):
+            with suppress(Error, CloneRefused):
                 backups.remove(session, building)
         raise
 

@@ -10,7 +10,7 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas.cloning import building, catalog, clone, psql, verification
+from django_gmf_router.schemas.cloning import backups, building, catalog, clone, psql, verification
 from django_gmf_router.schemas.cloning import session as clone_session
 from django_gmf_router.schemas.cloning.clone_plan import CloneRequest
 from django_gmf_router.schemas.cloning.progress import Copying
@@ -140,4 +140,27 @@ def test_a_table_that_stays_locked_while_the_copy_is_verified_ends_the_clone(
         match=ENDS,
     ):
         clone.clone("default", CloneRequest(source="main", target="prod"), Shown())
+    assert set(database.schemas()) == {"static", "main"}
+
+
+def test_a_cancel_that_comes_late_does_not_keep_the_copy_from_being_removed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, cancelled = backups.remove, []
+
+    def remove_cancelled(session: Session, name: str) -> None:
+        if not cancelled:
+            cancelled.append(name)
+            # The server cancels the statement that asks for it, as it would one that a cancel meets by chance.
+            session.run("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(30)")
+        remove(session, name)
+
+    def interrupted(*_args: Any) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backups, "remove", remove_cancelled)
+    monkeypatch.setattr(clone, "verify", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        clone.clone("default", CloneRequest(source="main", target="prod"), Shown())
+    assert cancelled
     assert set(database.schemas()) == {"static", "main"}

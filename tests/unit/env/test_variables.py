@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 import environ
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import load_backend
 from django.test import override_settings
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_gmf_router.env import databases
@@ -281,6 +282,7 @@ def test_any_percent_encoded_account_comes_through(password: str, user: str, nam
         assert (entry["USER"], entry["PASSWORD"], entry["NAME"]) == (user, password, name)
 
 
+@example(secret="@0/0?", template="postgres://gis:{}@db1:x/office", encode=False)
 @given(
     secret=st.text("aZ09:/@#?%,[]{}$\\ ", min_size=1),
     template=st.sampled_from(
@@ -302,7 +304,13 @@ def test_no_refusal_holds_the_password(secret: str, template: str, encode: bool)
     url = template.format(quote(password, safe="") if encode else password)
     env = env_of({"DATABASE_URL": URL, "DATABASE_REPLICA_URLS": url})
 
-    text = refusal(lambda: databases(env))
+    text = ""
+    try:
+        databases(env)
+    except ImproperlyConfigured as error:
+        text = str(error)
 
     assert "s3cret" not in text
     assert "w0rd" not in text
+    # An @ of the password may end what looks like a URL of another server, and nobody can tell.
+    assert text or ("@" in secret and not encode)

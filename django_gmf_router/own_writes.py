@@ -18,8 +18,8 @@ from django_gmf_router.consistency.stores import Store
 from django_gmf_router.consistency.tokens import Mark, Token, dumps
 from django_gmf_router.postgres.positions import at_rest, number_of
 from django_gmf_router.routing.blocks import Block
+from django_gmf_router.routing.clients import token_of
 from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
-from django_gmf_router.routing.wanted import token_of
 
 # The insert position, not the flush position, which lies behind with synchronous_commit=off. A segment's file name
 # begins with the timeline.
@@ -211,8 +211,7 @@ def _mark(cluster: Cluster, *, is_script: bool) -> Mark:
     wrapper: Any = connections[primary]
     unknown = Mark(cluster=primary)
     health = cluster.monitor.snapshot[primary]
-    first, *_ = (*cluster.config.replica_aliases, primary)
-    if primary in cluster.monitor.by_time or cluster.pool.is_mirrored(first):
+    if primary in cluster.monitor.by_time or cluster.pool.is_mirrored():
         return unknown
     if is_script:
         wrapper.ensure_connection()

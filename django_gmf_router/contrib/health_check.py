@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
-from django_gmf_router.views.conditions import Level, Status, conditions, overall
+from django_gmf_router.views.health import Level, Status, conditions, overall
 
 
 @dataclass

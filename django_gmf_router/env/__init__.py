@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from django_gmf_router.env.database_urls import replica_of
-from django_gmf_router.env.variables import databases
+from django_gmf_router.env.variables import databases, replica_of
 from django_gmf_router.env.vars_file import databases_from_vars
 
 __all__ = ["databases", "databases_from_vars", "replica_of"]

@@ -1,17 +1,176 @@
-"""What does a GeoMapFish vars file say about the databases?"""
+"""What does a GeoMapFish vars file say about the databases, once its `{identifier}`s are filled?"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.env.database_urls import ENGINE, Entry, default_reader, entry_from_url, is_postgresql, replica_of
-from django_gmf_router.env.vars_values import Placeholders, read_vars, scalar
+from django_gmf_router.env.variables import (
+    ENGINE,
+    EXTRA,
+    Entry,
+    default_reader,
+    entry_from_url,
+    is_postgresql,
+    replica_of,
+)
+
+# As in str.format, by which GeoMapFish fills every value, a doubled brace stands for itself; and only an identifier is
+# filled: the quantifiers of a pattern, \d{2} or \d{2,3}, stay.
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^\W\d]\w*)\}")
+_URL = re.compile(r"(?P<scheme>[^:/{}]+://)(?P<account>.*)(?P<rest>@.*)", re.DOTALL)
+_KEPT_TAGS = {"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"}
+
+Trail = tuple[str, ...]
+
+
+def read_vars(path: str | PathLike[str], *, extended_by: Trail = ()) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the variables of a file and of those that it `extends`, and the defaults that they give the environment.
+
+    Scalars are strings or None. The variables stand under `vars:` or at the top of the file. They replace those of the
+    extended file, but for `update_paths`, whose mappings and lists are joined (c2c.template's README, "Vars file").
+    Raise ImproperlyConfigured, which names the file and never repeats a line of it.
+    """
+    file, real = fspath(path), os.path.realpath(path)
+    if real in extended_by:
+        raise ImproperlyConfigured(f"{' -> '.join((*extended_by, real))} extend each other in a circle: remove one.")
+    try:
+        document = _parsed(Path(path).read_bytes(), file)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{file} cannot be read ({error.strerror}): correct the path or the file's mode."
+        ) from None
+    document = document if isinstance(document, dict) else {"vars": document}
+    variables = document.get("vars", {}) if {"vars", "extends"} & document.keys() else document
+    if not isinstance(variables, dict):
+        raise ImproperlyConfigured(f"{file} is not a mapping: write 'key: value' lines, as under 'vars:'.")
+    variables, defaults = {str(key): value for key, value in variables.items()}, _defaults(document)
+    if base := scalar(document.get("extends"), key="extends", file=file):
+        # GeoMapFish runs where the files are: the name is looked up beside this file.
+        inherited, older = read_vars(Path(path).parent / base, extended_by=(*extended_by, real))
+        paths = {str(each) for each in document.get("update_paths") or ()}
+        return _joined(inherited, variables, paths), {**older, **defaults}
+    return variables, defaults
+
+
+def _defaults(document: Mapping[str, Any]) -> dict[str, str]:
+    listed = [*(document.get("environment") or ()), *(document.get("runtime_environment") or ())]
+    named = (each for each in listed if isinstance(each, dict) and each.keys() >= {"name", "default"})
+    return {str(each["name"]): str(each["default"] or "") for each in named}
+
+
+def _joined(old: dict[str, Any], new: dict[str, Any], paths: set[str], within: str = "") -> dict[str, Any]:
+    found = dict(old)
+    for key, value in new.items():
+        path = f"{within}{key}"
+        # A path is joined with all that leads to it.
+        if key not in old or not any(each == path or each.startswith(f"{path}.") for each in paths):
+            found[key] = value
+        elif isinstance(old[key], dict) and isinstance(value, dict):
+            found[key] = _joined(old[key], value, paths, f"{path}.")
+        elif isinstance(old[key], list) and isinstance(value, list):
+            found[key] = [*old[key], *value]
+    return found
+
+
+def _parsed(content: bytes, file: str) -> Any:
+    try:
+        import yaml  # noqa: PLC0415 - optional
+    except ImportError:
+        raise ImproperlyConfigured(f"Reading {file} needs PyYAML: {EXTRA}.") from None
+
+    class Verbatim(yaml.SafeLoader):
+        """Leaves every scalar but null a string: `dbpassword: 0123` is no octal number."""
+
+        yaml_implicit_resolvers = {
+            first: [(tag, regexp) for tag, regexp in resolvers if tag in _KEPT_TAGS]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    try:
+        return yaml.load(content, Loader=Verbatim)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError) as error:
+        # The error's own text repeats the line, which may hold the password.
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ImproperlyConfigured(
+            f"{file} is not valid YAML{where}: quote values that hold : # @ * & or braces."
+        ) from None
+
+
+def scalar(value: Any, *, key: str, file: str) -> str:
+    """Return the one value under `key`, "" for none. Raise ImproperlyConfigured for a list or a mapping."""
+    if isinstance(value, (list, dict)):
+        raise ImproperlyConfigured(f"{file}: {key} is a list or a mapping: write a single value.")
+    return "" if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placeholders:
+    """The values that placeholders may name: those of the file first, then those of the environment.
+
+    A value of the file may hold placeholders again; one of the environment is taken as it is, since a
+    password may hold braces. `trail` holds the keys that led to a value, the outermost first.
+    """
+
+    variables: Mapping[str, Any]
+    environ: Mapping[str, str]
+    file: str
+
+    def text(self, value: str, key: str, trail: Trail = ()) -> str:
+        """Return `value`, found under `key`, filled. Raise ImproperlyConfigured naming key and file."""
+        trail = self._extended(trail, key)
+        secret = any("password" in each.lower() for each in trail)
+        return self._filled(value, trail, self._plain, secret=secret)
+
+    def url(self, value: str, key: str, trail: Trail = ()) -> str:
+        """Like `text`, for a URL: what is filled in for user and password is percent-encoded."""
+        trail = self._extended(trail, key)
+        parts = _URL.fullmatch(value)
+        if parts is None:
+            # The whole URL may be one placeholder, whose value in the file is a URL again.
+            return self._filled(value, trail, lambda name, trail: self._read(name, trail, self.url), secret=True)
+        encoded = self._filled(
+            parts["account"], trail, lambda name, trail: quote(self._plain(name, trail), safe=""), secret=True
+        )
+        return parts["scheme"] + encoded + self._filled(parts["rest"], trail, self._plain, secret=False)
+
+    def _filled(self, value: str, trail: Trail, read: Callable[[str, Trail], str], *, secret: bool) -> str:
+        def fill(match: re.Match[str]) -> str:
+            if match[1] is None:
+                return match[0][0]
+            if match[1] in self.variables or match[1] in self.environ:
+                return read(match[1], trail)
+            # A password may hold what looks like a placeholder: name it only where it is all there is.
+            shown = "a placeholder" if secret and match[0] not in value.split(":") else match[0]
+            raise ImproperlyConfigured(
+                f"{self.file}: {trail[-1]} holds {shown}, unknown to the file and to the environment: set it."
+            )
+
+        return _PLACEHOLDER.sub(fill, value)
+
+    def _plain(self, name: str, trail: Trail) -> str:
+        return self._read(name, trail, self.text)
+
+    def _read(self, name: str, trail: Trail, fill: Callable[[str, str, Trail], str]) -> str:
+        if name not in self.variables:
+            return self.environ[name]
+        return fill(scalar(self.variables[name], key=name, file=self.file), name, trail)
+
+    def _extended(self, trail: Trail, key: str) -> Trail:
+        if key in trail:
+            chain = " -> ".join((*trail, key))
+            raise ImproperlyConfigured(f"{self.file}: {chain} is a circle: give one of them a plain value.")
+        return (*trail, key)
+
 
 _CHOOSER_KEYS = {"master", "slave", "primary", "replica"}
 _LAST_PORT = 65535

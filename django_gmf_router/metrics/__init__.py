@@ -17,6 +17,6 @@ def install() -> None:
 
         traces.install()
     if MULTIPROCESS in os.environ and find_spec("prometheus_client") is not None:
-        from django_gmf_router.metrics import processes  # noqa: PLC0415
+        from django_gmf_router.metrics import exposition  # noqa: PLC0415
 
-        processes.install()
+        exposition.install()

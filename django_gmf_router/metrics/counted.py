@@ -100,7 +100,7 @@ def gauges() -> Iterator[tuple[Metric, Labels, float]]:
     """Yield how the nodes are, as this process sees them; one that nobody has asked yet is waited for."""
     for cluster in clusters.registry().clusters:
         primary, replicas = cluster.config.primary, cluster.config.replica_aliases
-        if replicas and not cluster.pool.is_mirrored(replicas[0]):
+        if not cluster.pool.is_mirrored():
             cluster.monitor.ensure()
             for alias in (primary, *replicas):
                 cluster.monitor.get_to_know(alias)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 ALLOW = "GMF_METRICS_ALLOW"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED")
-NOT_INSTALLED = "The metrics need prometheus-client: pip install django-gmf-router[prometheus]\n"
+NOT_INSTALLED = "The metrics need prometheus-client: pip install 'django-gmf-router[prometheus]'\n"
 NO_FOLDER = "PROMETHEUS_MULTIPROC_DIR names no folder: make it, empty, before the web server starts.\n"
 
 

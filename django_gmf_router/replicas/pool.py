@@ -98,13 +98,13 @@ class ReplicaPool:
         """Return the part of the clients that replicas serve, 0 to 1: as an operator says, else by the settings."""
         share = self._share if (steered := self.monitor.steering.share) is None else steered
         # No pick may come that would begin to watch the nodes, which tell what operators say.
-        if share < 1 and not self.is_mirrored(self._first):
+        if share < 1 and not self.is_mirrored():
             self.monitor.ensure()
         return share
 
     def steering(self) -> Steering:
         """Return what operators say, for who is about to write; a process that begins may wait a moment for it."""
-        return self.monitor.steering if self.is_mirrored(self._first) else self.monitor.hear()
+        return self.monitor.steering if self.is_mirrored() else self.monitor.hear()
 
     def is_in_maintenance(self) -> bool:
         """Return whether requests may only read, as far as this process has heard."""
@@ -144,19 +144,19 @@ class ReplicaPool:
         """Return whether the primary is known to be down."""
         return self.monitor.snapshot[self._primary].state == State.DOWN
 
-    def is_mirrored(self, alias: str) -> bool:
-        """Return whether this is a test run in which reads of the replica `alias` use the primary's connection.
+    def is_mirrored(self, alias: str | None = None) -> bool:
+        """Return whether this is a test run in which reads of a replica, the first, use the primary's connection.
 
         A TestCase's rows are in its open transaction on the primary, which no other connection sees. A replica that is
         only imagined has none.
         """
         if not self._has_replicas:
             return True
-        return is_test_run() and connections.settings[alias]["TEST"]["MIRROR"] == self._primary
+        return is_test_run() and connections.settings[alias or self._first]["TEST"]["MIRROR"] == self._primary
 
     def watch(self) -> None:
         """Let the nodes be watched, for who asks how they are and reads nothing; not where tests have their rows."""
-        if not (is_test_run() and self.is_mirrored(self._first)):
+        if not (is_test_run() and self.is_mirrored()):
             self.monitor.ensure()
 
     def _pick_by_time(self, tiers: Sequence[Candidates], wanted: Wanted, key: str | None) -> str | None:

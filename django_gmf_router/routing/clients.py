@@ -1,20 +1,21 @@
-"""Which clients do replicas serve, and what does the site itself say of a request?"""
+"""Whose reads are these: which clients do replicas serve, and WHAT must theirs be able to read at least?"""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from typing import NamedTuple
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
-from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
+from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.replicas.pool import Wanted
-from django_gmf_router.settings.values import Role
+from django_gmf_router.routing.unit_of_work import Blocks, UnitOfWork, is_eventual
+from django_gmf_router.settings.values import ClusterConfig
 
-LOGGER = logging.getLogger("django_gmf_router")
+if TYPE_CHECKING:
+    from django_gmf_router.consistency.stores import Store
 
 
 class Client(NamedTuple):
@@ -39,36 +40,25 @@ def is_in_share(key: str, share: float) -> bool:
     return int.from_bytes(digest, "big") < share * 2**64
 
 
-class Chooser:
-    """The site's own rule, a function from a request to "primary", "replica" or None."""
+def client_of(unit: UnitOfWork, blocks: Blocks, config: ClusterConfig, store: Store) -> Client:
+    """Return what the client of `unit` must be able to read inside `blocks`, and who it is."""
+    # Who says read_after() means it inside an eventual block, too: only what the client brought is relaxed there.
+    found = [block.token for block in blocks]
+    # What a job was given it asked for, whatever the clients of the site are promised.
+    if (config.consistency.level == "session" or unit.name is not None) and not is_eventual(blocks):
+        found.append(token_of(unit, store))
+    key = None
+    if config.balancer == "stable" and unit.request is not None:
+        key = unit.request.COOKIES.get(settings.SESSION_COOKIE_NAME) or store.read(unit.request)
+    tokens = [token for token in found if token is not None]
+    if tokens and (mark := (token := reduce(Token.merged, tokens)).mark(config.primary)) is not None:
+        return Client(Wanted(mark=mark, time=token.time), key)
+    return Client(None, key)
 
-    def __init__(self, path: str) -> None:
-        """Take the dotted path of the function; it is imported when it is first asked."""
-        self._path = path
-        self._told: set[str] = set()
 
-    def ask(self, request: HttpRequest) -> Role | None:
-        """Return what the site says of a request. What it raises and nonsense are logged once, and say nothing.
-
-        Raise SynchronousOnlyOperation where it cannot be asked in this thread.
-        """
-        try:
-            answer: object = import_string(self._path)(request)
-        except SynchronousOnlyOperation:
-            raise
-        except Exception as error:  # noqa: BLE001  a page must not fail for the sake of its speed
-            self._tell(f"it raised {type(error).__name__}: {error}", error)
-            return None
-        if answer is None:
-            return None
-        try:
-            return Role(answer)
-        except ValueError:
-            self._tell(f"it returned {answer!r}, which is neither 'primary', 'replica' nor None", None)
-            return None
-
-    def _tell(self, what: str, error: Exception | None) -> None:
-        if what not in self._told:
-            self._told.add(what)
-            text = "CHOOSER, %s, says nothing of a request: %s. Its method decides."
-            LOGGER.warning(text, self._path, what, exc_info=error, extra={"event": "chooser"})
+def token_of(unit: UnitOfWork, store: Store) -> Token | None:
+    """Return the token that the client of `unit` brought; verified once."""
+    tokens = unit.tokens = {} if unit.tokens is None else unit.tokens
+    if store not in tokens:
+        tokens[store] = None if unit.request is None else store.token_of(unit.request)
+    return tokens[store]

@@ -1,4 +1,4 @@
-"""What do the rules over `METHOD /path` say? They are fixed when a unit of work opens.
+"""What do the rules over `METHOD /path` say, and the site's own? The former are fixed when a unit of work opens.
 
 Source: GeoMapFish's db_chooser. Patterns are tried with `re.match` on "METHOD /path", Django's decoded path with the
 script prefix and without the query string; `master` wins over read methods and `slave`.
@@ -6,15 +6,20 @@ script prefix and without the query string; `master` wins over read methods and 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from django_gmf_router.routing.clients import Chooser
+from django.core.exceptions import SynchronousOnlyOperation
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
 from django_gmf_router.settings.values import ClusterConfig, Role
 
+LOGGER = logging.getLogger("django_gmf_router")
 METHOD_REASONS = frozenset({"read_method", "write_method"})
 
 
@@ -36,6 +41,41 @@ class Verdict:
     """Whether its client is in SHARE."""
     chosen: Role | None = None
     """What CHOOSER answered."""
+
+
+class Chooser:
+    """The site's own rule, a function from a request to "primary", "replica" or None."""
+
+    def __init__(self, path: str) -> None:
+        """Take the dotted path of the function; it is imported when it is first asked."""
+        self._path = path
+        self._told: set[str] = set()
+
+    def ask(self, request: HttpRequest) -> Role | None:
+        """Return what the site says of a request. What it raises and nonsense are logged once, and say nothing.
+
+        Raise SynchronousOnlyOperation where it cannot be asked in this thread.
+        """
+        try:
+            answer: object = import_string(self._path)(request)
+        except SynchronousOnlyOperation:
+            raise
+        except Exception as error:  # noqa: BLE001  a page must not fail for the sake of its speed
+            self._tell(f"it raised {type(error).__name__}: {error}", error)
+            return None
+        if answer is None:
+            return None
+        try:
+            return Role(answer)
+        except ValueError:
+            self._tell(f"it returned {answer!r}, which is neither 'primary', 'replica' nor None", None)
+            return None
+
+    def _tell(self, what: str, error: Exception | None) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            text = "CHOOSER, %s, says nothing of a request: %s. Its method decides."
+            LOGGER.warning(text, self._path, what, exc_info=error, extra={"event": "chooser"})
 
 
 class DbChooser:

@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.replicas.pool import ReplicaPool, Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
-from django_gmf_router.routing.clients import Client, is_in_share, key_of
+from django_gmf_router.routing.clients import Client, client_of, is_in_share, key_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen, verdict_of_job
 from django_gmf_router.routing.migrations import is_historical, is_migrating
 from django_gmf_router.routing.primary_models import is_user
@@ -34,7 +34,6 @@ from django_gmf_router.routing.unit_of_work import (
     place,
     pool_of,
 )
-from django_gmf_router.routing.wanted import client_of
 from django_gmf_router.settings.values import ClusterConfig
 from django_gmf_router.signals import role_decided
 

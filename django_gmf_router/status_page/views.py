@@ -1,15 +1,20 @@
-"""What do the URLs of the status page answer?"""
+"""What do the URLs of the status page answer, and to whom?"""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlencode
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import render
+from django.http.response import HttpResponseBase
+from django.shortcuts import render, resolve_url
 from django.urls import NoReverseMatch, reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
@@ -20,12 +25,59 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from django_gmf_router import clusters
 from django_gmf_router.routing.explain import Explanation, explain
-from django_gmf_router.status_page.access import may_see_changes, may_steer, staff_only
 from django_gmf_router.status_page.cluster_reports import ClusterReport, cluster_report
 from django_gmf_router.status_page.forms import Order, OrderRefused, Question
 
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+CONTROL = "gmf_router.control"
+VIEW_CHANGES = "gmf_router.view_control"
 LEAST_POLL_SECONDS = 0.5
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+
+
+def staff_only(view: View[P]) -> View[P]:
+    """Serve staff; who is not logged in is sent to log in, who is no staff is refused."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if is_staff(request):
+            return view(request, *args, **kwargs)
+        user = _user(request)
+        if user is None or user.is_authenticated:
+            raise PermissionDenied
+        return HttpResponseRedirect(f"{_login_url()}?{urlencode({'next': request.get_full_path()})}")
+
+    return guarded
+
+
+def is_staff(request: HttpRequest) -> bool:
+    """Return whether somebody of the staff asks."""
+    user = _user(request)
+    return user is not None and user.is_active and bool(getattr(user, "is_staff", False))
+
+
+def may_steer(request: HttpRequest) -> bool:
+    """Return whether a member of the staff may change something, and so may see where the nodes are."""
+    return is_staff(request) and bool(request.user.has_perm(CONTROL))
+
+
+def may_see_changes(request: HttpRequest) -> bool:
+    """Return whether a member of the staff may see who steered and why, as in the admin."""
+    return may_steer(request) or (is_staff(request) and bool(request.user.has_perm(VIEW_CHANGES)))
+
+
+def _user(request: HttpRequest) -> Any:
+    # A site may have no accounts at all.
+    return getattr(request, "user", None)
+
+
+def _login_url() -> str:
+    try:
+        return reverse("admin:login")
+    except NoReverseMatch:
+        return resolve_url(settings.LOGIN_URL)
 
 
 @never_cache

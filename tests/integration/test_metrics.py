@@ -231,7 +231,7 @@ def test_without_the_library_one_line_says_what_to_install(client: Client, monke
     monkeypatch.delitem(sys.modules, "django_gmf_router.metrics.exposition", raising=False)
     answer = client.get("/metrics", **HERE)  # type: ignore[arg-type]
     assert answer.status_code == 501
-    assert answer.content == b"The metrics need prometheus-client: pip install django-gmf-router[prometheus]\n"
+    assert answer.content == b"The metrics need prometheus-client: pip install 'django-gmf-router[prometheus]'\n"
 
 
 def test_the_text_holds_what_was_counted(client: Client) -> None:

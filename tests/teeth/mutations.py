@@ -415,7 +415,7 @@ MUTATIONS = (
     # What load balancers go by.
     Mutation(
         promise="only where no node answers a web server is out",
-        file="django_gmf_router/views/conditions.py",
+        file="django_gmf_router/views/health.py",
         quote="if down == config.aliases:",
         instead="if down:",
         test="tests/integration/test_health.py::test_a_dead_replica_takes_no_web_server_out",

@@ -213,7 +213,7 @@ def test_manage_py_check_runs_them() -> None:
 def test_each_id_belongs_to_one_rule() -> None:
     owners: dict[str, set[str]] = {}
     modules = ("settings/kinds", "settings/problems", "checks", "schemas/advisories")
-    for module in (*modules, "doctor/node_questions", "doctor/site_questions"):
+    for module in (*modules, "doctor/node_questions", "doctor/examination"):
         rule = ""
         for line in (PACKAGE / f"{module}.py").read_text().splitlines():
             if found := re.match(r"def (\w+)", line):

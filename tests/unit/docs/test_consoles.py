@@ -17,7 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from django_gmf_router.replicas.health import ORDER
 from django_gmf_router.testing.plugin import refuse
-from django_gmf_router.views import conditions
+from django_gmf_router.views import health
 from tests.cluster import programs
 from tests.unit.docs.pages import ROOT, Block, all_blocks, arguments_of, blocks, commands_of
 
@@ -105,5 +105,5 @@ def test_the_health_that_the_page_shows_is_made_of_the_words_that_there_are() ->
     (block,) = blocks("docs/reference/http.md", "json")
     told = json.loads(block.text)
     checks = told["checks"].values()
-    assert {told["status"], *(check["status"] for check in checks)} <= set(conditions.STATUS_OF.values()) | {"degraded"}
+    assert {told["status"], *(check["status"] for check in checks)} <= set(health.STATUS_OF.values()) | {"degraded"}
     assert {check["state"] for check in checks if "state" in check} <= set(ORDER)

@@ -17,7 +17,7 @@ from django.test import override_settings
 import django_gmf_router
 from django_gmf_router import checks, exceptions, signals, testing, unavailable, urls
 from django_gmf_router import env as gmf_env
-from django_gmf_router.doctor import node_questions, site_questions
+from django_gmf_router.doctor import examination, node_questions
 from django_gmf_router.doctor.node_questions import Examined, findings_of_node
 from django_gmf_router.doctor.vitals import Vitals
 from django_gmf_router.management.commands import gmf_cluster
@@ -30,7 +30,7 @@ from django_gmf_router.schemas import advisories
 from django_gmf_router.services import FORMATS
 from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import kinds, problems, sections, values
-from django_gmf_router.views import conditions
+from django_gmf_router.views import health
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
 SETTINGS = "docs/reference/settings.md"
@@ -132,7 +132,7 @@ def ids_in_the_code() -> set[str]:
         "settings/problems.py",
         "checks.py",
         "doctor/node_questions.py",
-        "doctor/site_questions.py",
+        "doctor/examination.py",
         "schemas/advisories.py",
     )
     code = "".join((PACKAGE / module).read_text() for module in modules)
@@ -148,7 +148,7 @@ def test_ids_stand_nowhere_but_in_the_modules_that_are_searched() -> None:
         path
         for path in PACKAGE.rglob("*.py")
         if path.name
-        not in {"kinds.py", "problems.py", "checks.py", "advisories.py", "node_questions.py", "site_questions.py"}
+        not in {"kinds.py", "problems.py", "checks.py", "advisories.py", "node_questions.py", "examination.py"}
     )
     assert [path.name for path in others if re.search(r'"[EW]\d{3}"', path.read_text())] == []
 
@@ -236,8 +236,8 @@ SERVERS: dict[str, Callable[[], Iterable[CheckMessage]]] = {
     "W025": lambda: told(schemas="pg_catalog"),
     "W026": lambda: told(ahead=60.0),
     "W027": lambda: told(health={"migrations": "20 20"}),
-    "W028": lambda: [finding.problem for finding in site_questions._token_cache(10.0) if finding.problem],
-    "W029": lambda: [finding.problem for finding in site_questions._secret_key() if finding.problem],
+    "W028": lambda: [finding.problem for finding in examination._token_cache(10.0) if finding.problem],
+    "W029": lambda: [finding.problem for finding in examination._secret_key() if finding.problem],
 }
 WARNINGS: dict[str, dict[str, Any]] = {
     "E024": {"GMF_ROUTER": cluster(CHOOSER="office.routing.choose")},
@@ -294,8 +294,8 @@ def test_the_page_shows_what_else_is_printed(check: str) -> None:
 def test_the_page_shows_what_is_wrong_with_a_server_as_it_is_printed(
     check: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site_questions, "caches", {"default": Away()})
-    monkeypatch.setattr(site_questions, "_key_of_another_process", lambda: "another")
+    monkeypatch.setattr(examination, "caches", {"default": Away()})
+    monkeypatch.setattr(examination, "_key_of_another_process", lambda: "another")
     # The aliases of these tests are SQLite's.
     monkeypatch.setattr(node_questions, "_least_release", lambda alias: 14)
     assert shown(check)[0] in list(map(as_shown, SERVERS[check]()))
@@ -392,8 +392,8 @@ def test_every_format_and_option_of_gmf_services_is_documented() -> None:
 
 def test_every_word_of_a_condition_is_in_the_http_reference() -> None:
     text = section(HTTP, "## `health`")
-    told = conditions._details(NodeHealth(alias="default", role=values.Role.PRIMARY, since=0.0))
-    words = (*conditions.STATUS_OF, *conditions.STATUS_OF.values(), *told)
+    told = health._details(NodeHealth(alias="default", role=values.Role.PRIMARY, since=0.0))
+    words = (*health.STATUS_OF, *health.STATUS_OF.values(), *told)
     assert [word for word in words if f"`{word}`" not in text] == []
 
 

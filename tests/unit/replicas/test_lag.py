@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_gmf_router.postgres.positions import BLOCK_BYTES
-from django_gmf_router.replicas.lag import LONGEST_RECORD_BYTES, MOST_SAMPLES, PrimaryTrail, has_diverged, reachable
+from django_gmf_router.replicas.observer import (
+    LONGEST_RECORD_BYTES,
+    MOST_SAMPLES,
+    PrimaryTrail,
+    has_diverged,
+    reachable,
+)
 from django_gmf_router.replicas.readings import Reading
 
 SEGMENT = 16 * 1024 * 1024

@@ -57,6 +57,7 @@ class MovingCursorMixin:
         try:
             return super()._executemany(sql, param_list, *ignored)  # type: ignore[misc]
         except Error as error:
+            # Never executed again: it writes, and has perhaps written half.
             self.db.explain_failure(error, sql)
             raise
 
@@ -101,6 +102,7 @@ class Guard:
         node = getattr(context["connection"], "node", None)
         if self._alias == cluster.config.primary:
             return execute(sql, params, many, context) if self._note(cluster, sql, node) else None
+        # By identity: a question of this package is no read of the site.
         if sql is not REPLAYED:
             cluster.reads.note_on_replica(sql, node)
         try:

@@ -96,6 +96,7 @@ def _version(directory: Path, names: Sequence[str]) -> int | None:
     """Return the major version of the programs, None unless all are there and of one version."""
     if not all(os.access(directory / name, os.X_OK) for name in names):
         return None
+    # A directory may hold links to two versions, and pg_dump refuses a server that is newer than itself.
     versions = {tuple(map(int, _VERSION.findall(_output(directory / name)))) for name in names}
     return versions.pop()[0] if len(versions) == 1 and () not in versions else None
 

@@ -150,17 +150,20 @@ class NodeSockets:
 
     def hold(self, node: str, connection: Any) -> HeldSocket:
         """Hold the socket of a driver's connection to `node`; once, however often a pool hands the connection out."""
+        # A server may fork without Python's hooks, as uWSGI does.
         if self._pid != os.getpid():
             forks.look()
         held = self._known.get(connection)
         if held is None:
             held = self._known[connection] = HeldSocket(node, connection, self.traffic(node))
             self._sockets.setdefault(node, set()).add(held)
+            # Not at exit: the descriptors end with the process, whose threads may still use them.
             weakref.finalize(connection, self.release, held).atexit = False
         return held
 
     def traffic(self, node: str) -> Traffic:
         """Return the statements of this process on a node."""
+        # Two threads that come at once get the same one.
         return self._traffic.get(node) or self._traffic.setdefault(node, Traffic())
 
     def release(self, held: HeldSocket) -> None:

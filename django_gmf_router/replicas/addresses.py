@@ -32,6 +32,7 @@ def is_expandable(settings: Mapping[str, Any]) -> bool:
 
 def addresses(host: str, port: str) -> Iterable[str]:
     """Return the IP addresses of a host; raises OSError."""
+    # A name may have an address twice, by the hosts file and by DNS. The order is the resolver's.
     found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     return dict.fromkeys(str(address[0]) for *_, address in found)
 
@@ -99,7 +100,9 @@ class AddressBook:
             self._failing.discard(alias)
         if not found:
             return known
+        # Only an answer is kept for RESOLVE_SECONDS: a name that failed is asked again in the next round.
         self._asked_at[alias] = now
+        # A new dict: threads that connect read it meanwhile. What left the name stays, for who is connected there.
         self._params = {**self._params, **found}
         self._nodes[alias] = tuple(sorted(found))
         if known and known != self._nodes[alias]:
@@ -170,6 +173,7 @@ class Membership:
     def note_return(self, node: str) -> None:
         """Take it that `node` is back, restarted or has another role."""
         for alias, nodes in self._nodes.items():
+            # While it was away its connections went to the others.
             self._changes[alias] += node in nodes
 
 

@@ -99,6 +99,7 @@ class Freshness:
         """Ask on a driver's new connection to the replica `node` whether it sees what `mark` says."""
         if mark.position is None or not self.is_of_this_history(mark) or not self.follows(node, mark):
             return False
+        # Else the driver would begin a transaction, and leave it open.
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(REPLAYED)

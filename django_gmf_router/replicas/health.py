@@ -143,6 +143,7 @@ class Tracker:
         restarted = self._restarted(reading)
         went_back = self._went_back(reading)
         if reading.up:
+            # For as long as it was neither made anew nor rewound, which its start or its position tells.
             self._diverged = (diverged or self._diverged) and not (restarted or went_back)
         error, at_once = (strange, True) if strange else self._fault(reading)
         self._good, self._bad = (self._good + 1, 0) if error is None else (0, self._bad + 1)
@@ -156,6 +157,7 @@ class Tracker:
             generation=before.generation + (restarted or came_back),
             # While it waits for its second good reading, it still says why.
             error=error or (before.error if is_down else None),
+            # One answer that is missing says nothing yet: what was known holds until the node is down.
             lag=None if is_down else lag if reading.up else before.lag,
             position=reading.position if reading.up else None if is_down else before.position,
             timeline=reading.timeline or before.timeline,
@@ -182,6 +184,7 @@ class Tracker:
     def compare(self, latency: float | None, now: Moment, *, is_slow: bool) -> NodeHealth:
         """Take what the node's statements typically take, and whether it is slow beside its pool."""
         before, self._is_slow = self.health, is_slow
+        # What lags or is down says that first.
         state = self._up if before.state in {State.UP, State.SLOW} else before.state
         since = before.since if state == before.state else now.wall
         if (state, latency) != (before.state, before.latency):
@@ -226,10 +229,12 @@ class Tracker:
 
     def _next(self, lag: float | None) -> str:
         state = self.health.state
+        # A server that restarts again and again answers once in between.
         if state == State.DOWN and self._good < READINGS_TO_COME_BACK:
             return State.DOWN
         if not lag:
             return self._up
+        # Back at half of the limit: one that hovers about it would come and go with each reading.
         lagging = lag >= self._max_lag / 2 if state == State.LAGGING else lag > self._max_lag
         return State.LAGGING if lagging else self._up
 

@@ -113,6 +113,7 @@ class Nodes:
     def refused(self, node: str, error: str) -> None:
         """Note that the server of `node`, which runs, refuses connections; log it once, until one was taken."""
         is_known = node in self._refusing
+        # Not told to the monitor: the server runs, and takes the next connection when one of its others ends.
         self._refusing[node] = time.monotonic() + self._interval
         if not is_known:
             text = "%s takes no connection: %s"
@@ -205,6 +206,7 @@ def nodes_to_try(
     read failed on.
     """
     alive = [node for node in own if node not in avoid and not is_out(node)]
+    # Of several servers one that lags or is slow serves where no other is left.
     yield from [node for node in alive if len(own) > 1 and serves(node)] or alive
     yield from (node for node in replicas if node not in avoid and serves(node))
     yield primary

@@ -78,6 +78,7 @@ class ProbeThread:
         reading = PROBE_FAILED
         with events.Surviving(self.alias, "probing"):
             reading = self.probe.read()
+        # Where it stands after an error of ours nobody knows: the next one connects anew.
         if reading is PROBE_FAILED:
             self.probe.close()
         return Answer(alias=self.alias, reading=reading, started_at=started_at, finished_at=self._clock())
@@ -95,6 +96,7 @@ class Outbox:
     def put(self, item: Answer | ProbeThread) -> None:
         """Hand in; wake the reader for the last answer of a round, and for what cannot wait for that."""
         self._items.append(item)
+        # Once a round: to be woken for each answer cost most of the watching.
         if isinstance(item, ProbeThread) or not item.reading.up or len(self._items) >= self._awaited():
             self.wake()
 
@@ -109,4 +111,5 @@ class Outbox:
 
     def take(self) -> list[Answer | ProbeThread]:
         """Return all that has come in."""
+        # So many as there are now: what comes meanwhile is for the next look.
         return [self._items.popleft() for _ in range(len(self._items))]

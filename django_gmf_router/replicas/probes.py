@@ -68,6 +68,7 @@ class Probe:
             return self._select()
         was_open = self._connection is not None
         reading = self._ask()
+        # The connection that was held may have died with a restart: that says nothing of now.
         if was_open and not reading.up and not self._aborted:
             reading = self._ask()
         elif was_open:
@@ -83,6 +84,7 @@ class Probe:
         self._aborted = False
         try:
             pgconn.send_query(self._dialect.row.encode())
+            # What the socket does not take now goes with the flush of `receive`.
             pgconn.flush()
         except self._wrapper.Database.Error:
             return False
@@ -97,6 +99,7 @@ class Probe:
             if pgconn.is_busy():
                 return None
             result = pgconn.get_result()
+            # libpq sends nothing new before its last result, which is None, was fetched.
             while pgconn.get_result() is not None:
                 pass
         except self._wrapper.Database.Error as error:
@@ -176,6 +179,7 @@ class Probe:
             self.connecting_seconds = None
         with self._lock:
             self._connection = connection
+            # A duplicate: `abort` shuts it from another thread, whether or not the driver has closed its own by then.
             self._socket = socket.socket(fileno=os.dup(connection.fileno()))
             # Given up while it connected: nobody would come to free it again.
             if self._aborted:
@@ -188,6 +192,7 @@ class Probe:
     def _parameters(self) -> dict[str, Any]:
         parameters: dict[str, Any] = self._wrapper.get_connection_params()
         given = int(parameters.get("connect_timeout") or 0)
+        # To libpq 0 is for ever, and so is none at all.
         seconds = min(given, self._connect_seconds) if given > 0 else self._connect_seconds
         return {**parameters, **self._address, "connect_timeout": seconds, "application_name": APPLICATION_NAME}
 

@@ -40,6 +40,7 @@ class Rounds:
         """Begin a round if one is due; return the nodes to be asked now."""
         if self._next is not None and now < self._next:
             return []
+        # The processes of a site begin together, at a restart: the jitter spreads what they ask.
         self._next = now + self._interval * self._jitter(*JITTER)
         asked = [alias for alias in self._aliases if alias not in self._busy]
         self._busy.update(asked)
@@ -70,6 +71,7 @@ class Rounds:
         `more_seconds`: how much more a node has a right to, asked when its time is over.
         """
         for alias in {alias for alias, deadline in self._deadlines.items() if deadline <= now} - self._extended:
+            # Once: it has the time of all its addresses then, and would be given it again and again.
             self._extended.add(alias)
             self._deadlines[alias] += more_seconds(alias)
         late = [alias for alias, deadline in self._deadlines.items() if deadline <= now]

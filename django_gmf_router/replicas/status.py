@@ -129,6 +129,7 @@ def _shares(config: ClusterConfig, monitor: Monitor) -> dict[str, float]:
     shares = {}
     for pool in {replica.pool for replica in config.replicas}:
         own = [tier for tier in config.tiers(pool) if tier[0].pool == pool]
+        # The first tier that can serves alone.
         for candidates, slow in serving(own, monitor.snapshot, monitor.steering.drained)[:1]:
             weights = dict(candidates)
             if pool is None and config.primary_weight and monitor.health(config.primary).state == State.UP:

@@ -65,6 +65,7 @@ class ClusterAlias(RoutedAlias):
         return alias
 
     def __eq__(self, other: object) -> bool:
+        # As a plain string: the other one may be a ClusterAlias, whose own == would ask back.
         return isinstance(other, str) and str.__str__(other) in self._aliases
 
     def __ne__(self, other: object) -> bool:
@@ -105,4 +106,5 @@ def _asking(original: Callable[..., object]) -> Callable[..., object]:
 
 
 def _unbound(value: object) -> object:
+    # Not isinstance(): a ClusterAlias is obeyed.
     return None if type(value) is RoutedAlias else value

@@ -41,6 +41,7 @@ class AskingTwice(QuerySet[M]):
         except ObjectDoesNotExist:
             if primary is None:
                 raise
+        # Outside of the handler: a row that the primary misses, too, has no replica's miss for its cause.
         return self._on(primary).get(*args, **kwargs)
 
     def first(self) -> M | None:
@@ -72,6 +73,7 @@ class AskingTwice(QuerySet[M]):
 
     def _on(self, primary: str) -> QuerySet[M]:
         plain: Any = self.all()
+        # What the primary misses is missing: it is not asked a second time.
         plain.__class__ = self._plain
         asked: QuerySet[M] = plain.using(primary)
         return asked

@@ -99,6 +99,7 @@ class Rehearsal(WriteWatch):
             with self._lock:
                 tables = self._written.setdefault(key_of(unit.request), {})
                 tables.update(dict.fromkeys(statement.tables, time.monotonic()))
+                # Those who wrote longest ago are forgotten first.
                 self._written.move_to_end(key_of(unit.request))
                 if len(self._written) > CLIENTS_KEPT:
                     self._written.popitem(last=False)
@@ -136,6 +137,7 @@ class Rehearsal(WriteWatch):
             target = folder() / f"{self.primary}-{self._process}-{self._since:.0f}.json"
             try:
                 target.parent.mkdir(mode=0o700, exist_ok=True)
+                # In one step: `gmf_rehearse` may read at any moment.
                 target.with_suffix(".new").write_text(json.dumps(kept))
                 target.with_suffix(".new").replace(target)
             except OSError as error:

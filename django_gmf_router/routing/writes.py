@@ -103,12 +103,14 @@ class WriteWatch:
         if is_alone and all(table is not None and table.is_unread for table in known):
             return statement
         record = self._policy.record(unit)
+        # At the latest now: whether a write is unexpected depends on what CHOOSER says.
         if record.is_open:
             self._policy.ask_chooser(unit, record)
         is_expected = is_alone and all(table is not None and table.is_primary for table in known)
         is_sent_away = record.verdict.role == Role.REPLICA and unit.method is not None
         if is_sent_away and not is_expected and statement.verb in {*DML, "WITH"}:
             self._warn(unit, statement)
+        # Before it runs: a thread of the request may read as soon as it is committed.
         record.write()
         return statement
 

@@ -112,6 +112,7 @@ def prepared(alias: str, waiting: Any) -> Iterator[None]:
                 yield
             finally:
                 _prepared.reset(token)
+            # Whoever waited for the lock may have begun when it was lost: what he did stands between ours.
             if not is_held(session):
                 raise CommandError(
                     "The migrations were applied, but the connection with the lock of the schemas was lost meanwhile: "

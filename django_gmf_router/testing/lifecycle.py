@@ -198,6 +198,7 @@ def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:
             ports=ports,
         )
         try:
+            # By a hard link, which only one of two processes can make.
             state.save(first=True)
         except FileExistsError:
             message = f"another process is bringing up the cluster in {directory}: wait for it"
@@ -208,6 +209,7 @@ def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:
             # Passwords and much data: as venv and pytest do, but without hiding the files of others.
             (directory / IGNORE_FILE).write_text(IGNORE_ALL)
         _fill(running, options, programs.major, tell)
+        # From here on it stands, and is ended by whoever asked for it.
         undo.pop_all()
     return running
 
@@ -265,6 +267,7 @@ def _start(
     """Start new servers; unless ports were asked for, one that was snatched away meanwhile is replaced."""
     try:
         running.start(servers, options.timeout_seconds)
+    # A port that was free when it was looked for may be taken when the server binds it.
     except PortTakenError:
         if options.base_port is not None or attempts == 1:
             raise

@@ -306,6 +306,17 @@ def test_what_was_meant_to_go_to_the_primary_is_not_told(
     assert not told(caplog)
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_cursor_of_a_request_that_the_rules_sent_to_the_primary_is_not_told(
+    open_request: OpenUnit, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    with configured(UNEXPECTED_PRIMARY_READS="warn", DB_CHOOSER={"master": ["GET /reports"]}):
+        with open_request(method, "/reports"), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        assert found(PRIMARY_READS) == {("unmatched", "wrote"): 1}
+    assert not told(caplog)
+
+
 def test_an_object_of_the_primary_and_a_cursor_are_told_by_their_reasons(
     open_request: OpenUnit, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 from django_gmf_router.postgres import tallies
@@ -58,6 +59,23 @@ def test_who_counts_while_it_is_added_up_counts_too() -> None:
     what = Counting()
     tally.add(what)
     assert tally.counts() == {what: 1, "within": 1}
+
+
+def test_who_adds_up_while_it_is_added_up_takes_what_is_left() -> None:
+    tally: Tally[str] = Tally()
+
+    class Collected(deque[str]):
+        """What waits, whose taking the garbage collector interrupts once: when it comes nobody can choose."""
+
+        def popleft(self) -> str:
+            if not nested:
+                nested.append(True)
+                tally.counts()
+            return super().popleft()
+
+    nested: list[bool] = []
+    tally._waiting = Collected(["one", "two"])
+    assert tally.counts() == {"one": 1, "two": 1}
 
 
 def test_a_forked_process_begins_with_none() -> None:

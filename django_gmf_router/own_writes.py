@@ -18,7 +18,7 @@ from django_gmf_router.consistency.stores import Store
 from django_gmf_router.consistency.tokens import Mark, Token, dumps
 from django_gmf_router.postgres.positions import at_rest, number_of
 from django_gmf_router.routing.blocks import Block
-from django_gmf_router.routing.clients import token_of
+from django_gmf_router.routing.policy import token_of
 from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
 
 # The insert position, not the flush position, which lies behind with synchronous_commit=off. A segment's file name

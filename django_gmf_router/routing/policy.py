@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.replicas.pool import ReplicaPool, Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
-from django_gmf_router.routing.clients import Client, client_of, is_in_share, key_of
+from django_gmf_router.routing.clients import Client, is_in_share, key_of
 from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen, verdict_of_job
 from django_gmf_router.routing.migrations import is_historical, is_migrating
 from django_gmf_router.routing.primary_models import is_user
@@ -62,7 +64,6 @@ class Policy:
         """Whenever the decision of a unit of work changed, and for each read outside of any."""
         self.tokens: Tally[str] = Tally()
         """What became of what clients had to see, and how many were given a token."""
-        self._strong = config.consistency.level == "strong"
         self._outside = Verdict(role=config.outside_requests, reason="outside_request")
         self.connection = PrimaryConnection(config.primary)
         self._for_instances = ClusterAlias.of(config.primary, config.aliases)
@@ -118,29 +119,6 @@ class Policy:
         alias = instance._state.db
         return alias is None or alias in self.aliases or alias not in connections.settings
 
-    def only_reads(self) -> bool:
-        """Return whether this is a request that the rules sent to replicas and that has written nothing so far.
-
-        While the primary is away a replica may serve even what such a request reads from the primary, unless nobody
-        knows what it must see.
-        """
-        unit, blocks = open_unit(), current_place.get().blocks
-        is_told = innermost_role(blocks) == PRIMARY or any(block.unmet for block in blocks)
-        if unit is None or is_told or self._strong or self._config.dry_run:
-            return False
-        record = self.record(unit)
-        return record.verdict.role == REPLICA and not record.wrote
-
-    def only_wants_to_read(self) -> bool:
-        """Return whether this is a request that reads, whoever serves it, and that has written nothing so far.
-
-        In maintenance its page is worth more than what it changes in its session.
-        """
-        if (unit := open_unit()) is None:
-            return False
-        record = self.record(unit)
-        return (record.verdict.reads or record.verdict.role == REPLICA) and not record.wrote
-
     def wanted(self) -> Wanted | None:
         """Return what the client of this context wants to read at least; None: anything."""
         blocks = current_place.get().blocks
@@ -149,7 +127,22 @@ class Policy:
             return None
         if (record := self.record(unit)).decision is not None and not blocks:
             return record.wanted
-        return client_of(unit, blocks, self._config, self._store).wanted
+        return self._client_of(unit, blocks).wanted
+
+    def _client_of(self, unit: UnitOfWork, blocks: Blocks) -> Client:
+        """Return what the client of `unit` must be able to read inside `blocks`, and who it is."""
+        # Who says read_after() means it inside an eventual block, too: only what the client brought is relaxed there.
+        found = [block.token for block in blocks]
+        # What a job was given it asked for, whatever the clients of the site are promised.
+        if (self._config.consistency.level == "session" or unit.name is not None) and not is_eventual(blocks):
+            found.append(token_of(unit, self._store))
+        key = None
+        if self._config.balancer == "stable" and unit.request is not None:
+            key = unit.request.COOKIES.get(settings.SESSION_COOKIE_NAME) or self._store.read(unit.request)
+        tokens = [token for token in found if token is not None]
+        if tokens and (mark := (token := reduce(Token.merged, tokens)).mark(self.primary)) is not None:
+            return Client(Wanted(mark=mark, time=token.time), key)
+        return Client(None, key)
 
     def record(self, unit: UnitOfWork) -> ClusterRecord:
         """Return what `unit` remembers of this cluster; rules 5, 6 and 10 are looked at when it is first asked."""
@@ -234,7 +227,7 @@ class Policy:
                 picks.pop(self, None)
                 picked = None
             if picked is None:
-                client, pool = client_of(unit, blocks, self._config, self._store), pool_of(blocks)
+                client, pool = self._client_of(unit, blocks), pool_of(blocks)
                 # Threads that read first at the same time share a replica.
                 picked = picks.setdefault(self, self._choose(unit, client, reason, pool or record.verdict.pool))
             decision, alias = picked
@@ -254,7 +247,7 @@ class Policy:
         """Return what serves the reads of `unit`: looked at again when something new is known of the nodes."""
         snapshot, decision = self.pool.monitor.snapshot, record.decision
         if decision is None or not self._goes_on(decision, unit):
-            client = client_of(unit, blocks, self._config, self._store)
+            client = self._client_of(unit, blocks)
             record.wanted = client.wanted
             chosen, alias = self._choose(unit, client, record.verdict.reason, record.verdict.pool)
             record.settle(self, chosen, alias, instead_of=decision)
@@ -263,8 +256,8 @@ class Policy:
 
     def _goes_on(self, decision: Decision, unit: UnitOfWork) -> bool:
         """Return whether `unit` may read on as was decided."""
-        alias, lasts = decision.alias, unit.method is None
-        return decision.role == PRIMARY or self.pool.may_go_on(alias, for_ever=lasts, streams=unit.streams)
+        for_ever, streams = unit.method is None, unit.streams
+        return decision.role == PRIMARY or self.pool.may_go_on(decision.alias, for_ever=for_ever, streams=streams)
 
     def spill(self, wrapper: BaseDatabaseWrapper) -> None:
         """Let this unit of work read from the primary, not a replica; raise PrimaryBusy where SPILL forbids it."""
@@ -273,7 +266,7 @@ class Policy:
 
     def _choose(self, unit: UnitOfWork, client: Client, reason: str, pool: str | None) -> tuple[Decision, str]:
         """Return the decision on a replica, and the alias whose connection serves it."""
-        if self._strong:
+        if self._config.consistency.level == "strong":
             return decision_of(PRIMARY, self.primary, "consistency"), self.primary
         alias, why_not = self.pool.pick(client.wanted, client.key, pool)
         if why_not == "consistency" and isinstance(unit, UnitOfJob):
@@ -297,3 +290,11 @@ class Policy:
             self.decisions.add(decision)
             if role_decided.receivers:
                 role_decided.send(sender=self.primary, decision=decision, model=model)
+
+
+def token_of(unit: UnitOfWork, store: Store) -> Token | None:
+    """Return the token that the client of `unit` brought; verified once."""
+    tokens = unit.tokens = {} if unit.tokens is None else unit.tokens
+    if store not in tokens:
+        tokens[store] = None if unit.request is None else store.token_of(unit.request)
+    return tokens[store]

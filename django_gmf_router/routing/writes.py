@@ -135,7 +135,30 @@ class WriteWatch:
         statement = classify(sql)
         tables = [self._tables.get(table) for table in statement.tables]
         is_of_cache = bool(tables) and all(table is not None and table.label == CACHE_ENTRY for table in tables)
-        return statement.verb == "DELETE" and is_of_cache and self._policy.only_wants_to_read()
+        return statement.verb == "DELETE" and is_of_cache and self.only_wants_to_read()
+
+    def only_reads(self) -> bool:
+        """Return whether this is a request that the rules sent to replicas and that has written nothing so far.
+
+        While the primary is away a replica may serve even what such a request reads from the primary, unless nobody
+        knows what it must see.
+        """
+        unit, blocks = open_unit(), current_place.get().blocks
+        is_told = innermost_role(blocks) == Role.PRIMARY or any(block.unmet for block in blocks)
+        if unit is None or is_told or self._config.dry_run or self._config.consistency.level == "strong":
+            return False
+        record = self._policy.record(unit)
+        return record.verdict.role == Role.REPLICA and not record.wrote
+
+    def only_wants_to_read(self) -> bool:
+        """Return whether this is a request that reads, whoever serves it, and that has written nothing so far.
+
+        In maintenance its page is worth more than what it changes in its session.
+        """
+        if (unit := open_unit()) is None:
+            return False
+        record = self._policy.record(unit)
+        return (record.verdict.reads or record.verdict.role == Role.REPLICA) and not record.wrote
 
     def _is_for_the_primary(self, unit: UnitOfWork | None) -> bool:
         """Return whether the rules or a block sent reads to the primary: what is selected by hand may well write."""
@@ -192,7 +215,7 @@ class WriteWatch:
 
         On the primary's alias only a read of a request that only reads.
         """
-        return self.may_repeat(wrapper, sql) and (wrapper.alias != self.primary or self._policy.only_reads())
+        return self.may_repeat(wrapper, sql) and (wrapper.alias != self.primary or self.only_reads())
 
     def count_move(self, wrapper: BaseDatabaseWrapper, sql: object, moves: int = 0) -> bool:
         """Count the move of a statement that failed with its node; return whether it may be made.

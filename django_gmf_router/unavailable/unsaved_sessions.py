@@ -103,8 +103,8 @@ def _tolerate(session: Any, error: Exception, *, is_tolerable: bool) -> None:
     cluster = clusters.of_app(SESSIONS if model is None else model._meta.app_label)
     if cluster is None or not is_tolerable:
         raise failure
-    policy = cluster.policy
+    writes = cluster.writes
     # In maintenance the primary may serve the reads all the same, as SHARE or a pattern says.
-    if not (policy.only_wants_to_read() if isinstance(failure, MaintenanceMode) else policy.only_reads()):
+    if not (writes.only_wants_to_read() if isinstance(failure, MaintenanceMode) else writes.only_reads()):
         raise failure
     UNSAVED.warn(f"A session was not saved: {failure}")

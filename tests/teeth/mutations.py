@@ -71,7 +71,7 @@ MUTATIONS = (
     Mutation(
         promise="maintenance logs nobody out",
         file="django_gmf_router/unavailable/unsaved_sessions.py",
-        quote="policy.only_wants_to_read() if isinstance(failure, MaintenanceMode) else policy.only_reads()",
+        quote="writes.only_wants_to_read() if isinstance(failure, MaintenanceMode) else writes.only_reads()",
         instead="False",
         test="tests/integration/test_maintenance.py::test_a_session_is_not_saved_and_its_client_stays_logged_in",
     ),
@@ -358,7 +358,7 @@ MUTATIONS = (
     Mutation(
         promise="a read of the primary moves only in a request that only reads",
         file="django_gmf_router/routing/writes.py",
-        quote="or self._policy.only_reads())",
+        quote="or self.only_reads())",
         instead="or True)",
         test="tests/unit/routing/test_moves.py::test_a_read_of_the_primary_moves_only_in_a_request_that_only_reads",
     ),

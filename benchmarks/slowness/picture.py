@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.slowness import HAPROXY, MULTIDB, OURS, RANDOM, WAYS
 
-WIDTH, HEIGHT = 764, 230
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 48, 36
+WIDTH, HEIGHT = 790, 230
+LEFT, RIGHT, TOP, BOTTOM = 66, 28, 48, 36
 LEGEND = 30
 HIGHEST = 1.4
 """The top of the scale, in throughputs of both fast."""
@@ -36,6 +36,7 @@ class Panel:
     def lines(self) -> Iterator[str]:
         """Yield the elements of the picture."""
         yield _text(LEFT, self._top + 22, TITLES[self._way], anchor="start", weight="bold")
+        yield _upwards(18, self._y(HIGHEST / 2), "throughput, 1: both fast")
         for level in (0, 0.5, 1):
             yield _line(LEFT, self._y(level), WIDTH - RIGHT, self._y(level), "#ddd")
             yield _text(LEFT - 6, self._y(level) + 4, f"{level:g}", anchor="end")
@@ -79,7 +80,7 @@ def picture(stories: list[Told]) -> str:
 
 def _legend(y: float) -> Iterator[str]:
     for number, (site, colour) in enumerate(reversed(COLOURS.items())):
-        x = LEFT + number * 170
+        x = LEFT + number * 178
         yield _line(x, y, x + 22, y, colour, width=3)
         yield _text(x + 28, y + 4, site, anchor="start")
 
@@ -91,6 +92,10 @@ def _line(x: float, y: float, to_x: float, to_y: float, colour: str, *, dash: st
 
 def _text(x: float, y: float, text: str, *, anchor: str = "middle", weight: str = "normal") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}">{text}</text>'
+
+
+def _upwards(x: float, y: float, text: str) -> str:
+    return f'<text transform="translate({x:.1f} {y:.1f}) rotate(-90)" text-anchor="middle">{text}</text>'
 
 
 def main() -> None:

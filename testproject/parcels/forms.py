@@ -87,9 +87,9 @@ def sent_json(request: HttpRequest) -> dict[str, Any]:
     try:
         data = json.loads(request.body)
     except (ValueError, RecursionError):
-        raise ValidationError("The body is not JSON.") from None
+        raise ValidationError({"body": "The body is not JSON."}) from None
     if not isinstance(data, dict):
-        raise ValidationError("The body is not a JSON object.")
+        raise ValidationError({"body": "The body is not a JSON object."})
     return data
 
 
@@ -97,5 +97,5 @@ def sent_feature(request: HttpRequest) -> dict[str, Any]:
     """Return the GeoJSON feature in the body. Raises ValidationError where it holds none."""
     data = sent_json(request)
     if data.get("type") != "Feature":
-        raise ValidationError("The body is no Feature of GeoJSON.")
+        raise ValidationError({"body": "The body is no Feature of GeoJSON."})
     return data

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.gis.geos import Polygon
-from django.core.exceptions import ValidationError
 from django.db.models import F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -19,7 +18,8 @@ from testproject.parcels import printed
 from testproject.parcels.forms import FeatureForm, ItemsForm, PrintForm, SearchForm, sent_feature, sent_json
 from testproject.parcels.models import WGS84, Parcel, PrintJob
 from testproject.places import geojson
-from testproject.places.views import api, refused
+from testproject.places.forms import accepted
+from testproject.places.views import api, refusing
 
 MOST_PRINTED = 5000
 ITEMS = "/collections/parcels/items"
@@ -48,26 +48,19 @@ class Items(View):
     """`/collections/parcels/items`: a page of the parcels in a box, or one more."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        form = ItemsForm(request.GET)
-        if not form.is_valid():
-            return refused(form.errors)
-        found, limit = parcels(), form.cleaned_data["limit"]
-        if box := form.cleaned_data["bbox"]:
+        wanted = accepted(ItemsForm(request.GET)).cleaned_data
+        found, limit = parcels(), wanted["limit"]
+        if box := wanted["bbox"]:
             found = found.filter(geom__intersects=area_of(box))
-        if after := form.cleaned_data["after"]:
+        if after := wanted["after"]:
             found = found.filter(pk__gt=after)
         # One more than asked for tells whether there is another page.
         page = list(found[: limit + 1])
         return answer(request, page[:limit], is_more=len(page) > limit)
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        try:
-            form = FeatureForm(sent_feature(request))
-        except ValidationError as error:
-            return refused({"body": error.messages})
-        if not form.is_valid():
-            return refused(form.errors)
-        parcel = Parcel.objects.create(geom=form.cleaned_data["geometry"])
+        drawn = accepted(FeatureForm(sent_feature(request))).cleaned_data["geometry"]
+        parcel = Parcel.objects.create(geom=drawn)
         return geojson.answer(feature(parcel), status=201, headers={"Location": parcel.get_absolute_url()})
 
 
@@ -79,15 +72,8 @@ class Item(View):
         return geojson.answer(feature(get_object_or_404(parcels(), pk=pk)))
 
     def put(self, request: HttpRequest, pk: int) -> HttpResponse:
-        try:
-            form = FeatureForm(sent_feature(request))
-        except ValidationError as error:
-            return refused({"body": error.messages})
-        if not form.is_valid():
-            return refused(form.errors)
-        changed = Parcel.objects.filter(pk=pk).update(
-            geom=form.cleaned_data["geometry"], version=F("version") + 1, updated=timezone.now()
-        )
+        drawn = accepted(FeatureForm(sent_feature(request))).cleaned_data["geometry"]
+        changed = Parcel.objects.filter(pk=pk).update(geom=drawn, version=F("version") + 1, updated=timezone.now())
         if not changed:
             raise Http404(f"There is no parcel {pk}.")
         return geojson.answer(feature(parcels().get(pk=pk)))
@@ -95,16 +81,12 @@ class Item(View):
 
 @csrf_exempt
 @require_POST
+@refusing
 def search(request: HttpRequest) -> HttpResponse:
     """`/collections/parcels/search`: a POST that only reads, so DB_CHOOSER's "slave" names it."""
-    try:
-        form = SearchForm(sent_json(request))
-    except ValidationError as error:
-        return refused({"body": error.messages})
-    if not form.is_valid():
-        return refused(form.errors)
-    limit = form.cleaned_data["limit"]
-    page = list(parcels().filter(geom__intersects=form.cleaned_data["geometry"])[: limit + 1])
+    wanted = accepted(SearchForm(sent_json(request))).cleaned_data
+    limit = wanted["limit"]
+    page = list(parcels().filter(geom__intersects=wanted["geometry"])[: limit + 1])
     return geojson.answer(
         {"type": "FeatureCollection", "features": [*map(feature, page[:limit])], "truncated": len(page) > limit}
     )
@@ -112,12 +94,11 @@ def search(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 @require_POST
+@refusing
 def print_map(request: HttpRequest) -> HttpResponse:
     """`/print`: order a map on paper."""
-    form = PrintForm(request.POST)
-    if not form.is_valid():
-        return refused(form.errors)
-    job = PrintJob.objects.create(title=form.cleaned_data["title"], area=area_of(form.cleaned_data["bbox"]))
+    order = accepted(PrintForm(request.POST)).cleaned_data
+    job = PrintJob.objects.create(title=order["title"], area=area_of(order["bbox"]))
     location = job.get_absolute_url()
     return JsonResponse({"id": job.pk, "href": location}, status=201, headers={"Location": location})
 

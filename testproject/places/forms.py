@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from testproject.places.models import Category, Place
+
+Form = TypeVar("Form", bound=forms.BaseForm)
 
 
 class PlaceForm(forms.ModelForm):
@@ -35,10 +37,17 @@ def sent_data(request: HttpRequest) -> Any:
     try:
         data = json.loads(request.body)
     except (ValueError, RecursionError):
-        raise ValidationError("The body is not JSON.") from None
+        raise ValidationError({"body": "The body is not JSON."}) from None
     if not isinstance(data, dict) or any(isinstance(value, (dict, list)) for value in data.values()):
-        raise ValidationError("The body is not a JSON object of plain values.")
+        raise ValidationError({"body": "The body is not a JSON object of plain values."})
     return data
+
+
+def accepted(form: Form) -> Form:
+    """Return the form with what a client sent. Raises ValidationError where it is not valid."""
+    if not form.is_valid():
+        raise ValidationError(form.errors.as_data())
+    return form
 
 
 def parse_bbox(text: str) -> tuple[float, float, float, float]:

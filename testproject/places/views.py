@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,17 +16,27 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from testproject.places import geojson
-from testproject.places.forms import PlaceForm, SearchForm, parse_bbox, sent_data
+from testproject.places.forms import PlaceForm, SearchForm, accepted, parse_bbox, sent_data
 from testproject.places.models import Category, Place, ShortLink, leads_within_the_site
 
 LIMIT = 1000
 
+
+def refusing(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Answer 400 where a view raises ValidationError with what is wrong by its field."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except ValidationError as error:
+            return JsonResponse({"errors": error.message_dict}, status=400)
+
+    return answered
+
+
 # No cookie is consulted here, so another site's form could do nothing that its author could not do alone.
-api = method_decorator(csrf_exempt, name="dispatch")
-
-
-def refused(errors: Any) -> JsonResponse:
-    return JsonResponse({"errors": errors}, status=400)
+api = method_decorator([csrf_exempt, refusing], name="dispatch")
 
 
 @api
@@ -37,17 +49,11 @@ class Places(View):
             try:
                 places = within(places, parse_bbox(request.GET["bbox"]))
             except ValidationError as error:
-                return refused({"bbox": error.messages})
+                raise ValidationError({"bbox": error.messages}) from None
         return geojson.collection(places[: LIMIT + 1], limit=LIMIT)
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        try:
-            form = PlaceForm(sent_data(request))
-        except ValidationError as error:
-            return refused({"body": error.messages})
-        if not form.is_valid():
-            return refused(form.errors)
-        place = form.save()
+        place = accepted(PlaceForm(sent_data(request))).save()
         # As the database keeps it: a read after the write, which no replica may have yet.
         place.refresh_from_db()
         headers = {"Location": place.get_absolute_url()}
@@ -83,13 +89,8 @@ class Search(View):
     """`/places/search`: a POST that only reads, so DB_CHOOSER's "slave" names it."""
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        try:
-            form = SearchForm(sent_data(request))
-        except ValidationError as error:
-            return refused({"body": error.messages})
-        if not form.is_valid():
-            return refused(form.errors)
-        return geojson.collection(found_by(**form.cleaned_data)[: LIMIT + 1], limit=LIMIT)
+        search = accepted(SearchForm(sent_data(request))).cleaned_data
+        return geojson.collection(found_by(**search)[: LIMIT + 1], limit=LIMIT)
 
 
 def found_by(*, text: str, category: str) -> QuerySet[Place]:

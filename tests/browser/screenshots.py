@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from django_gmf_router.testing import LocalCluster
-from tests.browser.stage import NARROW, WIDE, browser, environment_of, log_in, missing, site, visit
+from tests.browser.stage import NARROW, browser, environment_of, log_in, missing, site, visit
 from tests.cluster.sites import Site, manage, served
 from tests.demos import Demo
 from tests.pictures import terminal
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, FloatRect, Page
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -30,11 +30,15 @@ SECONDS, LATE, CAUGHT_UP = 24, 8, 12
 MAP = (1440, 900)
 PARCELS = 10_000
 SETTLED_MILLISECONDS = 3000
+SPACE = 24
+STATUS = (1040, 900)
+"""As narrow as the page keeps its tables: beside a text of some 740 pixels its letters can still be read."""
 PICTURES: dict[str, dict[str, Any]] = {
-    "status-wide": {"size": WIDE},
-    "status-dark": {"size": WIDE, "color_scheme": "dark"},
+    "status-wide": {"size": STATUS, "device_scale_factor": 2},
+    "status-dark": {"size": STATUS, "device_scale_factor": 2, "color_scheme": "dark"},
     "status-narrow": {"size": NARROW},
 }
+CLOSED_SIDEBAR = "localStorage.setItem('django.admin.navSidebarIsOpen', 'false')"
 
 
 def main() -> None:
@@ -45,10 +49,11 @@ def main() -> None:
     with LocalCluster(replicas=2) as cluster, site(cluster) as running, browser() as started, traffic(running):
         for name, options in PICTURES.items():
             with visit(started, running, **options) as page:
+                page.add_init_script(CLOSED_SIDEBAR)
                 log_in(page)
-                page.goto("/gmf/status?method=GET&path=/s/abc")
+                page.goto("/gmf/status")
                 _let_time_pass(page, cluster)
-                page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
+                page.screenshot(path=IMAGES / f"{name}.png", full_page=True, clip=_down_to_the_switches(page))
             print(f"docs/images/{name}.png")
         _toolbar(cluster, started)
         _lagging(cluster)
@@ -124,6 +129,13 @@ def _let_time_pass(page: Page, cluster: LocalCluster) -> None:
             cluster.execute("primary", "INSERT INTO library_author (name) VALUES ('late')")
         if second == CAUGHT_UP:
             cluster.resume("replica_2")
+
+
+def _down_to_the_switches(page: Page) -> FloatRect:
+    switches = page.locator(".gmf-steer").bounding_box()
+    assert switches
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    return {"x": 0, "y": 0, "width": width, "height": switches["y"] + switches["height"] + SPACE}
 
 
 def _toolbar(cluster: LocalCluster, browser: Browser) -> None:

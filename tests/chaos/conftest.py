@@ -10,6 +10,7 @@ from django_gmf_router.testing import LocalCluster
 from tests.chaos.runs import NOTES, RUNS
 from tests.chaos.sites import COMBINATIONS, ChaosSite, chaos_site
 from tests.cluster.sites import environment, manage
+from tests.summary import print_figures
 from tests.turns import IS_SOAK, keep_in_turn
 
 collect_ignore = [] if IS_SOAK else ["test_soak.py"]
@@ -37,11 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    lines = [*(run.line() for run in RUNS), *NOTES]
-    if lines:
-        terminalreporter.section("what the faults did")
-    for line in lines:
-        terminalreporter.line(line)
+    print_figures(terminalreporter, "what the faults did", [*(run.line() for run in RUNS), *NOTES])
 
 
 def fill(cluster: LocalCluster) -> None:

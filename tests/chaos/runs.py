@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
+from django_gmf_router.testing import LocalCluster
 from tests.chaos.load import Answer, Load
-from tests.chaos.sites import INTERVAL, ChaosSite
+from tests.chaos.sites import HANG_SECONDS, INTERVAL, ChaosSite
 from tests.waiting import until
 
 REQUESTS = 1000
@@ -132,6 +133,33 @@ class Run:
     def _struck(self) -> float:
         assert self.struck_at is not None
         return self.struck_at
+
+
+def replica_killed(site: ChaosSite, cluster: LocalCluster, fault: str = "replica killed", **load: Any) -> Run:
+    """Kill replica_1 under a load and restart it: no request fails, and each worker reads there again soon."""
+    with Run(site, fault, **load) as run:
+        run.strike(lambda: cluster.kill("replica_1"))
+        run.go_on()
+        cluster.restart("replica_1")
+        back = run.serves_again(cluster.port("replica_1"), time.monotonic())
+    run.check(FAST_SECONDS)
+    assert back <= RETURN_SECONDS, run.line()
+    return run
+
+
+def replica_frozen(
+    site: ChaosSite, cluster: LocalCluster, fault: str = "replica frozen", node: str = "replica_1"
+) -> Run:
+    """Freeze a replica under a load and thaw it: only what it was reading waits, and it serves again soon."""
+    with Run(site, fault) as run:
+        run.strike(lambda: cluster.freeze(node))
+        run.go_on(HANG_SECONDS + 1)
+        cluster.thaw(node)
+        back = run.serves_again(cluster.port(node), time.monotonic())
+    run.check(HANG_SECONDS)
+    run.check_fast_after(HANG_SECONDS)
+    assert back <= RETURN_SECONDS, run.line()
+    return run
 
 
 def slowest(answers: Sequence[Answer]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import secrets
 import time
@@ -15,14 +14,13 @@ import httpx
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.plugin import refuse
-from testproject import postgis
 from testproject.outages.nodes import Replicas
 from testproject.tiles.decoding import rows
 from testproject.tiles.mercator import DEEPEST, tile_at
 from tests.chaos.load import TIMEOUT_SECONDS, Answer, Load
 from tests.chaos.runs import NOTES, listed
 from tests.chaos.sites import INTERVAL, IS_SOAK, MAX_LAG
+from tests.cluster.postgis import environment_of_the_map, standing_for_the_map
 from tests.cluster.sites import Site, manage, served
 from tests.consistency.disturbance import Disturbance
 from tests.waiting import until
@@ -44,10 +42,7 @@ NOISE_SECONDS = 3.0  # two noisy cores
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     """A cluster that holds the demo's places and parcels."""
-    if lacking := postgis.missing_for_the_map():
-        refuse(f"{__name__} needs {lacking}")
-    with LocalCluster(replicas=2, bin_dir=postgis.bin_dir()) as running:
-        running.execute("primary", "CREATE EXTENSION postgis", timeout_seconds=60)
+    with standing_for_the_map() as running:
         commands = (
             ["migrate", "--verbosity=0"],
             ["load_places", f"--count={PLACES}", "--verbosity=0"],
@@ -62,16 +57,9 @@ def cluster() -> Iterator[LocalCluster]:
 
 def environment(cluster: LocalCluster, settings: str = "tests.chaos.map_settings") -> dict[str, str]:
     """Return the environment of a process of the site."""
-    primary, *replicas = [cluster.url(node).replace("postgres://", "postgis://") for node in cluster.nodes]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO")}
-    return {
-        **kept,
-        "DJANGO_SETTINGS_MODULE": settings,
-        "DEBUG": "0",
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "DATABASE_URL": primary,
-        "DATABASE_REPLICA_URLS": ",".join(replicas),
-    }
+    return environment_of_the_map(
+        cluster, DJANGO_SETTINGS_MODULE=settings, DEBUG="0", SECRET_KEY=secrets.token_urlsafe(50)
+    )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from django_gmf_router.replicas.probes import APPLICATION_NAME
 from django_gmf_router.testing import LocalCluster
-from tests.chaos.runs import FAST_SECONDS, REQUESTS, RETURN_SECONDS, Run
+from tests.chaos.runs import FAST_SECONDS, REQUESTS, RETURN_SECONDS, Run, replica_frozen, replica_killed
 from tests.chaos.sessions import Terminator, exhausted
 from tests.chaos.sites import HANG_SECONDS, INTERVAL, ChaosSite, chaos_site, once
 from tests.waiting import until
@@ -27,13 +27,7 @@ def served_since(run: Run, moment: float) -> set[int]:
 def test_no_get_fails_when_a_replica_is_killed_and_it_serves_soon_after_its_restart(
     site: ChaosSite, cluster: LocalCluster
 ) -> None:
-    with Run(site, "replica killed") as run:
-        run.strike(lambda: cluster.kill("replica_1"))
-        run.go_on()
-        cluster.restart("replica_1")
-        back = run.serves_again(cluster.port("replica_1"), time.monotonic())
-    run.check(FAST_SECONDS)
-    assert back <= RETURN_SECONDS
+    run = replica_killed(site, cluster)
     assert "event=node_down" in run.log()
     assert "event=node_up" in run.log()
 
@@ -63,14 +57,7 @@ def test_no_get_fails_when_both_replicas_are_killed_since_the_primary_serves(
 def test_a_frozen_replica_holds_only_what_it_was_reading_and_serves_soon_after_it_thaws(
     site: ChaosSite, cluster: LocalCluster
 ) -> None:
-    with Run(site, "replica frozen") as run:
-        run.strike(lambda: cluster.freeze("replica_1"))
-        run.go_on(HANG_SECONDS + 1)
-        cluster.thaw("replica_1")
-        back = run.serves_again(cluster.port("replica_1"), time.monotonic())
-    run.check(HANG_SECONDS)
-    run.check_fast_after(HANG_SECONDS)
-    assert back <= RETURN_SECONDS
+    run = replica_frozen(site, cluster)
     assert "event=node_down The replica replica_1 is down" in run.log()
 
 

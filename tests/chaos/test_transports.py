@@ -17,8 +17,8 @@ import pytest
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
 from tests.chaos.proxy import Proxy
-from tests.chaos.runs import FAST_SECONDS, RETURN_SECONDS, Run
-from tests.chaos.sites import HANG_SECONDS, ChaosSite, chaos_site
+from tests.chaos.runs import replica_frozen, replica_killed
+from tests.chaos.sites import HANG_SECONDS, chaos_site
 from tests.chaos.test_moves import at_gates
 from tests.cluster.sites import DRIVERS, SERVERS
 from tests.turns import IS_SOAK
@@ -86,23 +86,6 @@ def test_a_pool_outlives_a_replica_that_is_killed_and_one_that_hangs(
 ) -> None:
     with chaos_site(server, "psycopg", library, CONN_MAX_AGE=0, OPTIONS=POOL) as site:
         site.wait_until_whole()
-        with Run(site, "with a pool: replica killed") as killed:
-            killed.strike(lambda: cluster.kill("replica_1"))
-            killed.go_on()
-            cluster.restart("replica_1")
-            back = killed.serves_again(cluster.port("replica_1"), time.monotonic())
-        killed.check(FAST_SECONDS)
-        assert back <= RETURN_SECONDS
-        check_hang(site, cluster)
-
-
-def check_hang(site: ChaosSite, cluster: LocalCluster) -> None:
-    site.wait_until_whole()
-    with Run(site, "with a pool: replica frozen") as frozen:
-        frozen.strike(lambda: cluster.freeze("replica_2"))
-        frozen.go_on(HANG_SECONDS + 1)
-        cluster.thaw("replica_2")
-        back = frozen.serves_again(cluster.port("replica_2"), time.monotonic())
-    frozen.check(HANG_SECONDS)
-    frozen.check_fast_after(HANG_SECONDS)
-    assert back <= RETURN_SECONDS
+        replica_killed(site, cluster, "with a pool: replica killed")
+        site.wait_until_whole()
+        replica_frozen(site, cluster, "with a pool: replica frozen", "replica_2")

@@ -24,6 +24,7 @@ PACKAGES = {
     "pgbouncer": "pgbouncer",
     "map2img": "mapserver-bin",
     "mapserv": "mapserver-bin",
+    "prometheus": "prometheus",
     "promtool": "prometheus",
 }
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])

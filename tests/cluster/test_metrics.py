@@ -1,4 +1,4 @@
-"""Do the counters of all processes add up to the requests that were made?"""
+"""Do the counters of all processes add up to the requests that were made, and does a Prometheus get them?"""
 
 from __future__ import annotations
 
@@ -16,11 +16,19 @@ import httpx
 import pytest
 
 from django_gmf_router.testing import LocalCluster
+from django_gmf_router.testing.machine import HOST, free_ports
 from django_gmf_router.testing.plugin import refuse
+from tests.cluster import programs
 from tests.cluster.sites import Site, environment, manage, served
-from tests.unit.docs.pages import section
+from tests.unit.docs.pages import blocks, section
 from tests.waiting import until
 
+PAGE = "docs/how-to/metrics-and-alerts.md"
+TARGETS = '["web1:8000", "web2:8000"]'
+# The default is a minute.
+SCRAPED_OFTEN = "global:\n  scrape_interval: 1s\n"
+ARRIVES_SECONDS = 15
+DECISIONS = "gmf_router_decisions_total"
 REQUESTS = 200
 THREADS = 8
 REFUSED = 20
@@ -49,6 +57,33 @@ def site(migrated: LocalCluster, gmf_cluster: LocalCluster, folder: Path) -> Ite
     gmf_cluster.heal()
 
 
+@pytest.fixture
+def prometheus(site: Site, tmp_path: Path) -> Iterator[str]:
+    """A Prometheus that asks the site under the configuration of the page; its URL."""
+    if lacking := programs.missing("prometheus"):
+        refuse(f"{__name__} needs {lacking}")
+    (shown,) = (block.text for block in blocks(PAGE, "yaml") if TARGETS in block.text)
+    config = tmp_path / "prometheus.yml"
+    config.write_text(SCRAPED_OFTEN + shown.replace(TARGETS, json.dumps([f"{site.host}:{site.port}"])))
+    (port,) = free_ports(1)
+    command = [
+        str(programs.find("prometheus")),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address={HOST}:{port}",
+    ]
+    with programs.running(command, port, tmp_path / "prometheus.log"):
+        yield f"http://{HOST}:{port}"
+
+
+def stored(prometheus: str, query: str) -> dict[str, float]:
+    """Return what Prometheus answers, by the one label that the query leaves."""
+    answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": query}, timeout=30)
+    # It listens before it is ready, and answers 503 until then.
+    series = answer.json()["data"]["result"] if answer.is_success else []
+    return {label: float(each["value"][1]) for each in series for label in each["metric"].values()}
+
+
 def scraped(site: Site) -> Counter[tuple[str, ...]]:
     """Return each sample by its name and the values of its labels, in the order of their names."""
     if find_spec("prometheus_client") is None:
@@ -68,6 +103,15 @@ def scraped(site: Site) -> Counter[tuple[str, ...]]:
 
 def total(site: Site, name: str) -> float:
     return sum(value for (found, *_), value in scraped(site).items() if found == name)
+
+
+def decided(found: Counter[tuple[str, ...]]) -> Counter[str]:
+    """Return the decisions by their reason."""
+    decisions: Counter[str] = Counter()
+    for (name, *labels), value in found.items():
+        if name == DECISIONS:
+            decisions[labels[2]] += int(value)
+    return decisions
 
 
 def ask(site: Site, times: int) -> Counter[str]:
@@ -94,11 +138,7 @@ def test_the_counters_of_two_processes_are_the_requests_that_were_made(site: Sit
         asked += ask(site, 4)
     found = scraped(site)
 
-    decided: Counter[str] = Counter()
-    for (name, *labels), value in found.items():
-        if name == "gmf_router_decisions_total":
-            decided[labels[2]] += int(value)
-    assert decided == {
+    assert decided(found) == {
         "read_method": asked["GET"] + asked["write"],
         "write_method": asked["POST"],
         "wrote": asked["write"],
@@ -131,6 +171,27 @@ def test_the_counters_of_two_processes_are_the_requests_that_were_made(site: Sit
         "replica_1": 1,
         "replica_2": 1,
     }
+
+
+def test_prometheus_gets_what_the_site_has_counted(site: Site, prometheus: str) -> None:
+    instance = f"{site.host}:{site.port}"
+    until(lambda: stored(prometheus, "sum by (instance) (up)") == {instance: 1}, ARRIVES_SECONDS, "the site is up")
+    ask(site, REQUESTS // 10)
+    counted = decided(scraped(site))
+    assert counted["read_method"]
+    query = f"sum by (reason) ({DECISIONS})"
+    until(
+        lambda: stored(prometheus, query) == counted,
+        ARRIVES_SECONDS,
+        lambda: f"{counted} is stored: {stored(prometheus, query)}",
+    )
+    until(
+        lambda: (
+            stored(prometheus, "sum by (node) (gmf_router_node_up)") == {"default": 1, "replica_1": 1, "replica_2": 1}
+        ),
+        ARRIVES_SECONDS,
+        "all nodes are up",
+    )
 
 
 def test_tokens_outages_and_refused_writes_are_counted(site: Site, gmf_cluster: LocalCluster, folder: Path) -> None:

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.plugin import refuse
-from testproject import postgis
+from tests.cluster.postgis import standing
 from tests.cluster.sites import DRIVERS, Site, environment, manage, served
 
 ENGINE = "django_gmf_router.backends.postgis"
@@ -28,12 +27,9 @@ def settings(cluster: LocalCluster, driver: str = "psycopg", engine: str = ENGIN
 
 
 @contextmanager
-def standing(replicas: int) -> Iterator[LocalCluster]:
+def with_tables(replicas: int) -> Iterator[LocalCluster]:
     """A cluster whose database has the extension, and the tables of the site."""
-    if lacking := postgis.missing():
-        refuse(f"{__name__} needs {lacking}: {postgis.REMEDY}")
-    with LocalCluster(replicas, bin_dir=postgis.bin_dir()) as running:
-        running.execute("primary", "CREATE EXTENSION postgis", timeout_seconds=60)
+    with standing(replicas) as running:
         done = manage(settings(running), "migrate", "--verbosity=0")
         assert done.returncode == 0, done.stderr
         running.wait_for_replay()
@@ -42,7 +38,7 @@ def standing(replicas: int) -> Iterator[LocalCluster]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with standing(replicas=2) as running:
+    with with_tables(replicas=2) as running:
         yield running
 
 
@@ -107,7 +103,7 @@ def test_each_alias_learns_its_reference_systems_once_from_its_own_node(cluster:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_an_alias_reads_geometries_on_the_node_that_it_moves_to(driver: str) -> None:
-    with standing(replicas=1) as cluster, served("gunicorn", settings(cluster, driver), workers=1) as site:
+    with with_tables(replicas=1) as cluster, served("gunicorn", settings(cluster, driver), workers=1) as site:
         with httpx.Client(base_url=site.url, timeout=30) as client:
             client.post("/places", params=SWITZERLAND, data=BERN).raise_for_status()
             cluster.wait_for_replay()

@@ -199,11 +199,22 @@ def test_who_has_written_reads_on_from_a_replica_that_has_it_while_the_primary_i
         assert writer.get("/one-read").json()["role"] == "replica"
 
 
+def led_by_replica_2(env: dict[str, str]) -> dict[str, str]:
+    """Return the environment in which replica_2 is the primary, and replica_1 its only replica."""
+    databases = json.loads(env["GMF_TEST_DATABASES"])
+    primary = {**databases.pop("replica_2"), "OPTIONS": {}}
+    router = {"HEALTH": HEALTH, "REPLICAS": ["replica_1"]}
+    return {
+        **env,
+        "GMF_TEST_DATABASES": json.dumps({**databases, "default": primary}),
+        "GMF_TEST_ROUTER": json.dumps(router),
+    }
+
+
 def test_no_token_is_served_by_a_stray_replica_that_is_ahead_on_the_old_timeline(
     gmf_cluster: LocalCluster, migrated: Any
 ) -> None:
     env = environment(gmf_cluster, router={"HEALTH": HEALTH})
-    databases = json.loads(env["GMF_TEST_DATABASES"])
     gmf_cluster.pause("replica_2")
     with served("gunicorn", env, workers=1) as site, client_of(site) as client:
         until(lambda: client.get("/one-read").json()["role"] == "replica")
@@ -214,10 +225,7 @@ def test_no_token_is_served_by_a_stray_replica_that_is_ahead_on_the_old_timeline
     gmf_cluster.kill("primary")
     gmf_cluster.resume("replica_2")
     gmf_cluster.promote("replica_2")
-    databases["default"] = {**databases["replica_2"], "OPTIONS": {}}
-    del databases["replica_2"]
-    env = {**env, "GMF_TEST_DATABASES": json.dumps(databases)}
-    env["GMF_TEST_ROUTER"] = json.dumps({"HEALTH": HEALTH, "REPLICAS": ["replica_1"]})
+    env = led_by_replica_2(env)
     with served("gunicorn", env, workers=1) as site, client_of(site, cookies={"gmf_token": token}) as client:
         until(lambda: httpx.get(f"{site.url}/one-read", timeout=30).status_code == 200)
         for _ in range(20):
@@ -228,7 +236,6 @@ def test_no_token_is_served_by_a_stray_replica_that_the_new_primary_has_passed(
     gmf_cluster: LocalCluster, migrated: Any
 ) -> None:
     env = environment(gmf_cluster, router={"HEALTH": HEALTH})
-    databases = json.loads(env["GMF_TEST_DATABASES"])
     # replica_2 does not even receive what is given up.
     gmf_cluster.kill("replica_2")
     gmf_cluster.execute("primary", "CREATE TABLE given_up AS SELECT generate_series(1, 10000)")
@@ -237,10 +244,7 @@ def test_no_token_is_served_by_a_stray_replica_that_the_new_primary_has_passed(
     gmf_cluster.kill("primary")
     gmf_cluster.restart("replica_2")
     gmf_cluster.promote("replica_2")
-    databases["default"] = {**databases["replica_2"], "OPTIONS": {}}
-    del databases["replica_2"]
-    env = {**env, "GMF_TEST_DATABASES": json.dumps(databases)}
-    env["GMF_TEST_ROUTER"] = json.dumps({"HEALTH": HEALTH, "REPLICAS": ["replica_1"]})
+    env = led_by_replica_2(env)
     name = "written by the new primary"
     with served("gunicorn", env, workers=1) as site, client_of(site) as client:
         # The token is of the new timeline, and before where the stray stands.

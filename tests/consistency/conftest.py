@@ -8,6 +8,7 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import environment, manage
+from tests.summary import print_figures
 
 LINES: list[str] = []
 
@@ -21,10 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    if LINES:
-        terminalreporter.section("what the clients saw")
-        for line in LINES:
-            terminalreporter.line(line)
+    print_figures(terminalreporter, "what the clients saw", LINES)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from tests.chaos.runs import NOTES, RUNS
 from tests.ha import engines
 from tests.ha.machines import Machines
 from tests.ha.sites import HaSite, behind_haproxy, migrate, on_hosts
+from tests.summary import print_figures
 from tests.turns import IS_SOAK
 
 # Five elections more.
@@ -47,8 +48,4 @@ def sites(machines: Machines) -> Iterator[list[HaSite]]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    lines = [*(run.line() for run in RUNS), *NOTES]
-    if lines:
-        terminalreporter.section("what the elections did")
-    for line in lines:
-        terminalreporter.line(line)
+    print_figures(terminalreporter, "what the elections did", [*(run.line() for run in RUNS), *NOTES])

@@ -14,6 +14,7 @@ from django_gmf_router.testing.plugin import refuse
 from tests.cluster.conftest import migrated
 from tests.cluster.sites import environment
 from tests.jobs.processes import Send, redis_program, redis_server, sender
+from tests.summary import print_figures
 
 __all__ = ["migrated"]
 LINES: list[str] = []
@@ -30,10 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    if LINES:
-        terminalreporter.section("what the jobs read")
-        for line in LINES:
-            terminalreporter.line(line)
+    print_figures(terminalreporter, "what the jobs read", LINES)
 
 
 @pytest.fixture(scope="session")

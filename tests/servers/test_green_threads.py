@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 import pytest
 
 from django_gmf_router.testing import LocalCluster
+from django_gmf_router.testing.machine import HOST, free_ports
 from django_gmf_router.testing.plugin import refuse
 from tests.cluster.sites import DRIVERS, ROOT, environment
+from tests.servers.matrix import SERVERS
 
 # Whoever still uses eventlet is told so at each import.
 EVENTLET = "import warnings; warnings.simplefilter('ignore'); import eventlet; eventlet.monkey_patch()"
@@ -19,6 +23,9 @@ PSYCOGREEN = f"{GEVENT}; import psycogreen.gevent; psycogreen.gevent.patch_psyco
 LOAD = "from django.core.wsgi import get_wsgi_application; get_wsgi_application()"
 REGISTRY = "import django; django.setup(); from django_gmf_router import clusters; clusters.registry()"
 ENSURE = "clusters.registry().clusters[0].monitor.ensure()"
+GUNICORN_GEVENT = next(server for server in SERVERS if server.name == "gunicorn-gevent")
+WORKER_BOOT_ERROR = 3
+"""How gunicorn ends where its workers cannot load the site: gunicorn/arbiter.py."""
 INSTEAD = "Serve the site with threads, as gunicorn's gthread does, or with gevent and psycopg 3."
 FORK = """
 import os
@@ -53,11 +60,16 @@ assert is_gone(client)
 
 
 def run(code: str, cluster: LocalCluster, driver: str) -> subprocess.CompletedProcess[str]:
+    return ended([sys.executable, "-c", code], cluster, driver)
+
+
+def ended(command: Sequence[str], cluster: LocalCluster, driver: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself."""
     for package in ("gevent", "eventlet", "psycogreen"):
-        if package in code and find_spec(package) is None:
+        if package in " ".join(command) and find_spec(package) is None:
             refuse(f"the Python package {package} is needed: pip install {package}")
     return subprocess.run(
-        [sys.executable, "-c", code],
+        command,
         env=environment(cluster, driver),
         cwd=ROOT,
         capture_output=True,
@@ -90,6 +102,16 @@ def test_a_driver_that_blocks_is_refused_when_the_server_loads_the_site(
 ) -> None:
     done = run(f"{patch}; {LOAD}", gmf_cluster, driver)
     assert done.stderr.splitlines()[-1] == f"django.core.exceptions.ImproperlyConfigured: {words}", done.stderr
+
+
+def test_gunicorn_with_gevent_and_psycopg2_ends_at_its_start_and_says_what_to_use(gmf_cluster: LocalCluster) -> None:
+    if lacking := GUNICORN_GEVENT.missing():
+        refuse(f"{GUNICORN_GEVENT.name} needs {lacking}")
+    (port,) = free_ports(1)
+    done = ended(shlex.split(GUNICORN_GEVENT.command.format(address=f"{HOST}:{port}")), gmf_cluster, "psycopg2")
+    assert done.returncode == WORKER_BOOT_ERROR, done.stderr
+    words = f"psycopg2 blocks gevent while a server hangs, with psycogreen too. {INSTEAD}"
+    assert f"django.core.exceptions.ImproperlyConfigured: {words}\n" in done.stderr, done.stderr
 
 
 def test_a_process_that_is_patched_after_psycopg_was_imported_is_refused_with_its_first_read(

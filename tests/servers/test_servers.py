@@ -6,7 +6,7 @@ import time
 
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.load import Client, Load
-from tests.chaos.runs import FAST_SECONDS, RETURN_SECONDS, Run
+from tests.chaos.runs import FAST_SECONDS, Run, replica_killed
 from tests.chaos.sites import HANG_SECONDS, INTERVAL, MAX_LAG, TIMEOUT
 from tests.chaos.test_primary import SLOWEST_SECONDS, WRITES_AT_RETURN
 from tests.servers.sites import ServedSite
@@ -19,13 +19,7 @@ SESSIONS = "FROM pg_stat_activity WHERE usename = 'gmf' AND application_name = '
 def test_no_get_fails_when_a_replica_is_killed_and_each_process_sees_it_return(
     site: ServedSite, cluster: LocalCluster
 ) -> None:
-    with Run(site, "replica killed", clients=CLIENTS) as run:
-        run.strike(lambda: cluster.kill("replica_1"))
-        run.go_on()
-        cluster.restart("replica_1")
-        back = run.serves_again(cluster.port("replica_1"), time.monotonic())
-    run.check(FAST_SECONDS)
-    assert back <= RETURN_SECONDS
+    replica_killed(site, cluster, clients=CLIENTS)
 
 
 def test_a_frozen_replica_holds_each_process_once(site: ServedSite, cluster: LocalCluster) -> None:

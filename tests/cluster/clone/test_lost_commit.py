@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.db import OperationalError
-from django.db.utils import ConnectionHandler
 
 from django_gmf_router.schemas.cloning import clone
-from django_gmf_router.schemas.cloning import session as clone_session
 from django_gmf_router.schemas.cloning.clone_plan import CloneRequest
 from django_gmf_router.schemas.cloning.progress import Lines
 from django_gmf_router.schemas.cloning.session import Session
 from tests.cluster.clone.databases import Database
-
-
-@pytest.fixture
-def here(database: Database, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let the command run in this process."""
-    engine = "django.db.backends.postgresql"
-    settings = {**database.cluster.databases(engine=engine)["default"], "NAME": database.name}
-    monkeypatch.setattr(clone_session, "connections", ConnectionHandler({"default": settings}))
-    monkeypatch.setenv("GMF_PG_BINDIR", str(database.bin_dir))
-    with django_db_blocker.unblock():
-        yield
 
 
 @pytest.mark.usefixtures("here")

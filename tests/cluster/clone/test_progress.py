@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from django.db.utils import ConnectionHandler
 
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.schemas.cloning import backups, building, catalog, clone, psql, verification
@@ -24,6 +22,7 @@ ALTER TABLE main.zone SET (autovacuum_enabled = off);
 INSERT INTO main.zone SELECT repeat('x', 1000) FROM generate_series(1, 50000);
 INSERT INTO main.layer (name) SELECT repeat('y', 1000) FROM generate_series(1, 5000);
 """
+pytestmark = pytest.mark.usefixtures("here")
 
 
 class Shown:
@@ -38,17 +37,6 @@ class Shown:
 
     def at(self, text: str, part: float) -> None:
         self.parts.append((text, part))
-
-
-@pytest.fixture(autouse=True)
-def _here(database: Database, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the command run in this process."""
-    engine = "django.db.backends.postgresql"
-    settings = {**database.cluster.databases(engine=engine)["default"], "NAME": database.name}
-    monkeypatch.setattr(clone_session, "connections", ConnectionHandler({"default": settings}))
-    monkeypatch.setenv("GMF_PG_BINDIR", str(database.bin_dir))
-    with django_db_blocker.unblock():
-        yield
 
 
 @pytest.mark.parametrize("database", [LARGE], indirect=True)

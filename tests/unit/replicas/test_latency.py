@@ -248,13 +248,18 @@ def process(clock: Clock) -> Any:
     process.close()
 
 
-def test_statements_that_were_answered_make_a_node_slow(process: Process) -> None:
+def turn_slow(process: Process) -> list[str]:
+    """Let one be slow for three rounds, and return who is slow then."""
     process.judge("one", "other")
     for _ in range(3):
         process.read("one", SLOW, SEVERAL)
         process.read("other", FAST, SEVERAL)
         found = process.judge("one", "other")
-    assert found == ["one"]
+    return found
+
+
+def test_statements_that_were_answered_make_a_node_slow(process: Process) -> None:
+    assert turn_slow(process) == ["one"]
 
 
 def test_none_is_slow_where_the_setting_says_so(clock: Clock) -> None:
@@ -298,11 +303,7 @@ def test_what_was_measured_before_a_node_was_out_is_not_judged(process: Process)
 
 
 def test_a_slow_node_whose_trial_hangs_is_not_forgotten(process: Process) -> None:
-    process.judge("one", "other")
-    for _ in range(3):
-        process.read("one", SLOW, SEVERAL)
-        process.read("other", FAST, SEVERAL)
-        process.judge("one", "other")
+    turn_slow(process)
     process.hang("one")
     for _ in range(2 * latency.FORGET_ROUNDS):
         process.read("other", FAST, SEVERAL)
@@ -365,11 +366,7 @@ def test_where_few_read_a_slow_node_is_tried_once_in_eight_rounds(process: Proce
 
 
 def test_a_trial_that_was_fast_is_followed_by_another_in_the_next_round(process: Process) -> None:
-    process.judge("one", "other")
-    for _ in range(3):
-        process.read("one", SLOW, SEVERAL)
-        process.read("other", FAST, SEVERAL)
-        process.judge("one", "other")
+    turn_slow(process)
     rounds = 0
     while process.judge("one", "other") or rounds == 0:
         rounds += 1

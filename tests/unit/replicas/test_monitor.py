@@ -699,6 +699,19 @@ sys.exit(code)
 """
 
 
+def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python of its own until it ends."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize("locked", [True, False])
 # As uWSGI forks: in C, holding Python's lock, and without the hooks of `os.register_at_fork`.
@@ -706,31 +719,14 @@ sys.exit(code)
 def test_a_forked_child_has_a_monitor_of_its_own_and_knows_what_its_parent_knew(
     running: bool, locked: bool, fork: str
 ) -> None:
-    script = FORK.format(running=running, locked=locked, fork=fork)
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env={"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ended("-c", FORK.format(running=running, locked=locked, fork=fork))
     assert done.returncode == 0, done.stderr
 
 
 def test_a_process_that_ends_closes_the_connections_of_its_monitor_and_says_nothing() -> None:
     begin = 'import atexit\natexit.register(lambda: print(sum(fake.open.values()), "left open"))\n'
     end = "monitor.ensure()\nassert monitor.wait(3, 10)\nassert sum(fake.open.values()) == 3\n"
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", begin + FORK.partition("if {running}")[0].format() + end],
-        cwd=ROOT,
-        env={"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ended("-X", "dev", "-c", begin + FORK.partition("if {running}")[0].format() + end)
     assert done.returncode == 0
     assert done.stdout == "0 left open\n"
     assert done.stderr == "The replica replica_2 is down: refused\n"

@@ -41,9 +41,31 @@ def execute(block: Block, names: dict[str, Any]) -> dict[str, Any]:
     return names
 
 
-def run_example(page: str, words: str, **known: Any) -> dict[str, Any]:
-    """Execute the one example of a page that holds these words, with what the page takes as known; return its names."""
-    return execute(example(page, words), {"__name__": "pasted", **known})
+def run_example(page: str, words: str, /, dots: str = "...", **known: Any) -> dict[str, Any]:
+    """Execute the one example of a page that holds these words, with what the page takes as known; return its names.
+
+    `dots`: what is executed where three dots stand for the reader's own code; a class gets it as its `get()`.
+    """
+    block = example(page, words)
+    code = _Dots(dots).visit(ast.parse(block.text))
+    names = {"__name__": "pasted", **known}
+    exec(compile(ast.fix_missing_locations(code), str(block), "exec"), names)
+    return names
+
+
+class _Dots(ast.NodeTransformer):
+    """Puts code in the place of three dots."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        if ast.unparse(node.body[-1]) == "..." and self._code != "...":
+            node.body = ast.parse(f"def get(self, request): {self._code}").body
+        return self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | list[ast.stmt]:
+        return ast.parse(self._code).body if ast.unparse(node) == "..." else node
 
 
 def _is_setting(node: ast.AST) -> bool:

@@ -93,6 +93,7 @@ def test_a_view_that_is_decorated_reads_from_the_primary_from_its_beginning(open
         assert view(RequestFactory().get("/s/abc"), "abc") == "primary use_primary"
 
 
+@pytest.mark.usefixtures("unmirrored")
 def test_a_view_that_names_a_pool_reads_from_it(open_request: OpenUnit) -> None:
     """With the settings above it on the page, whose third replica is here the second one."""
     page = run_example("docs/how-to/pools-and-regions.md", '"reports": {"POOL": "reports"}')["GMF_ROUTER"]["default"]

@@ -22,6 +22,7 @@ from tests.books.models import Author
 from tests.unit.docs.running import run_example
 
 pytestmark = pytest.mark.django_db
+METRICS = "docs/how-to/metrics-and-alerts.md"
 
 
 @contextmanager
@@ -65,8 +66,7 @@ def test_operators_may_steer_as_the_page_lets_them() -> None:
 def test_prometheus_may_ask_from_the_networks_of_the_page_and_from_no_other() -> None:
     if find_spec("prometheus_client") is None:
         refuse("the Python package prometheus-client is needed: pip install prometheus-client")
-    page = "docs/how-to/metrics-and-alerts.md"
-    names = run_example(page, "urlpatterns") | run_example(page, "GMF_METRICS_ALLOW")
+    names = run_example(METRICS, "urlpatterns") | run_example(METRICS, "GMF_METRICS_ALLOW")
     with urls(names["urlpatterns"], GMF_METRICS_ALLOW=names["GMF_METRICS_ALLOW"]) as client:
         answers = {host: client.get("/metrics", REMOTE_ADDR=host) for host in ("127.0.0.1", "10.20.3.4", "10.21.3.4")}
     assert {host: answer.status_code for host, answer in answers.items()} == {

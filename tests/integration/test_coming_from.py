@@ -94,8 +94,7 @@ def test_a_chooser_that_looks_at_the_user_loads_it_twice_unless_it_is_a_primary_
 # Before and after
 
 
-@pytest.mark.usefixtures("multidb")
-def test_the_settings_before_are_those_of_django_multidb_router_and_the_replicas_stay_the_same() -> None:
+def test_the_settings_before_are_those_of_django_multidb_router_and_the_replicas_stay_the_same(multidb: Any) -> None:
     before = run_example("docs/how-to/coming-from/django-multidb-router.md", "MULTIDB_PINNING_SECONDS")
     middleware, _ = before["MIDDLEWARE"]
     (theirs,) = before["DATABASE_ROUTERS"]
@@ -103,6 +102,7 @@ def test_the_settings_before_are_those_of_django_multidb_router_and_the_replicas
     with override_settings(MULTIDB_PINNING_SECONDS=before["MULTIDB_PINNING_SECONDS"]):
         answer = import_string(middleware)(lambda request: HttpResponse())(RequestFactory().post("/"))
     assert answer.cookies["multidb_pin_writes"]["max-age"] == 15
+    multidb.unpin_this_thread()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules["multidb"], "replicas", None)
         with override_settings(REPLICA_DATABASES=before["REPLICA_DATABASES"]):

@@ -105,6 +105,14 @@ def test_the_tasks_of_the_page_read_as_their_levels_say(
         assert module.monthly_report.delay().get() == "unit_of_work"
 
 
+def test_a_task_that_says_nothing_has_the_default_of_the_page(app: Any, open_request: OpenUnit) -> None:
+    by_default = app.task(name="by_default")(reason)
+    with open_request("GET", "/"):
+        assert by_default.delay().get() == "unit_of_work"
+        Book.objects.create(title="Atlas")
+        assert by_default.delay().get() == "consistency"
+
+
 def test_a_view_that_sends_a_task_on_commit_lets_it_see_the_order(
     app: Any, shop: Any, monkeypatch: pytest.MonkeyPatch, open_request: OpenUnit
 ) -> None:
@@ -127,7 +135,7 @@ def test_a_task_of_an_outage_is_tried_again(app: Any, open_request: OpenUnit) ->
             raise found
         return found
 
-    publish = run_example(PAGE, "autoretry_for=(OperationalError,)", dots="return answer()", answer=answer)["publish"]
+    publish = run_example(PAGE, "def publish(pk)", dots="return answer()", answer=answer)["publish"]
     with open_request("GET", "/"):
         assert publish.delay(1).get() == "published"
     assert answers == []

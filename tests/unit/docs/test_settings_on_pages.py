@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from django.test import override_settings
 from django_gmf_router import checks
 from django_gmf_router import env as gmf_env
 from tests.unit.docs.pages import Block, blocks
-from tests.unit.docs.running import all_settings, execute
+from tests.unit.docs.running import all_settings, example, execute, run_example
 from tests.unit.docs.test_examples import modules, readme_settings
 
 OURS = ("DATABASES", "DATABASE_ROUTERS", "MIDDLEWARE", "GMF_ROUTER")
@@ -34,7 +35,11 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def pasted(block: Block) -> dict[str, Any]:
     """Return the settings of the README with those of an example behind them, and the aliases that it names."""
-    settings = execute(block, {**readme_settings(), "gmf_env": gmf_env, "env": environ.Env()})
+    settings = {**readme_settings(), "gmf_env": gmf_env, "env": environ.Env()}
+    # What installs the package by itself has to do it wholly.
+    if "RoutingMiddleware" in block.text:
+        settings |= {"MIDDLEWARE": ["django.middleware.security.SecurityMiddleware"], "DATABASE_ROUTERS": []}
+    execute(block, settings)
     primary = settings["PRIMARY"]
     for name, cluster in settings["GMF_ROUTER"].items():
         settings["DATABASES"].setdefault(name, {**primary, "HOST": name})
@@ -74,3 +79,33 @@ def test_settings_that_are_pasted_behind_those_of_the_readme_have_no_error(
     assert errors == []
     advised = {f"gmf_router.{number}" for words, ids in ADVISED.items() if words in block.text for number in ids}
     assert {message.id for message in warnings} == advised, warnings
+
+
+def test_a_check_that_the_page_silences_is_silent_and_no_other() -> None:
+    silenced = run_example("docs/reference/checks.md", "SILENCED_SYSTEM_CHECKS")["SILENCED_SYSTEM_CHECKS"]
+    router = {"replica_1": {"REPLICAS": ["replica_2"]}}
+    with override_settings(GMF_ROUTER=router, MIDDLEWARE=[], SILENCED_SYSTEM_CHECKS=silenced):
+        found = {message.id: message.is_silenced() for message in checks.check_warnings()}
+    assert found["gmf_router.W004"] is True
+    assert found["gmf_router.W001"] is False
+
+
+def printed(settings: str) -> str:
+    """Return what a process with these settings of the log prints of a node that is up again."""
+    code = f"""
+import logging
+from django.utils.log import configure_logging
+{settings}
+configure_logging("logging.config.dictConfig", LOGGING)
+logging.getLogger("django_gmf_router").info("The replica replica_1 is up again; it was down for 12.4 s.")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return done.stderr
+
+
+def test_the_log_of_the_page_tells_that_a_node_is_up_again_which_nothing_else_does() -> None:
+    shown = "The replica replica_1 is up again; it was down for 12.4 s."
+    block = example("docs/how-to/in-development.md", "LOGGING = ")
+    assert shown in "".join(each.text for each in blocks(block.page, "text"))
+    assert printed("LOGGING = {'version': 1}") == ""
+    assert printed(block.text) == f"{shown}\n"

@@ -11,14 +11,12 @@ from django.db import router
 
 from django_gmf_router import current_decision, unit_of_work
 from tests.books.models import Author
-from tests.unit.docs.pages import blocks
+from tests.unit.docs.running import example
 
 PAGE = "docs/how-to/channels-and-streams.md"
-MARKS = ("# office/consumers.py", "# office/streams.py")
 Place = Author
-for block in blocks(PAGE, "python"):
-    if block.text.startswith(MARKS):
-        exec(compile(block.text, str(block), "exec"))
+for block in (example(PAGE, "# office/consumers.py"), example(PAGE, "# office/streams.py")):
+    exec(compile(block.text, str(block), "exec"))
 
 
 def seen() -> str:

@@ -6,15 +6,13 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from tests.unit.docs.pages import blocks
+from tests.unit.docs.running import examples
 
-PAGES = ("docs/how-to/a-careful-start.md", "docs/how-to/graphql-and-rest.md")
-MARK = "# office/"
+FILE = "# office/"
 """The first line of an example that is a file of the site."""
 
-for block in (block for page in PAGES for block in blocks(page, "python")):
-    if block.text.startswith(MARK):
-        exec(compile(block.text, str(block), "exec"))
+for block in (*examples("docs/how-to/a-careful-start.md", FILE), *examples("docs/how-to/graphql-and-rest.md", FILE)):
+    exec(compile(block.text, str(block), "exec"))
 
 
 def by_header(request: HttpRequest) -> Any:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
+from rest_framework.response import Response
 
 from django_gmf_router import use_primary
+from tests.apis import rest
 from tests.books.models import Author
+from tests.conftest import OpenUnit
+from tests.unit.docs.running import run_example
 
 pytestmark = [
     pytest.mark.usefixtures("unmirrored", "rest_site"),
@@ -49,6 +53,27 @@ def test_a_block_on_a_class_is_around_all_that_it_answers(path: str, reason: str
     # A base is as it was, whatever was made of it.
     assert answered("Api") == [READS, READS, READS]
     assert answered("FromPrimary", "post") == [PRIMARY, PRIMARY, PRIMARY]
+
+
+@pytest.mark.parametrize(
+    ("name", "actions", "method", "reason"),
+    [
+        ("Balance", None, "GET", PRIMARY),
+        ("OrderViewSet", {"post": "search"}, "POST", REPLICA),
+        ("search", None, "POST", REPLICA),
+    ],
+)
+def test_what_the_page_decorates_reads_as_its_block_says(
+    open_request: OpenUnit, name: str, actions: dict[str, str] | None, method: str, reason: str
+) -> None:
+    look = "return Response(reason())"
+    page = run_example(
+        "docs/how-to/graphql-and-rest.md", "OrderViewSet", dots=look, Response=Response, reason=rest.reason
+    )
+    view = page[name].as_view(*filter(None, [actions])) if name != "search" else page[name]
+    request = RequestFactory().generic(method, "/")
+    with open_request(method, "/"):
+        assert view(request).data == reason
 
 
 def test_a_block_on_a_method_is_inside_that_of_its_class() -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from tests.cluster.settings import *  # noqa: F403
-from tests.unit.docs.pages import blocks
+from tests.unit.docs.running import run_example
 
-_given: dict[str, object] = {}
-(_logging,) = (block for block in blocks("docs/how-to/metrics-and-alerts.md", "python") if "LOGGING" in block.text)
-exec(_logging.text, _given)
-LOGGING = _given["LOGGING"]
+LOGGING = run_example("docs/how-to/metrics-and-alerts.md", "class JsonLines")["LOGGING"]
 ROOT_URLCONF = "tests.cluster.metrics_urls"

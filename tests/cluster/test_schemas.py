@@ -20,7 +20,7 @@ from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
 from testproject import postgis
 from tests.cluster.sites import DRIVERS, ROOT, environment, manage
-from tests.unit.docs.pages import blocks
+from tests.unit.docs.running import example
 from tests.waiting import until
 
 DATABASE = "schemas"
@@ -282,7 +282,7 @@ def test_a_site_without_schemas_moves_into_them_as_the_page_says(database: Local
         done = manage(environment(database, NAME="moving"), "migrate", "--verbosity=0")
         assert done.returncode == 0, done.stderr
         server.sql("INSERT INTO auth_group (name) VALUES ('kept')")
-        (block,) = [block.text for block in blocks(PAGE, "python") if "ALTER TABLE" in block.text]
+        block = example(PAGE, "ALTER TABLE").text
         server.shell(f"{block}\nprint(1)")
         server.run("gmf_migrate", "--fake", "--verbosity=0")
         assert server.failed_checks("default") == []

@@ -19,7 +19,7 @@ import pytest
 
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import DRIVERS, Site, environment, served
-from tests.unit.docs.pages import blocks
+from tests.unit.docs.running import example
 from tests.waiting import until
 
 PAGE = "docs/how-to/providers/short-lived-passwords.md"
@@ -91,7 +91,7 @@ def keeps(request: pytest.FixtureRequest, passwords: Passwords, tmp_path: Path) 
     engine = tmp_path / "mysite" / "engine"
     engine.mkdir(parents=True)
     (engine / "__init__.py").touch()
-    (engine / "base.py").write_text(blocks(PAGE, "python")[0].text)
+    (engine / "base.py").write_text(example(PAGE, "class DatabaseWrapper").text)
     (engine.parent / "tokens.py").write_text(TOKENS.format(file=str(passwords.token)))
     return {"ENGINE": "mysite.engine"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.cluster.settings import *  # noqa: F403
 from tests.cluster.settings import INSTALLED_APPS, MIDDLEWARE
-from tests.unit.docs.pages import blocks
+from tests.unit.docs.running import example
 
 PAGE = "docs/how-to/in-development.md"
 
@@ -12,6 +12,4 @@ DEBUG = True
 ROOT_URLCONF = "tests.toolbar_urls"
 INSTALLED_APPS = [*INSTALLED_APPS, "django.contrib.staticfiles"]
 MIDDLEWARE = [*MIDDLEWARE]
-for block in blocks(PAGE, "python"):
-    if "DEBUG_TOOLBAR_PANELS" in block.text:
-        exec(block.text)
+exec(example(PAGE, "DEBUG_TOOLBAR_PANELS").text)

@@ -6,7 +6,7 @@ import os
 
 from tests.cluster.settings import *  # noqa: F403
 from tests.cluster.settings import INSTALLED_APPS
-from tests.unit.docs.pages import blocks
+from tests.unit.docs.running import examples
 
 PAGE = "docs/how-to/tools-that-compare-engines.md"
 
@@ -19,5 +19,5 @@ STORAGES = {
         "OPTIONS": {"location": os.environ["GMF_TEST_BACKUPS"]},
     },
 }
-for block in blocks(PAGE, "python"):
+for block in examples(PAGE, "django_gmf_router.backends."):
     exec(block.text)

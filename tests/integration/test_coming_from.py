@@ -15,12 +15,14 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, connections, router
 from django.http import HttpRequest, HttpResponse
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils.module_loading import import_string
 
+from django_gmf_router import current_decision
 from tests.books.models import Book
-from tests.unit.docs.test_examples import COMING_FROM, modules, routers_of
+from tests.unit.docs.running import COMING_FROM, run_example
+from tests.unit.docs.test_examples import modules, routers_of
 
 pytestmark = pytest.mark.django_db
 PINNING = "multidb.middleware.PinningRouterMiddleware"
@@ -87,6 +89,43 @@ def test_a_chooser_that_looks_at_the_user_loads_it_twice_unless_it_is_a_primary_
     with override_settings(GMF_ROUTER={"default": entry}), CaptureQueriesContext(connection) as queries:
         assert client.get("/admin/", follow=True).status_code == 200
     assert sum('FROM "auth_user" ' in query["sql"] for query in queries) == times
+
+
+# Before and after
+
+
+def test_the_settings_before_are_those_of_django_multidb_router_and_the_replicas_stay_the_same(multidb: Any) -> None:
+    before = run_example("docs/how-to/coming-from/django-multidb-router.md", "MULTIDB_PINNING_SECONDS")
+    middleware, _ = before["MIDDLEWARE"]
+    (theirs,) = before["DATABASE_ROUTERS"]
+    assert middleware == PINNING
+    with override_settings(MULTIDB_PINNING_SECONDS=before["MULTIDB_PINNING_SECONDS"]):
+        answer = import_string(middleware)(lambda request: HttpResponse())(RequestFactory().post("/"))
+    assert answer.cookies["multidb_pin_writes"]["max-age"] == 15
+    multidb.unpin_this_thread()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["multidb"], "replicas", None)
+        with override_settings(REPLICA_DATABASES=before["REPLICA_DATABASES"]):
+            served = {import_string(theirs)().db_for_read(Book) for _ in range(2)}
+    (after,) = routers_of("docs/how-to/coming-from/django-multidb-router.md")
+    assert served == {*before["REPLICA_DATABASES"]} == {*after["default"]["REPLICAS"]}
+
+
+def test_what_django_replicated_was_told_of_paths_holds_with_the_settings_after(open_request: Any) -> None:
+    """It is not installed here: its last version is older than each Django of ours."""
+    before = run_example("docs/how-to/coming-from/django-replicated.md", "REPLICATED_VIEWS_OVERRIDES")
+    after = routers_of("docs/how-to/coming-from/django-replicated.md")[0]
+    assert before["REPLICATED_DATABASE_SLAVES"] == after["default"]["REPLICAS"]
+    paths = {"search": ("POST", "/search"), "/s/*": ("GET", "/s/abc")}
+    with override_settings(GMF_ROUTER=after):
+        roles = {}
+        for pattern, (method, path) in paths.items():
+            with open_request(method, path):
+                Book.objects.exists()
+                roles[pattern] = current_decision().role  # type: ignore[union-attr]
+    assert {pattern: {"replica": "slave", "primary": "master"}[role] for pattern, role in roles.items()} == before[
+        "REPLICATED_VIEWS_OVERRIDES"
+    ]
 
 
 # What the page says of django-multidb-router

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from gevent import monkey
+# It imports nothing of gevent's concern: a few modules of the standard library.
+from tests.unit.docs.running import example
 
-monkey.patch_all()
+exec(example("docs/reference/web-servers.md", "monkey.patch_all()").text)

@@ -27,6 +27,7 @@ from django_gmf_router import checks
 from django_gmf_router import env as gmf_env
 from django_gmf_router.settings import kinds, problems, sections, values
 from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, prose, text_of
+from tests.unit.docs.running import COMING_FROM, MODULE
 
 README = "README.md"
 CONFIGS = (
@@ -142,9 +143,7 @@ def readme_settings() -> dict[str, Any]:
 
 
 PROVIDERS = "docs/how-to/providers/"
-COMING_FROM = "docs/how-to/coming-from/"
 CHECKED = (PROVIDERS, COMING_FROM, "docs/how-to/a-careful-start.md")
-MODULE = re.compile(r"# (\S+)\.py\n")
 
 
 def modules(page: str) -> dict[str, ModuleType]:

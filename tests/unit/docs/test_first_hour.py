@@ -21,13 +21,14 @@ import yaml
 from django_gmf_router import env as gmf_env
 from django_gmf_router.settings import problems
 from tests.unit.docs.pages import ROOT, all_blocks, blocks, headings, names, text_of
+from tests.unit.docs.running import PASTED
 
 README = "README.md"
 HOME = "docs/index.md"
 HOW_TO = "docs/how-to/index.md"
 TROUBLE = "docs/how-to/troubleshooting.md"
 PACKAGE = ROOT / "django_gmf_router"
-PASTED = re.compile(r"# at the end of (\w+\.py)\n")
+FILE = re.compile(r"# at the end of (\w+\.py)\n")
 LOCAL = {
     "DATABASE_URL": "postgres://gmf:secret@127.0.0.1:15432/gmf",
     "DATABASE_REPLICA_URLS": "postgres://gmf:secret@127.0.0.1:15433/gmf",
@@ -62,7 +63,7 @@ class Site:
     def paste(self, page: str) -> None:
         """Add each Python block of a page to the file that its first line names."""
         for block in blocks(page, "python"):
-            found = PASTED.match(block.text)
+            found = FILE.match(block.text)
             assert found is not None, f"{block} does not say which file it belongs to"
             with (self._directory / "office" / found[1]).open("a", encoding="utf-8") as file:
                 file.write(f"\n\n{block.text}")
@@ -73,7 +74,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-@pytest.mark.parametrize("page", [README, HOME])
+@pytest.mark.parametrize("page", PASTED)
 def test_what_a_first_page_shows_is_pasted_into_a_new_site_and_no_check_complains(site: Site, page: str) -> None:
     site.paste(page)
     assert site.run("manage.py", "check") == NO_ISSUES

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.docs.pages import blocks
+from tests.unit.docs.running import example
 
 PAGE = "docs/how-to/tenants.md"
-(block,) = (each for each in blocks(PAGE, "python") if "session_settings" in each.text)
-exec(block.text)
+exec(example(PAGE, "session_settings").text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tests.cluster.tenants.rows.base import PAGE
-from tests.unit.docs.pages import blocks
+from tests.unit.docs.running import example
 
-(block,) = (each for each in blocks(PAGE, "python") if "django_tenants.postgresql_backend" in each.text)
-exec(block.text)
+exec(example("docs/how-to/tenants.md", "django_tenants.postgresql_backend").text)

@@ -1,0 +1,1 @@
+"""Do the examples of the pages do what the pages say, on SQLite aliases?"""

@@ -7,6 +7,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -19,6 +20,7 @@ from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from django_gmf_router import current_decision, read_after, use_primary, use_replica
+from django_gmf_router.exceptions import PrimaryUnavailable
 from django_gmf_router.postgres.sqlstates import sqlstate
 from tests.books.models import Author, Book
 
@@ -69,6 +71,13 @@ def write(request: HttpRequest, **kwargs: Any) -> JsonResponse:
     before = look()
     Author.objects.create(name="written")
     return JsonResponse({"looks": [before, look()]})
+
+
+def attempt(request: HttpRequest) -> JsonResponse:
+    """Write on a GET, go on without it where no primary answers, and look."""
+    with suppress(PrimaryUnavailable):
+        Author.objects.create(name="attempted")
+    return JsonResponse(look())
 
 
 @csrf_exempt
@@ -280,6 +289,7 @@ urlpatterns = [
     path("atomic-while-streaming", atomic_while_streaming),
     path("read-from/<alias>", read_from),
     path("write", write),
+    path("attempt", attempt),
     path("write/<title>", write),
     re_path(r"^old/write/(?P<number>\d+)$", write),
     path("session", session),

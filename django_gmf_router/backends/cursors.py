@@ -10,7 +10,7 @@ from django.db import Error, InternalError
 from django.db.backends.utils import CursorWrapper
 
 from django_gmf_router import clusters
-from django_gmf_router.exceptions import MaintenanceMode
+from django_gmf_router.exceptions import MaintenanceMode, PrimaryUnavailable
 from django_gmf_router.own_writes import WRITTEN
 from django_gmf_router.postgres.session_options import ensure_read_only
 from django_gmf_router.postgres.sockets import HeldSocket
@@ -101,7 +101,7 @@ class Guard:
             return execute(sql, params, many, context)
         node = getattr(context["connection"], "node", None)
         if self._alias == cluster.config.primary:
-            return execute(sql, params, many, context) if self._note(cluster, sql, node) else None
+            return self._on_primary(cluster, node, execute, sql, params, many, context)
         # By identity: a question of this package is no read of the site.
         if sql is not REPLAYED:
             cluster.reads.note_on_replica(sql, node)
@@ -112,17 +112,25 @@ class Guard:
                 cluster.writes.explain(error, sql, self._alias)
             raise
 
-    def _note(self, cluster: clusters.Cluster, sql: Any, node: str | None) -> bool:
-        """Note what is about to run on the primary; return whether it runs, for a page can do without some of it."""
+    def _on_primary(
+        self, cluster: clusters.Cluster, node: str | None, execute: Callable[..., Any], sql: Any, *rest: Any
+    ) -> Any:
         try:
-            statement = cluster.writes.note(sql)
+            statement, record = cluster.writes.note(sql)
         except MaintenanceMode:
+            # A page can do without some of what it writes.
             if cluster.writes.may_be_left_out(sql):
-                return False
+                return None
             raise
         if sql is not WRITTEN:
             cluster.reads.note_on_primary(statement, node)
-        return True
+        try:
+            return execute(sql, *rest)
+        except PrimaryUnavailable as error:
+            # A view that goes on without it reads where it read before.
+            if record is not None and not error.may_be_saved:
+                record.take_back()
+            raise
 
 
 def guard_connection(connection: Any, **kwargs: Any) -> None:  # noqa: ARG001

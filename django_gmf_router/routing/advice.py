@@ -56,6 +56,11 @@ def quoted(pattern: str) -> str:
     return repr(pattern) if '"' in pattern or pattern.endswith("\\") else f'r"{pattern}"'
 
 
+def one_line(text: str) -> str:
+    """Return a text for the log in one line: a path may hold what a browser writes as %0A, and forge another one."""
+    return " ".join(text.split())
+
+
 def _methods(method: str | None) -> str:
     # HEAD runs the GET view.
     return "(GET|HEAD)" if method in {"GET", "HEAD"} else str(method)

@@ -19,7 +19,6 @@ from django_gmf_router.routing.unit_of_work import (
     current_decision,
     current_place,
     innermost_role,
-    one_line,
     open_unit,
 )
 from django_gmf_router.routing.writes import QUERIES, Statement, classify
@@ -168,6 +167,6 @@ def _tell(unit: UnitOfWork, view: str, seen: ReadsOfUnit) -> None:
     remedies = " ".join(REMEDIES[reason] for reason in seen.unexpected)
     logger.warning(
         "%s",
-        one_line(f"{read}, though the rules sent it to replicas. {remedies} {seen.remedy}"),
+        advice.one_line(f"{read}, though the rules sent it to replicas. {remedies} {seen.remedy}"),
         extra={"event": "unexpected_primary_read", "view": view, "reads": reads, "reasons": dict(seen.unexpected)},
     )

@@ -22,7 +22,7 @@ from django.http import HttpRequest
 from django_gmf_router.routing import advice
 from django_gmf_router.routing.clients import key_of
 from django_gmf_router.routing.policy import Policy
-from django_gmf_router.routing.unit_of_work import UnitOfWork, open_unit
+from django_gmf_router.routing.unit_of_work import ClusterRecord, UnitOfWork, open_unit
 from django_gmf_router.routing.writes import QUERIES, Statement, WriteWatch, classify
 from django_gmf_router.settings.values import ClusterConfig, Role
 
@@ -61,7 +61,7 @@ class Rehearsal(WriteWatch):
         self._counts: Counts = Counter()
         self._process, self._since, self._kept_at = os.getpid(), time.time(), 0.0
 
-    def note(self, sql: object) -> Statement:
+    def note(self, sql: object) -> tuple[Statement, ClusterRecord | None]:
         """Count a statement that is about to run on the primary, beside what is noted of it ever."""
         if (unit := open_unit()) is not None:
             self._count(unit, classify(sql), str(sql))

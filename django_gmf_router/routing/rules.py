@@ -138,7 +138,7 @@ RULES = (
     Rule(6, "write_method", PRIMARY, lambda read: read.record.verdict.reason == "write_method",
          "the method is no read method, and no `slave` pattern matches",
          "{method} is not in READ_METHODS and no slave pattern matches"),
-    Rule(7, "wrote", PRIMARY, lambda read: read.record.wrote,
+    Rule(7, "wrote", PRIMARY, lambda read: read.record.wrote > 0,
          "this unit of work has written to the primary"),
     Rule(8, "atomic", PRIMARY, _joins_a_transaction,
          "a transaction is open on the primary, other than that of `ATOMIC_REQUESTS` or of a `TestCase`"),

@@ -76,7 +76,8 @@ class ClusterRecord:
         """Start with what the rules over the request say; `is_open`: CHOOSER is still to be asked."""
         self.verdict = verdict
         self.is_open = is_open
-        self.wrote = False
+        # By how many statements.
+        self.wrote = 0
         # Threads of one request may read for the first time, and write, at the same time.
         self._lock = Lock()
         # The decision of the first read that a replica may serve, and the alias whose connection serves it.
@@ -117,8 +118,13 @@ class ClusterRecord:
     def write(self) -> None:
         """Note that this unit of work wrote: its reads follow to the primary."""
         with self._lock:
-            self.wrote = True
+            self.wrote += 1
             self.settled_for = None
+
+    def take_back(self) -> None:
+        """Take it that a write which was noted came to no primary: nothing has to follow it there."""
+        with self._lock:
+            self.wrote -= 1
 
 
 NO_RECORD = ClusterRecord(Verdict(role=Role.PRIMARY, reason="outside_request"))
@@ -178,8 +184,7 @@ class UnitOfWork:
 
     def has_written(self, cluster: str) -> bool:
         """Return whether it has written to the primary of `cluster`."""
-        record = self.records.get(cluster)
-        return record is not None and record.wrote
+        return self.records.get(cluster, NO_RECORD).wrote > 0
 
     @property
     def unit(self) -> UnitOfWork:
@@ -268,12 +273,7 @@ def open_unit() -> UnitOfWork | None:
 def current_request() -> str:
     """Return `METHOD /path` of the request that is served here, in one line; an empty str outside requests."""
     unit = open_unit()
-    return "" if unit is None or unit.method is None else one_line(f"{unit.method} {unit.path}")
-
-
-def one_line(text: str) -> str:
-    """Return a text for the log in one line: a path may hold what a browser writes as %0A, and forge another one."""
-    return " ".join(text.split())
+    return "" if unit is None or unit.method is None else " ".join(f"{unit.method} {unit.path}".split())
 
 
 def innermost_role(blocks: Blocks) -> Role | None:

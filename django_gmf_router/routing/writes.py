@@ -22,7 +22,13 @@ from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.routing import advice
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import CACHE_ENTRY, ModelTable, model_tables
-from django_gmf_router.routing.unit_of_work import UnitOfWork, current_place, innermost_role, one_line, open_unit
+from django_gmf_router.routing.unit_of_work import (
+    ClusterRecord,
+    UnitOfWork,
+    current_place,
+    innermost_role,
+    open_unit,
+)
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 logger = logging.getLogger("django_gmf_router")
@@ -86,22 +92,22 @@ class WriteWatch:
     def _tables(self) -> dict[str, ModelTable]:
         return model_tables(self._config.primary_models)
 
-    def note(self, sql: object) -> Statement:
-        """Note a statement that is about to run on the primary, and return what is known of it.
+    def note(self, sql: object) -> tuple[Statement, ClusterRecord | None]:
+        """Note a statement that is about to run on the primary; return what it does, and where it counts if it writes.
 
         Raise MaintenanceMode or UnexpectedWrite where it must not.
         """
         unit, statement = open_unit(), classify(sql)
         if not statement.writes and not (statement.by_hand and self._is_for_the_primary(unit)):
-            return statement
+            return statement, None
         unit = unit or self._policy.open_outside()
         if unit is None:
-            return statement
+            return statement, None
         self._forbid_in_maintenance(unit, statement)
         known = [self._tables.get(table) for table in statement.tables]
         is_alone = statement.alone and known != []
         if is_alone and all(table is not None and table.is_unread for table in known):
-            return statement
+            return statement, None
         record = self._policy.record(unit)
         # At the latest now: whether a write is unexpected depends on what CHOOSER says.
         if record.is_open:
@@ -112,7 +118,7 @@ class WriteWatch:
             self._warn(unit, statement)
         # Before it runs: a thread of the request may read as soon as it is committed.
         record.write()
-        return statement
+        return statement, record
 
     def _forbid_in_maintenance(self, unit: UnitOfWork, statement: Statement) -> None:
         """Raise MaintenanceMode for a write of a request, unless it has written before, or steers the cluster.
@@ -264,7 +270,9 @@ _kept = lru_cache(maxsize=2048)(_classify)
 def _tell(unit: UnitOfWork, what: str, remedy: str) -> None:
     reads = unit.reads_after_write
     works = f"It works; {reads} read{' goes' if reads == 1 else 's go'} to the primary after it."
-    logger.warning("%s", one_line(f"{what} {works} {remedy}"), extra={"event": "unexpected_write", "reads": reads})
+    logger.warning(
+        "%s", advice.one_line(f"{what} {works} {remedy}"), extra={"event": "unexpected_write", "reads": reads}
+    )
 
 
 def _add_note(error: BaseException, note: str) -> None:

@@ -199,6 +199,22 @@ def test_who_has_written_reads_on_from_a_replica_that_has_it_while_the_primary_i
         assert writer.get("/one-read").json()["role"] == "replica"
 
 
+def test_a_view_that_goes_on_without_its_write_reads_on_from_a_replica(
+    gmf_cluster: LocalCluster, migrated: Any
+) -> None:
+    with served("gunicorn", environment(gmf_cluster, router={"HEALTH": HEALTH}), workers=1) as site:
+        # A client without a token: each of its requests stands alone.
+        until(lambda: httpx.get(f"{site.url}/one-read", timeout=30).json()["role"] == "replica")
+        assert httpx.get(f"{site.url}/attempt", timeout=30).json()["reason"] == "wrote"
+        gmf_cluster.kill("primary")
+        # Until it is known to be down, nobody knows what became of a write.
+        until(lambda: httpx.get(f"{site.url}/attempt", timeout=30).status_code == 200)
+        answers = [httpx.get(f"{site.url}/attempt", timeout=30) for _ in range(20)]
+        assert {answer.status_code for answer in answers} == {200}
+        assert {answer.json()["reason"] for answer in answers} == {"read_method"}
+        assert not any("gmf_token" in answer.cookies for answer in answers)
+
+
 def led_by_replica_2(env: dict[str, str]) -> dict[str, str]:
     """Return the environment in which replica_2 is the primary, and replica_1 its only replica."""
     databases = json.loads(env["GMF_TEST_DATABASES"])

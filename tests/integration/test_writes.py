@@ -27,7 +27,7 @@ from django_gmf_router import (
     use_replica,
 )  # fmt: skip
 from django_gmf_router.backends.cursors import Guard, guard_connection
-from django_gmf_router.exceptions import UnexpectedWrite
+from django_gmf_router.exceptions import PrimaryUnavailable, UnexpectedWrite
 from django_gmf_router.middleware import RoutingMiddleware
 from django_gmf_router.replicas.pool import ReplicaPool
 from tests.books.models import Author, Book
@@ -324,6 +324,25 @@ def test_a_session_that_is_written_alone_does_not_count(open_request: OpenUnit) 
         cluster.writes.note("UPDATE django_session SET expire_date = %s")
         cluster.writes.note("INSERT INTO django_session (session_key) VALUES (%s) ON CONFLICT DO UPDATE SET x = 1")
         assert not unit.wrote
+
+
+@pytest.mark.parametrize("may_be_saved", [True, False])
+@pytest.mark.parametrize("wrote_before", [True, False])
+def test_a_write_that_came_to_no_primary_does_not_count(
+    open_request: OpenUnit, may_be_saved: bool, wrote_before: bool
+) -> None:
+    def fail(*_: object) -> None:
+        """Fail as where the primary is away: when it goes, nobody can choose to the statement."""
+        raise PrimaryUnavailable("default", may_be_saved=may_be_saved)
+
+    insert = "INSERT INTO library_author (name) VALUES (%s)"
+    with open_request("GET") as unit:
+        if wrote_before:
+            Author.objects.create(name="before")
+        with pytest.raises(PrimaryUnavailable):
+            Guard("default")(fail, insert, ("away",), False, {"connection": connection})
+        assert unit.wrote is (may_be_saved or wrote_before)
+        assert reason() == ("wrote" if unit.wrote else "read_method")
 
 
 def test_what_is_selected_by_hand_inside_use_primary_counts_as_a_write(open_request: OpenUnit) -> None:

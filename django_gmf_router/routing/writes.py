@@ -184,8 +184,17 @@ class WriteWatch:
         key = (unit.method, advice.view_of(unit))
         if key not in self._warned:
             self._warned.add(key)
-            # What it costs is known at the end.
-            unit.at_end.append(partial(_tell, unit, what, advice.remedy(self._config, unit)))
+            # What it costs is known at the end, and whether it came to the primary.
+            unit.at_end.append(partial(self._tell, unit, key, what, advice.remedy(self._config, unit)))
+
+    def _tell(self, unit: UnitOfWork, key: tuple[str | None, str | None], what: str, remedy: str) -> None:
+        if not unit.has_written(self.primary):
+            self._warned.discard(key)
+            return
+        reads = unit.reads_after_write
+        works = f"It works; {reads} read{' goes' if reads == 1 else 's go'} to the primary after it."
+        text = advice.one_line(f"{what} {works} {remedy}")
+        logger.warning("%s", text, extra={"event": "unexpected_write", "reads": reads})
 
     def explain(self, error: BaseException, sql: object, alias: str) -> None:
         """Add to the refusal of a write what was asked of which node, and the line that mends it."""
@@ -265,14 +274,6 @@ def _classify(sql: str) -> Statement:
 
 
 _kept = lru_cache(maxsize=2048)(_classify)
-
-
-def _tell(unit: UnitOfWork, what: str, remedy: str) -> None:
-    reads = unit.reads_after_write
-    works = f"It works; {reads} read{' goes' if reads == 1 else 's go'} to the primary after it."
-    logger.warning(
-        "%s", advice.one_line(f"{what} {works} {remedy}"), extra={"event": "unexpected_write", "reads": reads}
-    )
 
 
 def _add_note(error: BaseException, note: str) -> None:

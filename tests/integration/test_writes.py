@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 import logging
 import re
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -326,23 +328,37 @@ def test_a_session_that_is_written_alone_does_not_count(open_request: OpenUnit) 
         assert not unit.wrote
 
 
+INSERT = "INSERT INTO library_author (name) VALUES (%s)"
+
+
+def away(*_: object, may_be_saved: bool = False) -> None:
+    """Fail as where the primary is away: when it goes, nobody can choose to the statement."""
+    raise PrimaryUnavailable("default", may_be_saved=may_be_saved)
+
+
 @pytest.mark.parametrize("may_be_saved", [True, False])
 @pytest.mark.parametrize("wrote_before", [True, False])
 def test_a_write_that_came_to_no_primary_does_not_count(
     open_request: OpenUnit, may_be_saved: bool, wrote_before: bool
 ) -> None:
-    def fail(*_: object) -> None:
-        """Fail as where the primary is away: when it goes, nobody can choose to the statement."""
-        raise PrimaryUnavailable("default", may_be_saved=may_be_saved)
-
-    insert = "INSERT INTO library_author (name) VALUES (%s)"
     with open_request("GET") as unit:
         if wrote_before:
             Author.objects.create(name="before")
         with pytest.raises(PrimaryUnavailable):
-            Guard("default")(fail, insert, ("away",), False, {"connection": connection})
+            run = partial(away, may_be_saved=may_be_saved)
+            Guard("default")(run, INSERT, ("away",), False, {"connection": connection})
         assert unit.wrote is (may_be_saved or wrote_before)
         assert reason() == ("wrote" if unit.wrote else "read_method")
+
+
+def test_a_write_that_came_to_no_primary_is_not_told_and_the_next_one_is(
+    open_request: OpenUnit, caplog: pytest.LogCaptureFixture
+) -> None:
+    for fails in (True, False):
+        with open_request("GET"), suppress(PrimaryUnavailable):
+            run = away if fails else (lambda *_: None)
+            Guard("default")(run, INSERT, ("away",), False, {"connection": connection})
+        assert [record.event for record in caplog.records] == ([] if fails else ["unexpected_write"])  # type: ignore[attr-defined]
 
 
 def test_what_is_selected_by_hand_inside_use_primary_counts_as_a_write(open_request: OpenUnit) -> None:

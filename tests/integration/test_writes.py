@@ -354,11 +354,12 @@ def test_a_write_that_came_to_no_primary_does_not_count(
 def test_a_write_that_came_to_no_primary_is_not_told_and_the_next_one_is(
     open_request: OpenUnit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for fails in (True, False):
-        with open_request("GET"), suppress(PrimaryUnavailable):
-            run = away if fails else (lambda *_: None)
-            Guard("default")(run, INSERT, ("away",), False, {"connection": connection})
-        assert [record.event for record in caplog.records] == ([] if fails else ["unexpected_write"])  # type: ignore[attr-defined]
+    with configured():
+        for fails in (True, False):
+            with open_request("GET"), suppress(PrimaryUnavailable):
+                run = away if fails else (lambda *_: None)
+                Guard("default")(run, INSERT, ("away",), False, {"connection": connection})
+            assert [record.event for record in caplog.records] == ([] if fails else ["unexpected_write"])  # type: ignore[attr-defined]
 
 
 def test_what_is_selected_by_hand_inside_use_primary_counts_as_a_write(open_request: OpenUnit) -> None:

@@ -15,6 +15,8 @@ USE_TZ = True
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tests.urls"
 STATIC_URL = "static/"
+# What sends mail warns without it, from Django 6.1 on.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 _DIRECTORY = tempfile.gettempdir()
 DATABASES = {

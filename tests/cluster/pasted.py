@@ -149,11 +149,15 @@ def close_all() -> list[bool]:
     return [before, any(connection.connection for connection in connections.all())]
 
 
-def ready() -> list[str]:
-    """Let the monitor begin, and return what it knows of the nodes by now."""
+def ready() -> bool:
+    """Let the monitor begin; return whether each node is up and each replica known to follow the primary."""
+    # Where something was written between two answers, a replica that is up is known to follow a round or two later.
     titles()
     (cluster,) = clusters.registry().clusters
-    return sorted({health.state for health in cluster.monitor.snapshot.values() if health.sampled_at})
+    return all(
+        health.state == "up" and (alias == cluster.config.primary or health.follows is not None)
+        for alias, health in cluster.monitor.snapshot.items()
+    )
 
 
 CALLS = {

@@ -55,7 +55,7 @@ def call(tables: LocalCluster) -> Iterator[Call]:
         def call(line: str) -> Any:
             return json.loads(ask(line))
 
-        until(lambda: call("GET ready") == ["up"])
+        until(lambda: call("GET ready"))
         yield call
 
 

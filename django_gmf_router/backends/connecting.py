@@ -126,7 +126,7 @@ class Attempt:
     def _is_left_out(self, node: str) -> bool:
         if node == self._cluster.config.primary:
             # The last resort. Where replicas answer, but lack what this client wrote, it must not cost a time-out.
-            return self._answered and node == self._alias and self._cluster.nodes.is_down(node)
+            return self._answered and node == self._alias and self._cluster.nodes.is_still_down(node)
         # Another thread may have found out meanwhile.
         return node != self._alias and self._cluster.nodes.is_down(node)
 

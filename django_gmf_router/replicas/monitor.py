@@ -57,7 +57,7 @@ class Monitor(NodeStates):
         """
         self._probe = probe
         self._jitter = jitter
-        self._stopped = self._told_outdated = self._has_heard = False
+        self._stopped = self._told_outdated = False
         super().__init__(config, addresses or AddressBook({}), sockets, clock=clock, wall=wall, announces=announces)
         _MONITORS.add(self)
         forks.on_fork(self.begin_in_child)
@@ -94,7 +94,7 @@ class Monitor(NodeStates):
         self.ensure()
         if self._threads is not None and not self._has_heard:
             with self._judged:
-                self._judged.wait_for(lambda: self._is_settled(self._primary), self._config.health.timeout)
+                self._judged.wait_for(lambda: self._has_heard, self._config.health.timeout)
             self._has_heard = True
         return self.steering
 
@@ -140,7 +140,6 @@ class Monitor(NodeStates):
         self._threads: ProbeThreads | None = None
         self._retry_at = 0.0
         # Whether a process that may write has waited once for what operators say.
-        self._has_heard = False
 
     def _start(self) -> None:
         forks.look()

@@ -44,6 +44,8 @@ class Nodes:
         """By node that was left, and why."""
         # Until when a node that refused is not asked again, in monotonic seconds.
         self._refusing: dict[str, float] = {}
+        # Since when a node had been up or down as it took its last connection, in seconds of the wall clock.
+        self._taken_since: dict[str, float] = {}
         self.sockets = sockets
         self._addresses = addresses
 
@@ -53,7 +55,8 @@ class Nodes:
 
     def is_out(self, node: str) -> bool:
         """Return whether not to connect to `node`: it is down, drained, or has refused within the last INTERVAL."""
-        return self.is_down(node) or self._states.is_drained(node) or self._refusing.get(node, 0.0) > time.monotonic()
+        is_drained = self.alias_of(node) in self._states.drained
+        return is_drained or self.is_down(node) or self._refusing.get(node, 0.0) > time.monotonic()
 
     def is_unknown(self, node: str) -> bool:
         """Return whether nothing was heard of `node` yet."""
@@ -79,7 +82,7 @@ class Nodes:
         """
         alias, known = self.alias_of(node), self._states.snapshot
         is_slow = alias != node and known[node].state == State.SLOW and known[alias].state == State.UP
-        return is_slow or self._states.is_drained(node)
+        return is_slow or alias in self._states.drained
 
     def generation(self, node: str) -> tuple[int, int]:
         """Return what changes whenever `node` comes back or changes, or another server of its alias does."""
@@ -101,6 +104,7 @@ class Nodes:
         for a time-out during which the node answered its probe, or nobody was heard: this process gets too little of
         its processor.
         """
+        self._taken_since.pop(node, None)
         health = self._states.snapshot[node]
         if timed_out:
             heard_meanwhile = health.sampled_at is not None and health.sampled_at > began
@@ -123,6 +127,14 @@ class Nodes:
     def connected(self, node: str) -> None:
         """Note that `node` has taken a connection."""
         self._refusing.pop(node, None)
+        self._taken_since[node] = self._states.snapshot[node].since
+
+    def is_still_down(self, node: str) -> bool:
+        """Return whether `node` is known to be down, and has taken no connection of this process since.
+
+        The monitor needs two answers to call it up again. Who has just written there reads it meanwhile.
+        """
+        return self.is_down(node) and self._taken_since.get(node) != self._states.snapshot[node].since
 
     def stood_in(self, alias: str, node: str) -> None:
         """Note that a new connection of `alias` is to `node`: a move, where that is no server of the alias."""

@@ -81,6 +81,7 @@ class NodeStates:
         # replica may have come before that of the primary, whose position its lag is measured by.
         self._is_waking = False
         self._trusted_until = math.inf
+        self._has_heard = False
         # How often each node was judged.
         self._counts = dict.fromkeys(known, 0)
         nodes = {alias: health for alias, health in known.items() if alias not in self._membership}
@@ -100,7 +101,10 @@ class NodeStates:
         """By alias the statements of this process that are under way there, as they come and go."""
         self.by_time = {node for node, health in known.items() if not health.tells_position}
         """The nodes that tell no position."""
-        self.tiers = {pool: serving(tiers, known, self.steering.drained) for pool, tiers in self._pools.items()}
+        # Another site of the database may call a replica what is the primary here.
+        self.drained = self.steering.drained - {self._primary}
+        """The aliases that operators took out of rotation."""
+        self.tiers = {pool: serving(tiers, known, self.drained) for pool, tiers in self._pools.items()}
         """By pool who may serve now."""
         # Last: who sees a new snapshot must not see the tiers before it.
         self.snapshot = MappingProxyType(known)
@@ -118,11 +122,7 @@ class NodeStates:
 
     def is_drained(self, node: str) -> bool:
         """Return whether operators took `node` out of rotation, or the alias that it is a server of."""
-        if not self.steering.drained:
-            return False
-        alias = self._addresses.alias_of(node)
-        # Another site of the database may call a replica what is the primary here.
-        return alias in self.steering.drained and alias != self._primary
+        return self._addresses.alias_of(node) in self.drained
 
     def stood_still(self, since: float) -> bool:
         """Return whether nothing was heard of any node since then, in monotonic seconds, though a round was due.
@@ -240,7 +240,7 @@ class NodeStates:
         pools: dict[tuple[str | None, int], list[str]] = {}
         for replica in self._config.replicas:
             # What is drained has nothing to do, and is fast.
-            nodes = () if self.is_drained(replica.alias) else self._membership.nodes(replica.alias)
+            nodes = () if replica.alias in self.drained else self._membership.nodes(replica.alias)
             pools.setdefault((replica.pool, replica.tier), []).extend(filter(self._may_serve, nodes))
         return list(filter(None, pools.values()))
 
@@ -250,6 +250,7 @@ class NodeStates:
     def _publish(self) -> None:
         # All of them: a position of the primary may tell of a replica that it follows.
         self.publish({name: self._known(name) for name in self._counts})
+        self._has_heard = self._has_heard or self._is_settled(self._primary)
         self._is_waking = self._is_waking and not self._is_settled(*self.snapshot, rounds=2)
         if self._judged_at is not None:
             self._trusted_until = -math.inf if self._is_waking else self._judged_at + self._trusted_seconds

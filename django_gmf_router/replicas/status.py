@@ -118,7 +118,7 @@ def reports(config: ClusterConfig, monitor: Monitor) -> Iterator[NodeReport]:
         nodes = [monitor.health(node) for node in monitor.members(replica.alias) or (replica.alias,)]
         best = [node.alias for node in nodes if node.state == monitor.health(replica.alias).state]
         part = shares.get(replica.alias, 0.0) / len(best)
-        drained = monitor.is_drained(replica.alias)
+        drained = replica.alias in monitor.drained
         yield from (
             _status(config, node, part if node.alias in best else 0.0, replica, drained=drained) for node in nodes
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -213,6 +214,26 @@ def test_a_view_that_goes_on_without_its_write_reads_on_from_a_replica(
         assert {answer.status_code for answer in answers} == {200}
         assert {answer.json()["reason"] for answer in answers} == {"read_method"}
         assert not any("gmf_token" in answer.cookies for answer in answers)
+
+
+def test_who_has_written_to_a_primary_that_is_back_reads_it_though_no_probe_has_seen_it_yet(
+    gmf_cluster: LocalCluster, migrated: Any
+) -> None:
+    # Two probes must have answered before the monitor calls it up again.
+    health = {**HEALTH, "INTERVAL": 5.0}
+    with served("gunicorn", environment(gmf_cluster, router={"HEALTH": health}), workers=1) as site:
+        with client_of(site) as writer:
+            until(lambda: writer.get("/one-read").json()["role"] == "replica")
+            paused(gmf_cluster)
+            gmf_cluster.kill("primary")
+            assert writer.post("/save").status_code == 503
+            gmf_cluster.restart("primary")
+            until(lambda: writer.post("/save").status_code == 201)
+            # In the other threads of the site, too, which are not connected there.
+            token = dict(writer.cookies)
+            with ThreadPoolExecutor(8) as threads:
+                answers = list(threads.map(lambda _: httpx.get(f"{site.url}/one-read", cookies=token), range(32)))
+        assert {(answer.status_code, answer.json().get("reason")) for answer in answers} == {(200, "consistency")}
 
 
 def led_by_replica_2(env: dict[str, str]) -> dict[str, str]:

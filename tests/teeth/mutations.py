@@ -92,8 +92,8 @@ MUTATIONS = (
     Mutation(
         promise="nothing new connects to a drained replica",
         file="django_gmf_router/replicas/nodes.py",
-        quote="self._states.is_drained(node) or self._refusing",
-        instead="self._refusing",
+        quote="return is_drained or self.is_down(node)",
+        instead="return self.is_down(node)",
         test="tests/unit/replicas/test_drained.py::test_nothing_new_connects_to_it",
     ),
     # The policy: which database a read may use; the numbers are those of the table of rules.

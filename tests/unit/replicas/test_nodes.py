@@ -85,6 +85,23 @@ def test_the_last_try_is_the_primarys_unless_it_is_down(nodes: Nodes) -> None:
     assert next(nodes.to_try("replica_2", ["replica_1"], last=True)) == "replica_2"
 
 
+def test_a_node_that_takes_a_connection_while_the_monitor_calls_it_down_is_back_until_it_fails_again(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = iter(range(100))
+    monkeypatch.setattr(nodes._states, "_wall", lambda: next(wall))
+    assert not nodes.is_still_down("default")
+    nodes.connected("default")
+    nodes._states.late(["default"])
+    # What it took before it was put down says nothing.
+    assert nodes.is_still_down("default")
+    nodes.connected("default")
+    assert nodes.is_down("default")
+    assert not nodes.is_still_down("default")
+    nodes.failed("default", "it is away again", timed_out=False)
+    assert nodes.is_still_down("default")
+
+
 def test_a_time_out_during_which_the_node_answered_its_probe_is_this_process_fault(nodes: Nodes) -> None:
     began = time.monotonic()
     reading = Reading(up=True, role=Role.REPLICA)

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from django_gmf_router.jobs import unit_of_work
     from django_gmf_router.own_writes import consistency_token, note_write, read_after
+    from django_gmf_router.own_writes.jobs import unit_of_work
     from django_gmf_router.routing.blocks import use_primary, use_replica
     from django_gmf_router.routing.misses import or_primary
     from django_gmf_router.routing.unit_of_work import Decision, current_decision
@@ -26,7 +26,7 @@ _HOMES = {
     "note_write": "own_writes",
     "or_primary": "routing.misses",
     "read_after": "own_writes",
-    "unit_of_work": "jobs",
+    "unit_of_work": "own_writes.jobs",
     "use_primary": "routing.blocks",
     "use_replica": "routing.blocks",
 }

@@ -21,9 +21,9 @@ class GmfRouterConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect; nothing is opened and no thread is started here, since the server may fork later."""
-        from django_gmf_router import checks, metrics, unavailable  # noqa: PLC0415
+        from django_gmf_router import metrics, unavailable  # noqa: PLC0415
         from django_gmf_router.backends import cursors  # noqa: PLC0415
-        from django_gmf_router.doctor import examination  # noqa: PLC0415
+        from django_gmf_router.doctor import checks, examination  # noqa: PLC0415
         from django_gmf_router.schemas import advisories  # noqa: PLC0415
         from django_gmf_router.settings import configuration  # noqa: PLC0415
 
@@ -44,11 +44,11 @@ class GmfRouterConfig(AppConfig):
 
 def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001
     from django_gmf_router import clusters  # noqa: PLC0415
-    from django_gmf_router.routing import migrations  # noqa: PLC0415
+    from django_gmf_router.routing import primary_models  # noqa: PLC0415
     from django_gmf_router.settings import configuration  # noqa: PLC0415
 
     cluster = clusters.of_alias(using)
-    migrations.begin(using, None if cluster is None else cluster.config)
+    primary_models.begin_migrating(using, None if cluster is None else cluster.config)
     if configuration.schemas_of(using) is not None:
         from django_gmf_router.schemas import migrating  # noqa: PLC0415
 
@@ -59,6 +59,6 @@ def _on_pre_migrate(*, using: str, **kwargs: Any) -> None:  # noqa: ARG001
 
 
 def _on_post_migrate(*, sender: AppConfig, **kwargs: Any) -> None:  # noqa: ARG001
-    from django_gmf_router.routing import migrations  # noqa: PLC0415
+    from django_gmf_router.routing import primary_models  # noqa: PLC0415
 
-    migrations.end(sender)
+    primary_models.end_migrating(sender)

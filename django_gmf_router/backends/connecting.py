@@ -9,7 +9,7 @@ from typing import Any
 
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
-from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS, complete_session
+from django_gmf_router.postgres.libpq import CONNECT_TIMEOUT_SECONDS, complete_session
 from django_gmf_router.postgres.sockets import is_gone
 from django_gmf_router.postgres.sqlstates import (
     answer_of_the_server,

@@ -12,7 +12,7 @@ from django.db.backends.utils import CursorWrapper
 from django_gmf_router import clusters
 from django_gmf_router.exceptions import MaintenanceMode, PrimaryUnavailable
 from django_gmf_router.own_writes import WRITTEN
-from django_gmf_router.postgres.session_options import ensure_read_only
+from django_gmf_router.postgres.libpq import ensure_read_only
 from django_gmf_router.postgres.sockets import HeldSocket
 from django_gmf_router.postgres.sqlstates import is_refused_write
 from django_gmf_router.replicas.freshness import REPLAYED

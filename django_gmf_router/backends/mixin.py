@@ -21,12 +21,12 @@ from django_gmf_router.backends.cursors import MovingCursor, moving
 from django_gmf_router.backends.session_state import SessionStateMixin
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
-from django_gmf_router.postgres.libpq import is_keyword
-from django_gmf_router.postgres.session_options import (
+from django_gmf_router.postgres.libpq import (
     CONNECT_TIMEOUT_SECONDS,
     KEEPALIVES,
     TCP_USER_TIMEOUT_MILLISECONDS,
     add_to_options,
+    is_keyword,
     read_only_options,
     with_search_path,
 )

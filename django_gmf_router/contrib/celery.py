@@ -8,8 +8,8 @@ from typing import Any
 from celery import Celery, Task, current_task
 from celery.signals import before_task_publish, task_postrun, task_prerun
 
-from django_gmf_router.jobs import Level, Work, level_named
 from django_gmf_router.own_writes import UNKNOWN, token_to_send
+from django_gmf_router.own_writes.jobs import Level, Work, level_named
 
 LOGGER = logging.getLogger("django_gmf_router")
 HEADER = "gmf_token"

@@ -11,8 +11,8 @@ from django.db import DatabaseError
 from django.tasks import TaskResult
 from django.tasks.signals import task_finished, task_started
 
-from django_gmf_router.jobs import Level, Work, level_named
 from django_gmf_router.own_writes import UNKNOWN, token_of_now
+from django_gmf_router.own_writes.jobs import Level, Work, level_named
 
 Function = TypeVar("Function", bound=Callable[..., object])
 _UID = "gmf_router"

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django_gmf_router.exceptions import ControlRefused, ControlUnavailable
 from django_gmf_router.models import Control
 from django_gmf_router.postgres.dialects import CONTROL
-from django_gmf_router.replicas.steering import Steering, newer
+from django_gmf_router.replicas.readings import Steering, newer
 from django_gmf_router.settings.values import ClusterConfig
 
 

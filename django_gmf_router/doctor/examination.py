@@ -23,8 +23,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
 from django.utils.encoding import force_bytes
 
-from django_gmf_router import checks
-from django_gmf_router.doctor.findings import Finding, Verdict
+from django_gmf_router.doctor import Finding, Verdict, checks
 from django_gmf_router.doctor.node_questions import GONE, NOT_MIGRATED, OTHERWISE, Examined, findings_of_node
 from django_gmf_router.doctor.vitals import Examiner, Vitals
 from django_gmf_router.postgres.dialects import CONTROL, MIGRATIONS

@@ -10,7 +10,7 @@ from django.core.checks import Error, Warning  # noqa: A004
 from django.db import connections
 
 from django_gmf_router.consistency.tokens import CLOCK_TOLERANCE_SECONDS
-from django_gmf_router.doctor.findings import Finding, Verdict
+from django_gmf_router.doctor import Finding, Verdict
 from django_gmf_router.doctor.vitals import Vitals
 from django_gmf_router.postgres.dialects import AURORA, CONTROL, IDENTITY, POSTGRESQL
 from django_gmf_router.postgres.names import quote

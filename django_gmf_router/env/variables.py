@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from django.core.exceptions import ImproperlyConfigured
 
 from django_gmf_router.postgres import names
-from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS, read_only_options
+from django_gmf_router.postgres.libpq import CONNECT_TIMEOUT_SECONDS, read_only_options
 
 ENGINE = "django_gmf_router.backends.postgresql"
 ENGINE_POSTGIS = "django_gmf_router.backends.postgis"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+
+from django_gmf_router.postgres.names import quote
 
 DEFAULT_PORT = "5432"
 DEFAULT_SOCKET_DIRECTORIES = {"/tmp", "/var/run/postgresql"}  # noqa: S108
@@ -34,3 +39,93 @@ def is_keyword(name: str, driver: Any) -> bool:
     except driver.ProgrammingError:
         return False
     return True
+
+
+READ_ONLY = "-c default_transaction_read_only=on"
+CONNECT_TIMEOUT_SECONDS = 2
+# By default TCP notices after two hours that a machine is gone, and after a quarter of one if data are on their way.
+KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+TCP_USER_TIMEOUT_MILLISECONDS = 25_000
+_READ_ONLY = "default_transaction_read_only"
+_SEARCH_PATH = "search_path"
+# As the server splits `options`: at white space, unless a backslash stands before it (PostgreSQL's manual, 32.1.2).
+_WORD = re.compile(r"(?:\\.|[^\s\\])+", re.DOTALL)
+_SETTING = re.compile(r"(?:-c|--)\s*([^=\s]+)\s*=(.*)", re.DOTALL)
+_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,"\s]+))\s*(?:,|$)')
+
+
+def settings_in(options: str | None) -> dict[str, str]:
+    """Return the settings that `options` make, by their names in small letters; the last of several counts."""
+    words = [re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL) for word in _WORD.findall(options or "")]
+    joined = [f"-c{words[place]}" if words[place - 1] == "-c" else words[place] for place in range(1, len(words))]
+    found = (_SETTING.fullmatch(word) for word in (*words[:1], *joined))
+    # PostgreSQL takes a dash for an underscore here, and capitals for small letters (postgres.c, ParseLongOption).
+    return {match[1].replace("-", "_").lower(): match[2] for match in found if match}
+
+
+def read_only_options(options: str | None) -> str:
+    """Return libpq's `options` of a replica's session: read-only, whatever they say before, without a round trip."""
+    if _is_read_only(options):
+        return str(options)
+    # PostgreSQL takes the last of several: ours stands at the end.
+    return f"{options} {READ_ONLY}" if options else READ_ONLY
+
+
+def add_to_options(params: dict[str, Any], add: Callable[[str | None], str]) -> None:
+    """Add to the `options` among the driver's `params` what `add` adds to a text, unless a service may have them.
+
+    libpq takes PGOPTIONS, and the `options` of a service file, only where none are given (manual, 34.1.2 and 34.17).
+    """
+    given = params.pop("options", None)
+    # What `env.replica_of` adds is ours: it says nothing of what the site wants.
+    if given and given != READ_ONLY:
+        params["options"] = add(given)
+    elif not (params.get("service") or os.environ.get("PGSERVICE")):
+        params["options"] = add(os.environ.get("PGOPTIONS"))
+
+
+def complete_session(connection: Any, *, read_only: bool, path: tuple[str, ...] | None) -> None:
+    """Set in the new session of a driver's `connection` what its `options` did not, since a service file has them."""
+    info = connection.info
+    found = info.dsn_parameters if hasattr(info, "dsn_parameters") else info.get_parameters()
+    options = found.get("options")
+    with connection.cursor() as cursor:
+        if read_only and not _is_read_only(options):
+            cursor.execute(f"SET {_READ_ONLY} = on")
+        if path is not None and search_path_in(options) is None:
+            cursor.execute(f"SET {_SEARCH_PATH} = {', '.join(map(quote, path))}")
+    if not connection.autocommit:
+        connection.commit()
+
+
+def ensure_read_only(connection: Any) -> None:
+    """Make the new session of a replica read-only where its OPTIONS did not: a stock ENGINE, settings by hand."""
+    if connection.vendor != "postgresql" or _is_read_only(connection.get_connection_params().get("options")):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET {_READ_ONLY} = on")
+
+
+def _is_read_only(options: str | None) -> bool:
+    return settings_in(options).get(_READ_ONLY) == "on"
+
+
+def with_search_path(options: str | None, path: tuple[str, ...]) -> str:
+    """Return `options` with a search_path of the schemas `path`; one that it has already is left."""
+    if options and search_path_in(options) is not None:
+        return options
+    value = ",".join(quote(name) for name in path)
+    ours = f"-c {_SEARCH_PATH}=" + re.sub(r"([\\\s])", r"\\\1", value)
+    return f"{options} {ours}" if options else ours
+
+
+def search_path_in(options: str | None) -> tuple[str, ...] | None:
+    """Return the schemas of the search_path in `options`, None where there is none; the last of several counts."""
+    value = settings_in(options).get(_SEARCH_PATH)
+    return None if value is None else parse(value)
+
+
+def parse(value: str) -> tuple[str, ...]:
+    """Return the schemas of a search_path as PostgreSQL reads it: names without quotes are folded."""
+    names = _NAME.findall(value)
+    return tuple(quoted.replace('""', '"') or plain.lower() for quoted, plain in names)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django_gmf_router import signals
 from django_gmf_router.replicas.health import NodeHealth, State
-from django_gmf_router.replicas.steering import Steering
+from django_gmf_router.replicas.readings import Steering
 
 LOGGER = logging.getLogger("django_gmf_router")
 NODE_DOWN, NODE_UP, NODE_LAGGING, NODE_SLOW = "node_down", "node_up", "node_lagging", "node_slow"

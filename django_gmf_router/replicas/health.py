@@ -1,17 +1,17 @@
-"""Is a node up, slow, lagging or down, by what is remembered of its readings?
+"""Is a node up, slow, lagging or down, by what is remembered of its readings, and who may serve of a pool?
 
 No I/O and no clock: the monitor gives both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 from django_gmf_router.postgres.dialects import REPLAYED, WRITTEN, Dialect
 from django_gmf_router.replicas.readings import Reading
-from django_gmf_router.settings.values import Role
+from django_gmf_router.settings.values import ReplicaConfig, Role
 
 FAILURES_TO_GO_DOWN = 2
 READINGS_TO_COME_BACK = 2
@@ -241,3 +241,42 @@ class Tracker:
     @property
     def _up(self) -> str:
         return State.SLOW if self._is_slow else State.UP
+
+
+# Who may serve
+
+Candidate: TypeAlias = tuple[str, float]
+"""An alias, and its weight."""
+Candidates: TypeAlias = Sequence[Candidate]
+"""Equals to pick from."""
+
+
+class Tier(NamedTuple):
+    """Who serves of the replicas of one tier, and which slow ones beside them are only tried."""
+
+    candidates: Candidates
+    slow: Sequence[str] = ()
+
+
+Tiers: TypeAlias = tuple[Tier, ...]
+"""The first one serves."""
+
+
+def serving(
+    tiers: Sequence[Sequence[ReplicaConfig]], snapshot: Mapping[str, NodeHealth], drained: Collection[str] = ()
+) -> Tiers:
+    """Return who may serve of each tier, slow ones if there is no other there, without the tiers of which none may.
+
+    An old page or a slow one is better than the primary's only where nobody else is left: what lags never serves, nor
+    what is `drained`.
+    """
+    left = ([replica for replica in replicas if replica.alias not in drained] for replicas in tiers)
+    return tuple(tier for replicas in left if (tier := _tier(replicas, snapshot)).candidates)
+
+
+def _tier(replicas: Sequence[ReplicaConfig], snapshot: Mapping[str, NodeHealth]) -> Tier:
+    up, slow = (
+        tuple((replica.alias, replica.weight) for replica in replicas if snapshot[replica.alias].state == state)
+        for state in (State.UP, State.SLOW)
+    )
+    return Tier(up, [alias for alias, _ in slow]) if up else Tier(slow)

@@ -18,11 +18,10 @@ from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import AddressBook, Lookup
 from django_gmf_router.replicas.health import NodeHealth
-from django_gmf_router.replicas.probe_threads import ProbeThreads
+from django_gmf_router.replicas.probe_threads import ProbeThreads, Rounds
 from django_gmf_router.replicas.probes import Probe
-from django_gmf_router.replicas.rounds import Rounds
+from django_gmf_router.replicas.readings import Steering
 from django_gmf_router.replicas.states import NodeStates
-from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.settings.values import ClusterConfig
 
 # A site that seeds the module's numbers, as tests do, must not find them used by a thread.

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connections
 
-from django_gmf_router.postgres.session_options import add_to_options, read_only_options
+from django_gmf_router.postgres.libpq import add_to_options, read_only_options
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.replicas.addresses import AddressBook

@@ -15,10 +15,9 @@ from django.db import connections
 
 from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.replicas.freshness import Freshness
-from django_gmf_router.replicas.health import State
+from django_gmf_router.replicas.health import Candidate, Candidates, State
 from django_gmf_router.replicas.monitor import Monitor
-from django_gmf_router.replicas.steering import Steering
-from django_gmf_router.replicas.tiers import Candidate, Candidates
+from django_gmf_router.replicas.readings import Steering
 from django_gmf_router.settings.values import ClusterConfig
 
 AT_ONCE, SHARE_AT_ONCE = 2, 1.25

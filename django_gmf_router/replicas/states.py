@@ -14,11 +14,10 @@ from types import MappingProxyType
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import AddressBook, Membership
-from django_gmf_router.replicas.health import Moment, NodeHealth, State, summary
+from django_gmf_router.replicas.health import Moment, NodeHealth, State, serving, summary
 from django_gmf_router.replicas.latency import Latency
 from django_gmf_router.replicas.observer import Answer, Observer
-from django_gmf_router.replicas.steering import Steering, newer
-from django_gmf_router.replicas.tiers import serving
+from django_gmf_router.replicas.readings import Steering, newer
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 INTERVALS_TRUSTED = 3

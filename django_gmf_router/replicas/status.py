@@ -11,11 +11,10 @@ from django.db import connections
 
 from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.addresses import AddressBook, address_book
-from django_gmf_router.replicas.health import NodeHealth, State
+from django_gmf_router.replicas.health import NodeHealth, State, serving
 from django_gmf_router.replicas.latency import READS_A_TRIAL
 from django_gmf_router.replicas.monitor import MakeProbe, Monitor
 from django_gmf_router.replicas.probes import Probe
-from django_gmf_router.replicas.tiers import serving
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig, Role
 
 ALL_UP, DEGRADED, NO_PRIMARY = 0, 1, 2

@@ -1,4 +1,4 @@
-"""What do the rules over `METHOD /path` say, and the site's own? The former are fixed when a unit of work opens.
+"""What do the rules over `METHOD /path` say, SHARE, and the site's own? The former are fixed when a unit of work opens.
 
 Source: GeoMapFish's db_chooser. Patterns are tried with `re.match` on "METHOD /path", Django's decoded path with the
 script prefix and without the query string; `master` wins over read methods and `slave`.
@@ -6,21 +6,47 @@ script prefix and without the query string; `master` wins over read methods and 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
+from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
+from django_gmf_router.replicas.pool import Wanted
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 LOGGER = logging.getLogger("django_gmf_router")
 METHOD_REASONS = frozenset({"read_method", "write_method"})
+
+
+class Client(NamedTuple):
+    """For whom a replica is picked."""
+
+    wanted: Wanted | None = None
+    """What it must be able to read; None: anything."""
+    key: str | None = None
+    """Who it is, for a stable balancer: its session or what it sends as its token."""
+
+
+def key_of(request: HttpRequest) -> str:
+    """Return who the client of a request is: its session, else its address."""
+    return str(request.COOKIES.get(settings.SESSION_COOKIE_NAME) or request.META.get("REMOTE_ADDR") or "")
+
+
+def is_in_share(key: str, share: float) -> bool:
+    """Return whether a client is in this part of all clients: the same one always, and in each larger part too."""
+    if share >= 1:
+        return True
+    digest = hashlib.blake2b(key.encode(errors="replace"), digest_size=8, person=b"gmf_share").digest()
+    return int.from_bytes(digest, "big") < share * 2**64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

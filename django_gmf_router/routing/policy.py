@@ -15,10 +15,8 @@ from django_gmf_router.consistency.tokens import Token
 from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.replicas.pool import ReplicaPool, Wanted
 from django_gmf_router.routing.aliases import ClusterAlias, RoutedAlias, is_at_home
-from django_gmf_router.routing.clients import Client, is_in_share, key_of
-from django_gmf_router.routing.db_chooser import DbChooser, Verdict, chosen, verdict_of_job
-from django_gmf_router.routing.migrations import is_historical, is_migrating
-from django_gmf_router.routing.primary_models import is_user
+from django_gmf_router.routing.db_chooser import Client, DbChooser, Verdict, chosen, is_in_share, key_of, verdict_of_job
+from django_gmf_router.routing.primary_models import is_historical, is_migrating, is_user
 from django_gmf_router.routing.rules import PRIMARY, REPLICA, RULES, PrimaryConnection, Read
 from django_gmf_router.routing.spill import Spill
 from django_gmf_router.routing.unit_of_job import UnitOfJob

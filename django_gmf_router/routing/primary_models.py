@@ -1,17 +1,19 @@
-"""Which models are read from the primary, always, and which tables are theirs?"""
+"""Which models are read from the primary, always: primary models, whose tables are told, and those of a migration?"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextvars import ContextVar
 from dataclasses import dataclass
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.cache.backends.db import DatabaseCache
 from django.db.models import Model
 from django.utils.module_loading import import_string
 
-from django_gmf_router.settings.values import DATABASE_CACHE
+from django_gmf_router.exceptions import ReplicaMigrationRefused
+from django_gmf_router.settings.values import DATABASE_CACHE, ClusterConfig
 
 ALL_SESSIONS = "sessions.*"
 CACHE_ENTRY = "django_cache.CacheEntry"
@@ -71,3 +73,36 @@ def is_user(model: type[Model]) -> bool:
     """Return whether `model`, or the concrete model of it, is the site's AUTH_USER_MODEL."""
     meta = (getattr(model._meta, "concrete_model", None) or model)._meta
     return f"{meta.app_label}.{meta.object_name}".lower() == settings.AUTH_USER_MODEL.lower()
+
+
+# Migrations
+
+_migrating: ContextVar[bool] = ContextVar("gmf_migrating", default=False)
+
+
+def is_migrating() -> bool:
+    """Return whether `migrate` runs in this context."""
+    return _migrating.get()
+
+
+def is_historical(model: type[Model]) -> bool:
+    """Return whether `model` is one of a migration's state, as RunPython gets it, or a stand-in."""
+    return getattr(model._meta, "apps", None) is not apps
+
+
+def begin_migrating(alias: str, cluster: ClusterConfig | None) -> None:
+    """Note that `migrate` has begun in this context; raise ReplicaMigrationRefused for a replica, before it records."""
+    if cluster is not None and alias != cluster.primary:
+        primary = cluster.primary
+        raise ReplicaMigrationRefused(
+            f"The alias {alias!r} is a replica of {primary!r}, from which it receives its migrations: run migrate "
+            f"--database={primary} (in a test run, set DATABASES[{alias!r}]['TEST'] = {{'MIRROR': {primary!r}}})."
+        )
+    _migrating.set(True)
+
+
+def end_migrating(app_config: AppConfig) -> None:
+    """Note that `migrate` has told `app_config` of its end; the last app to be told ends it."""
+    told = [config for config in apps.get_app_configs() if config.models_module is not None]
+    if app_config is told[-1]:
+        _migrating.set(False)

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from django_gmf_router.routing import advice
-from django_gmf_router.routing.clients import key_of
+from django_gmf_router.routing.db_chooser import key_of
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.unit_of_work import ClusterRecord, UnitOfWork, open_unit
 from django_gmf_router.routing.writes import QUERIES, Statement, WriteWatch, classify
@@ -37,6 +37,7 @@ CLIENTS_KEPT = 10_000
 """Clients whose last writes are remembered."""
 _SOURCE = re.compile(r"""\b(?:FROM|JOIN)\s+(?:["`\w]+\.)?["`]?(\w+)""", re.IGNORECASE)
 _OWN = str(Path(__file__).parents[1])
+_TOKENS = str(Path(_OWN, "own_writes", "__init__.py"))
 Counts: TypeAlias = "Counter[tuple[str, ...]]"
 
 
@@ -152,7 +153,7 @@ def _place() -> str | None:
         file = frame.f_code.co_filename
         if frame.f_globals.get("__name__", "").partition(".")[0] != "django" and not file.startswith(f"{_OWN}{os.sep}"):
             return f"{os.path.relpath(file, getattr(settings, 'BASE_DIR', ''))}:{frame.f_lineno}"
-        if file.endswith("own_writes.py") and file.startswith(_OWN):
+        if file == _TOKENS:
             return None
         frame = frame.f_back
     return None

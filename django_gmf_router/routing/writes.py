@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_gmf_router.exceptions import MaintenanceMode, UnexpectedWrite
 from django_gmf_router.postgres.dialects import CONTROL
-from django_gmf_router.replicas.steering import Steering
+from django_gmf_router.replicas.readings import Steering
 from django_gmf_router.routing import advice
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.primary_models import CACHE_ENTRY, ModelTable, model_tables

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
-from django_gmf_router.postgres.session_options import parse, search_path_in, with_search_path
+from django_gmf_router.postgres.libpq import parse, search_path_in, with_search_path
 from django_gmf_router.settings import configuration, sections
 from django_gmf_router.settings.sections import SchemasConfig
 from django_gmf_router.settings.values import ClusterConfig

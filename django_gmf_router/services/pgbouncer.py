@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 
+from django_gmf_router.postgres.libpq import parse, settings_in
 from django_gmf_router.postgres.names import quote, search_path
-from django_gmf_router.postgres.session_options import parse, settings_in
 from django_gmf_router.services.served_clusters import ServedCluster, ServedNode, Service
 from django_gmf_router.services.service_options import ServiceOptions, heading
 

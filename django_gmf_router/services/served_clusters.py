@@ -11,8 +11,13 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import load_backend
 
-from django_gmf_router.postgres.libpq import DEFAULT_PORT, is_keyword
-from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS, read_only_options, with_search_path
+from django_gmf_router.postgres.libpq import (
+    CONNECT_TIMEOUT_SECONDS,
+    DEFAULT_PORT,
+    is_keyword,
+    read_only_options,
+    with_search_path,
+)
 from django_gmf_router.services.service_options import HIGHEST_PORT
 from django_gmf_router.settings.values import ClusterConfig
 

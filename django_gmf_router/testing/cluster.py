@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from django_gmf_router.postgres.session_options import READ_ONLY
+from django_gmf_router.postgres.libpq import READ_ONLY
 from django_gmf_router.testing import lifecycle, processes
 from django_gmf_router.testing.creation import copy_primary
 from django_gmf_router.testing.home import Row

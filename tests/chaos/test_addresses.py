@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
+from django_gmf_router.postgres.libpq import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.replicas.addresses import RESOLVE_SECONDS
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.machine import free_ports

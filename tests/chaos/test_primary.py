@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from django_gmf_router.postgres.session_options import CONNECT_TIMEOUT_SECONDS
+from django_gmf_router.postgres.libpq import CONNECT_TIMEOUT_SECONDS
 from django_gmf_router.testing import LocalCluster
 from tests.chaos.load import Client, Load
 from tests.chaos.runs import Run

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from django_gmf_router.routing.clients import is_in_share
+from django_gmf_router.routing.db_chooser import is_in_share
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.scripts import script
 from tests.cluster.sites import Site, environment, manage, served

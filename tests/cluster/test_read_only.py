@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from django_gmf_router.postgres.session_options import READ_ONLY
+from django_gmf_router.postgres.libpq import READ_ONLY
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.sites import DRIVERS, Site, environment, manage, served
 

@@ -12,7 +12,7 @@ from django.test import override_settings
 from django.utils.asyncio import async_unsafe
 
 from django_gmf_router import clusters, current_decision, unit_of_work, use_primary
-from django_gmf_router.jobs import Level, Work
+from django_gmf_router.own_writes.jobs import Level, Work
 from django_gmf_router.routing.unit_of_work import NOWHERE, current_place, open_unit
 from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
@@ -86,7 +86,7 @@ def test_a_coroutine_asks_the_primary_for_now_in_a_thread(monkeypatch: pytest.Mo
         # As a query would.
         async_unsafe("a query")(threads.append)(threading.get_ident())
 
-    monkeypatch.setattr("django_gmf_router.jobs.token_of_now", now)
+    monkeypatch.setattr("django_gmf_router.own_writes.jobs.token_of_now", now)
 
     @unit_of_work(read_after="now")
     async def decorated() -> str:

@@ -18,8 +18,8 @@ from django.urls import include, path
 
 from django_gmf_router import clusters, unit_of_work, use_primary, use_replica
 from django_gmf_router.exceptions import PrimaryBusy, PrimaryUnavailable
-from django_gmf_router.metrics import counted
-from django_gmf_router.metrics.counted import (
+from django_gmf_router.metrics import exposition
+from django_gmf_router.metrics.exposition import (
     DECISIONS,
     PRIMARY_READS,
     REFUSED_READS,
@@ -52,7 +52,7 @@ def configured(**entry: Any) -> Any:
 
 
 def found(metric: Metric) -> dict[tuple[str, ...], int]:
-    return {labels: times for (of, labels), times in counted.counts().items() if of is metric}
+    return {labels: times for (of, labels), times in exposition.counts().items() if of is metric}
 
 
 def early(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -242,7 +242,7 @@ def test_the_text_holds_what_was_counted(client: Client) -> None:
     client.get("/where")
     answer = client.get("/metrics", **HERE)  # type: ignore[arg-type]
     families = {family.name: family for family in parser.text_string_to_metric_families(answer.content.decode())}
-    assert set(families) == {metric.name for metric in (*counted.COUNTERS, *counted.GAUGES)}
+    assert set(families) == {metric.name for metric in (*exposition.COUNTERS, *exposition.GAUGES)}
     (sample,) = families["gmf_router_decisions"].samples
     labels = {"cluster": "default", "role": "replica", "alias": "replica_1", "reason": "read_method"}
     assert (sample.name, sample.labels, sample.value) == ("gmf_router_decisions_total", labels, 1)

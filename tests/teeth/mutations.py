@@ -77,7 +77,7 @@ MUTATIONS = (
     ),
     Mutation(
         promise="a drained replica gets no new unit of work",
-        file="django_gmf_router/replicas/tiers.py",
+        file="django_gmf_router/replicas/health.py",
         quote=" if replica.alias not in drained]",
         instead="]",
         test="tests/unit/replicas/test_drained.py::test_a_drained_replica_is_never_picked_until_it_is_put_back",
@@ -190,7 +190,7 @@ MUTATIONS = (
     ),
     Mutation(
         promise="a replica is never migrated",
-        file="django_gmf_router/routing/migrations.py",
+        file="django_gmf_router/routing/primary_models.py",
         quote="raise ReplicaMigrationRefused(",
         instead="ReplicaMigrationRefused(",
         test="tests/integration/test_commands.py::test_migrating_a_replica_is_refused_and_records_nothing",
@@ -313,14 +313,14 @@ MUTATIONS = (
     # Moves: which node serves while others fail.
     Mutation(
         promise="a replica that is down or lags is not picked",
-        file="django_gmf_router/replicas/tiers.py",
+        file="django_gmf_router/replicas/health.py",
         quote="snapshot[replica.alias].state == state",
         instead="True",
         test="tests/unit/replicas/test_freshness.py::test_replicas_that_are_down_or_lag_are_not_picked",
     ),
     Mutation(
         promise="a slow replica is not picked like any other",
-        file="django_gmf_router/replicas/tiers.py",
+        file="django_gmf_router/replicas/health.py",
         quote="(up, [alias for alias, _ in slow]) if up else",
         instead="(up + slow, ()) if up else",
         test="tests/unit/replicas/test_slow_replicas.py"
@@ -393,7 +393,7 @@ MUTATIONS = (
     ),
     Mutation(
         promise="a task that is sent inside a transaction reads from the primary",
-        file="django_gmf_router/own_writes.py",
+        file="django_gmf_router/own_writes/__init__.py",
         quote="any(map(_is_in_transaction, clusters.registry().clusters))",
         instead="False",
         test="tests/integration/test_celery.py::test_a_message_carries_what_was_written_and_nothing_where_nothing_was",
@@ -407,7 +407,7 @@ MUTATIONS = (
     ),
     Mutation(
         promise="a task that ended leaves nothing to whoever called it",
-        file="django_gmf_router/jobs.py",
+        file="django_gmf_router/own_writes/jobs.py",
         quote="while unit is not None and unit not in self._before:",
         instead="while False:",
         test="tests/integration/test_celery.py::test_one_that_fails_leaves_its_caller_where_it_stood",

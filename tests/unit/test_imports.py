@@ -29,7 +29,7 @@ SITE = """
 import sys
 import django
 django.setup()
-import django_gmf_router.jobs, django_gmf_router.middleware, django_gmf_router.contrib
+import django_gmf_router.own_writes.jobs, django_gmf_router.middleware, django_gmf_router.contrib
 print([name for name in ("celery", "debug_toolbar", "graphql", "kombu", "redis") if name in sys.modules])
 """
 

@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from django_gmf_router.control import changes
 from django_gmf_router.models import Control
 from django_gmf_router.postgres.sqlstates import cause_of
-from django_gmf_router.replicas.steering import Steering
+from django_gmf_router.replicas.readings import Steering
 from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import ClusterConfig
 

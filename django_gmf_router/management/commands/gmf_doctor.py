@@ -9,9 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.management.color import Style
 
+from django_gmf_router.doctor import Finding, Verdict
 from django_gmf_router.doctor.examination import diagnose
-from django_gmf_router.doctor.findings import Finding, Verdict
-from django_gmf_router.management.terminal import style_of
+from django_gmf_router.management import style_of
 
 STYLES = {Verdict.OK: "SUCCESS", Verdict.RISKY: "WARNING", Verdict.WRONG: "ERROR"}
 NO_CLUSTER = "No cluster with replicas is configured: see GMF_ROUTER."

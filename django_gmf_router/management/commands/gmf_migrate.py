@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 
 from django_gmf_router import clusters
-from django_gmf_router.routing import migrations
+from django_gmf_router.routing import primary_models
 from django_gmf_router.schemas.migrating import prepared
 from django_gmf_router.settings import configuration
 
@@ -46,7 +46,7 @@ def _refuse(alias: str) -> None:
     try:
         schemas = configuration.schemas_of(alias)
         if (cluster := clusters.of_replica(alias)) is not None:
-            migrations.begin(alias, cluster.config)
+            primary_models.begin_migrating(alias, cluster.config)
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from None
     if schemas is None:

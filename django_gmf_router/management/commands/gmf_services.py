@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,23 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_gmf_router.services import FORMATS
-from django_gmf_router.services.libpq_clients import LOAD_BALANCE_SINCE
-from django_gmf_router.services.map_servers import WITHOUT_LIBPQ
-from django_gmf_router.services.served_clusters import served_cluster
+from django_gmf_router.services import haproxy, libpq_clients, pgbouncer
+from django_gmf_router.services.libpq_clients import LOAD_BALANCE_SINCE, WITHOUT_LIBPQ
+from django_gmf_router.services.served_clusters import ServedCluster, served_cluster
 from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import configuration, values
 
+FORMATS: dict[str, Callable[[Sequence[ServedCluster], ServiceOptions], str]] = {
+    "pg_service": libpq_clients.pg_service,
+    "libpq": libpq_clients.connection_strings,
+    "haproxy": haproxy.configuration,
+    "mapserver": libpq_clients.mapserver_layer,
+    "pgbouncer": pgbouncer.configuration,
+    "martin": libpq_clients.martin,
+    "tipg": libpq_clients.tipg,
+    "pygeoapi": libpq_clients.pygeoapi,
+    "qgis": libpq_clients.qgis,
+}
 FIELDS = [field.name for field in fields(ServiceOptions)]
 
 

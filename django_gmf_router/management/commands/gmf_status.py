@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.color import Style
 
-from django_gmf_router.management.terminal import style_of
+from django_gmf_router.management import style_of
 from django_gmf_router.postgres.dialects import POSTGRESQL
 from django_gmf_router.replicas.health import State
 from django_gmf_router.replicas.status import NodeReport, exit_code, statuses

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from django.db import Error, OperationalError
 
 from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.postgres.libpq import parse
 from django_gmf_router.postgres.names import quote, search_path
-from django_gmf_router.postgres.session_options import parse
 from django_gmf_router.schemas.cloning import backups, catalog, clone_plan, foreign_keys, refusals
 from django_gmf_router.schemas.cloning.backups import Backup
 from django_gmf_router.schemas.cloning.building import build

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import django_gmf_router
-from django_gmf_router.checks import NEWEST_DJANGO
+from django_gmf_router.doctor.checks import NEWEST_DJANGO
 from tests.unit.docs.pages import ROOT, names, text_of
 
 SETUP = ConfigParser(interpolation=None)

@@ -23,9 +23,9 @@ from django.core.management import call_command
 from django.test import RequestFactory, override_settings
 
 import django_gmf_router
-from django_gmf_router import checks
 from django_gmf_router import env as gmf_env
-from django_gmf_router.settings import kinds, problems, sections, values
+from django_gmf_router.doctor import checks
+from django_gmf_router.settings import configuration, kinds, sections, values
 from tests.unit.docs.pages import ROOT, Block, all_blocks, blocks, names, prose, text_of
 from tests.unit.docs.running import COMING_FROM, MODULE
 
@@ -80,7 +80,7 @@ def routers() -> list[Any]:
 
 @pytest.mark.parametrize("router", routers())
 def test_an_example_of_settings_has_no_error(router: Any) -> None:
-    assert list(problems.found_in(router, ALIASES)) == []
+    assert list(configuration.found_in(router, ALIASES)) == []
 
 
 FROM_THE_ENVIRONMENT = re.compile(r"(?ms)^ *DATABASES, GMF_ROUTER = gmf_env\.databases\(env\).*?^(?=```|END)")
@@ -110,7 +110,7 @@ def test_settings_from_the_environment_hold_with_and_without_replicas_and_schema
 
     settings: dict[str, Any] = {"gmf_env": gmf_env, "env": Env(), "INSTALLED_APPS": [], "MIDDLEWARE": []}
     exec(text, settings)
-    assert list(problems.found_in(settings["GMF_ROUTER"], settings["DATABASES"])) == []
+    assert list(configuration.found_in(settings["GMF_ROUTER"], settings["DATABASES"])) == []
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from django_gmf_router import env as gmf_env
-from django_gmf_router.settings import problems
+from django_gmf_router.settings import configuration
 from tests.unit.docs.pages import ROOT, all_blocks, blocks, headings, names, text_of
 from tests.unit.docs.running import PASTED
 
@@ -119,7 +119,7 @@ def databases_of(variables: dict[str, str]) -> tuple[dict[str, Any], dict[str, A
         ENVIRON = variables
 
     databases, router = gmf_env.databases(Env())
-    assert list(problems.found_in(router, databases)) == []
+    assert list(configuration.found_in(router, databases)) == []
     return databases, router
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from django_gmf_router.metrics.counted import COUNTERS, GAUGES
+from django_gmf_router.metrics.exposition import COUNTERS, GAUGES
 from django_gmf_router.routing import reads
 from django_gmf_router.testing.plugin import refuse
 from tests.cluster import programs

@@ -15,21 +15,21 @@ from django.dispatch import Signal
 from django.test import override_settings
 
 import django_gmf_router
-from django_gmf_router import checks, exceptions, signals, testing, unavailable, urls
 from django_gmf_router import env as gmf_env
-from django_gmf_router.doctor import examination, node_questions
+from django_gmf_router import exceptions, signals, testing, unavailable, urls
+from django_gmf_router.doctor import checks, examination, node_questions
 from django_gmf_router.doctor.node_questions import Examined, findings_of_node
 from django_gmf_router.doctor.vitals import Vitals
 from django_gmf_router.management.commands import gmf_cluster
+from django_gmf_router.management.commands.gmf_services import FORMATS
 from django_gmf_router.postgres import dialects
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.health import NodeHealth
 from django_gmf_router.replicas.readings import Reading
 from django_gmf_router.routing import blocks as blocks_of_routing
 from django_gmf_router.schemas import advisories
-from django_gmf_router.services import FORMATS
 from django_gmf_router.services.service_options import ServiceOptions
-from django_gmf_router.settings import kinds, problems, sections, values
+from django_gmf_router.settings import configuration, kinds, sections, values
 from django_gmf_router.views import health
 from tests.unit.docs.pages import ROOT, blocks, headings, prose, section, text_of
 
@@ -129,8 +129,8 @@ def test_both_words_of_a_list_of_patterns_are_named() -> None:
 def ids_in_the_code() -> set[str]:
     modules = (
         "settings/kinds.py",
-        "settings/problems.py",
-        "checks.py",
+        "settings/configuration.py",
+        "doctor/checks.py",
         "doctor/node_questions.py",
         "doctor/examination.py",
         "schemas/advisories.py",
@@ -148,7 +148,7 @@ def test_ids_stand_nowhere_but_in_the_modules_that_are_searched() -> None:
         path
         for path in PACKAGE.rglob("*.py")
         if path.name
-        not in {"kinds.py", "problems.py", "checks.py", "advisories.py", "node_questions.py", "examination.py"}
+        not in {"kinds.py", "configuration.py", "checks.py", "advisories.py", "node_questions.py", "examination.py"}
     )
     assert [path.name for path in others if re.search(r'"[EW]\d{3}"', path.read_text())] == []
 
@@ -272,7 +272,7 @@ def shown(check: str) -> list[str]:
 
 @pytest.mark.parametrize(("check", "router"), ERRORS.items())
 def test_the_page_shows_an_error_as_it_is_printed(check: str, router: Any) -> None:
-    found = problems.found_in(router, ["default", "replica_1", "replica_2", "other"])
+    found = configuration.found_in(router, ["default", "replica_1", "replica_2", "other"])
     printed = [f"{problem.id}: {problem.message}\nHINT: {problem.hint}\n" for problem in found]
     assert shown(check)[0] in printed
 

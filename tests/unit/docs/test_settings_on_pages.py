@@ -11,8 +11,8 @@ import environ
 import pytest
 from django.test import override_settings
 
-from django_gmf_router import checks
 from django_gmf_router import env as gmf_env
+from django_gmf_router.doctor import checks
 from tests.unit.docs.pages import Block, blocks
 from tests.unit.docs.running import all_settings, example, execute, run_example
 from tests.unit.docs.test_examples import modules, readme_settings

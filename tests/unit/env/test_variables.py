@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_gmf_router.env import databases
-from django_gmf_router.postgres.session_options import search_path_in
+from django_gmf_router.postgres.libpq import search_path_in
 from tests.unit.env.conftest import PASSWORD, env_of, refusal
 
 URL = "postgres://gis:pw@db1:5432/office"

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_gmf_router.postgres.names import problem
-from django_gmf_router.postgres.session_options import (
+from django_gmf_router.postgres.libpq import (
     READ_ONLY,
     parse,
     read_only_options,
     search_path_in,
     with_search_path,
 )
+from django_gmf_router.postgres.names import problem
 
 PATH = ("main", "static", "public")
 names = st.text(min_size=1, max_size=15).filter(lambda name: problem(name) is None)

@@ -19,9 +19,8 @@ from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.nodes import Nodes
 from django_gmf_router.replicas.observer import Answer
 from django_gmf_router.replicas.pool import ReplicaPool
-from django_gmf_router.replicas.readings import Reading
+from django_gmf_router.replicas.readings import Reading, Steering
 from django_gmf_router.replicas.states import NodeStates
-from django_gmf_router.replicas.steering import Steering
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig, Role, parse
 from tests.books.models import Book
 from tests.conftest import OpenUnit

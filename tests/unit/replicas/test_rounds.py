@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from django_gmf_router.replicas.rounds import Rounds
+from django_gmf_router.replicas.probe_threads import Rounds
 
 NODES = ("default", "replica_1", "replica_2")
 

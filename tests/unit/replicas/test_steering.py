@@ -13,8 +13,7 @@ from django.test import override_settings
 from django_gmf_router import clusters, current_decision
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.replicas.observer import Answer
-from django_gmf_router.replicas.readings import Reading
-from django_gmf_router.replicas.steering import Steering, newer
+from django_gmf_router.replicas.readings import Reading, Steering, newer
 from django_gmf_router.settings.values import ClusterConfig, ReplicaConfig, Role
 from tests.books.models import Book
 from tests.conftest import OpenUnit

@@ -8,8 +8,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from django_gmf_router import checks
-from django_gmf_router.settings import configuration, problems
+from django_gmf_router.doctor import checks
+from django_gmf_router.settings import configuration
 
 DATABASES = ("default", "replica_1", "replica_2", "other")
 WRONG: list[tuple[Any, str, str]] = [
@@ -106,7 +106,7 @@ WRONG: list[tuple[Any, str, str]] = [
 
 @pytest.mark.parametrize(("raw", "check", "value"), WRONG)
 def test_a_wrong_value_is_an_error_with_its_id_the_value_and_a_hint(raw: Any, check: str, value: str) -> None:
-    (problem,) = problems.found_in(raw, DATABASES)
+    (problem,) = configuration.found_in(raw, DATABASES)
     assert problem.id == f"gmf_router.{check}"
     assert value in problem.message
     assert problem.hint
@@ -155,9 +155,9 @@ RIGHT: list[Any] = [
 
 @pytest.mark.parametrize("raw", RIGHT)
 def test_a_right_value_is_no_error(raw: Any) -> None:
-    assert list(problems.found_in(raw, DATABASES)) == []
+    assert list(configuration.found_in(raw, DATABASES)) == []
 
 
 def test_every_problem_is_reported_not_only_the_first() -> None:
     raw = {"default": {"REPLICAS": ["a", "b"]}}
-    assert [problem.id for problem in problems.found_in(raw, DATABASES)] == ["gmf_router.E003"] * 2
+    assert [problem.id for problem in configuration.found_in(raw, DATABASES)] == ["gmf_router.E003"] * 2

@@ -13,7 +13,7 @@ from django.core.checks import run_checks
 from django.test import override_settings
 
 import django_gmf_router
-from django_gmf_router import checks
+from django_gmf_router.doctor import checks
 
 PACKAGE = Path(django_gmf_router.__file__).parent
 FIRST = "django_gmf_router.middleware.RoutingMiddleware"
@@ -212,7 +212,7 @@ def test_manage_py_check_runs_them() -> None:
 
 def test_each_id_belongs_to_one_rule() -> None:
     owners: dict[str, set[str]] = {}
-    modules = ("settings/kinds", "settings/problems", "checks", "schemas/advisories")
+    modules = ("settings/kinds", "settings/configuration", "doctor/checks", "schemas/advisories")
     for module in (*modules, "doctor/node_questions", "doctor/examination"):
         rule = ""
         for line in (PACKAGE / f"{module}.py").read_text().splitlines():

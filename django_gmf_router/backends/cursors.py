@@ -122,7 +122,7 @@ class Guard:
             if cluster.writes.may_be_left_out(sql):
                 return None
             raise
-        if sql is not WRITTEN:
+        if statement.reads and sql is not WRITTEN:
             cluster.reads.note_on_primary(statement, node)
         try:
             return execute(sql, *rest)

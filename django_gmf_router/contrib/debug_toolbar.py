@@ -24,7 +24,7 @@ from django_gmf_router.postgres.positions import format_position
 from django_gmf_router.replicas.freshness import REPLAYED
 from django_gmf_router.routing.reads import UNROUTED
 from django_gmf_router.routing.unit_of_work import Decision, UnitOfWork, open_unit
-from django_gmf_router.routing.writes import QUERIES, classify
+from django_gmf_router.routing.writes import classify
 from django_gmf_router.settings.values import Role
 from django_gmf_router.signals import role_decided
 
@@ -168,7 +168,7 @@ def _why(unit: UnitOfWork, alias: str, sql: object) -> tuple[str, str]:
     if decision is not None and decision.role == Role.REPLICA and _serves(cluster, decision) == alias:
         return str(decision.role), decision.reason
     # What counts the reads has just seen it.
-    reason = seen.latest if seen is not None and statement.verb in QUERIES else UNROUTED
+    reason = seen.latest if seen is not None and statement.reads else UNROUTED
     return str(role), NOT_ASKED if reason == UNROUTED else reason
 
 

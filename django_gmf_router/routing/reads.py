@@ -70,15 +70,14 @@ class ReadWatch:
         self._warned: set[tuple[str | None, str | None]] = set()
 
     def note_on_primary(self, statement: Statement, node: str | None) -> None:
-        """Count a statement that is about to run by the primary's alias, whose connection is to `node`, if it reads.
+        """Count a statement that reads and is about to run by the primary's alias, whose connection is to `node`.
 
         node: None where the engine does not tell.
         """
-        if statement.verb in QUERIES and not statement.writes:
-            unit = open_unit()
-            # While the primary is away a replica stands in.
-            is_moved = node is not None and node != self._primary
-            self._count(unit, "" if is_moved else self._reason(unit, statement))
+        unit = open_unit()
+        # While the primary is away a replica stands in.
+        is_moved = node is not None and node != self._primary
+        self._count(unit, "" if is_moved else self._reason(unit, statement))
 
     def note_on_replica(self, sql: object, node: str | None) -> None:
         """Count a statement that is about to run by a replica's alias, whose connection is to `node`, if it reads."""

@@ -23,7 +23,7 @@ from django_gmf_router.routing import advice
 from django_gmf_router.routing.db_chooser import key_of
 from django_gmf_router.routing.policy import Policy
 from django_gmf_router.routing.unit_of_work import ClusterRecord, UnitOfWork, open_unit
-from django_gmf_router.routing.writes import QUERIES, Statement, WriteWatch, classify
+from django_gmf_router.routing.writes import Statement, WriteWatch, classify
 from django_gmf_router.settings.values import ClusterConfig, Role
 
 logger = logging.getLogger("django_gmf_router")
@@ -84,7 +84,7 @@ class Rehearsal(WriteWatch):
     def _count(self, unit: UnitOfWork, statement: Statement, sql: str) -> None:
         if statement.writes:
             self._remember(unit, statement)
-        elif statement.verb in QUERIES:
+        elif statement.reads:
             decision = unit.decision
             if decision is not None and (unit.was_asked or not statement.by_hand):
                 unit.was_asked = False

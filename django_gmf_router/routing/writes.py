@@ -69,6 +69,8 @@ class Statement:
     verb: str = ""
     """In capitals; "" where there is none."""
     writes: bool = True
+    reads: bool = False
+    """Whether it is a query that writes nothing."""
     tables: tuple[str, ...] = ()
     """The tables that it names as targets."""
     alone: bool = False
@@ -268,7 +270,8 @@ def _classify(sql: str) -> Statement:
     verb = found[1].upper() if found else ""
     searched = sql if _MAY_HOLD_QUOTES.search(sql) else _QUOTED_NAME.sub("", sql)
     if verb in _CONTROL | _SESSION | _READS and not _MODIFIES.search(searched):
-        return Statement(verb=verb, writes=False, by_hand=verb in _READS and not _BY_THE_ORM.match(sql))
+        by_hand = verb in _READS and not _BY_THE_ORM.match(sql)
+        return Statement(verb=verb, writes=False, reads=verb in QUERIES, by_hand=by_hand)
     tables = tuple(first or second or third for first, second, third in _TARGET.findall(sql))
     return Statement(verb=verb, tables=tables, alone=verb in DML and ";" not in sql)
 

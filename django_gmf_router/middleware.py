@@ -119,9 +119,9 @@ def _end(unit: UnitOfWork, response: HttpResponseBase | None) -> None:
         if response is not None:
             _describe(unit, response)
             unit.view_is_over = True
-            unit.streams = response.streaming
-            end = partial(_end_of_body, unit, response)
-            streams = response.streaming and stream_within(response, within(unit), end)
+            if response.streaming:
+                unit.streams = True
+                streams = stream_within(response, within(unit), partial(_end_of_body, unit, response))
     finally:
         if not streams:
             unit.close()

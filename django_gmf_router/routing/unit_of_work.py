@@ -248,7 +248,7 @@ class InBlocks:
     @property
     def blocks(self) -> Blocks:
         """The blocks that are open here, the innermost last."""
-        return tuple(block for block in self._blocks if not block.ended)
+        return tuple(block for block in self._blocks if not block.ended) if self._blocks else ()
 
 
 Place: TypeAlias = "UnitOfWork | InBlocks"

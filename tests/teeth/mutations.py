@@ -170,8 +170,8 @@ MUTATIONS = (
     Mutation(
         promise="a streamed body is routed in its unit of work",
         file="django_gmf_router/middleware.py",
-        quote="stream_within(response, within(unit), end)",
-        instead="stream_within(response, within(UnitOfWork()), end)",
+        quote="stream_within(response, within(unit), partial(",
+        instead="stream_within(response, within(UnitOfWork()), partial(",
         test="tests/integration/test_requests.py::test_a_streamed_body_is_routed_in_its_unit_of_work",
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""How does a command print in colour, where that is wanted?"""
+"""What do the commands share? How one prints in colour, where that is wanted."""
 
 from __future__ import annotations
 

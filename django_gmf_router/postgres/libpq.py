@@ -1,4 +1,7 @@
-"""Which keywords does libpq know, and since when?"""
+"""Which keywords does libpq know, since when, and what do its `options` make of a session?
+
+They make it read-only and give it a search_path, so that neither costs a round trip.
+"""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_gmf_router.services import haproxy, libpq_clients, pgbouncer
-from django_gmf_router.services.libpq_clients import LOAD_BALANCE_SINCE, WITHOUT_LIBPQ
+from django_gmf_router.services import haproxy, libpq_clients, map_servers, pgbouncer
+from django_gmf_router.services.libpq_clients import LOAD_BALANCE_SINCE
+from django_gmf_router.services.map_servers import WITHOUT_LIBPQ
 from django_gmf_router.services.served_clusters import ServedCluster, served_cluster
 from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import configuration, values
@@ -24,10 +25,10 @@ FORMATS: dict[str, Callable[[Sequence[ServedCluster], ServiceOptions], str]] = {
     "haproxy": haproxy.configuration,
     "mapserver": libpq_clients.mapserver_layer,
     "pgbouncer": pgbouncer.configuration,
-    "martin": libpq_clients.martin,
-    "tipg": libpq_clients.tipg,
-    "pygeoapi": libpq_clients.pygeoapi,
-    "qgis": libpq_clients.qgis,
+    "martin": map_servers.martin,
+    "tipg": map_servers.tipg,
+    "pygeoapi": map_servers.pygeoapi,
+    "qgis": map_servers.qgis,
 }
 FIELDS = [field.name for field in fields(ServiceOptions)]
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from django.core.exceptions import ImproperlyConfigured
 
-from django_gmf_router.services import libpq_clients
+from django_gmf_router.services import map_servers
 from django_gmf_router.services.served_clusters import served_cluster
 from django_gmf_router.services.service_options import ServiceOptions
 from django_gmf_router.settings import values
@@ -31,7 +31,7 @@ def query(url: str) -> dict[str, str]:
 
 
 def test_martin_reads_from_the_replicas_and_at_last_from_the_primary() -> None:
-    text = libpq_clients.martin([three()], ServiceOptions())
+    text = map_servers.martin([three()], ServiceOptions())
     (source,) = yaml.safe_load(text)["postgres"]
     url = source["connection_string"]
     assert url.startswith("postgresql://gmf:${PGPASSWORD}@db2:5432,db3:5432,db1:5432/gmf?")
@@ -40,12 +40,12 @@ def test_martin_reads_from_the_replicas_and_at_last_from_the_primary() -> None:
 
 
 def test_martin_has_a_source_for_each_cluster() -> None:
-    sources = yaml.safe_load(libpq_clients.martin([three(), CITY], ServiceOptions()))["postgres"]
+    sources = yaml.safe_load(map_servers.martin([three(), CITY], ServiceOptions()))["postgres"]
     assert ["db9" in source["connection_string"] for source in sources] == [False, True]
 
 
 def test_martin_is_given_certificates_in_its_own_words() -> None:
-    text = libpq_clients.martin([cluster(primary=entry(**TLS))], ServiceOptions())
+    text = map_servers.martin([cluster(primary=entry(**TLS))], ServiceOptions())
     (source,) = yaml.safe_load(text)["postgres"]
     assert source["ssl_certificates"] == {"ssl_root_cert": "/etc/root.crt"}
     assert query(source["connection_string"])["sslmode"] == "verify-full"
@@ -60,28 +60,28 @@ def dotenv(text: str) -> dict[str, str]:
 
 
 def test_tipg_reads_from_the_node_that_takes_writes() -> None:
-    text = libpq_clients.tipg([three()], ServiceOptions(passfile="/etc/pgpass"))
+    text = map_servers.tipg([three()], ServiceOptions(passfile="/etc/pgpass"))
     url = dotenv(text)["DATABASE_URL"]
     assert url.startswith("postgresql://gmf@db1:5432,db2:5432,db3:5432/gmf?")
     assert query(url) == {"passfile": "/etc/pgpass", "target_session_attrs": "read-write"}
 
 
 def test_tipg_is_given_no_keyword_that_its_driver_refuses() -> None:
-    text = libpq_clients.tipg([cluster(primary=entry(**TLS))], ServiceOptions())
+    text = map_servers.tipg([cluster(primary=entry(**TLS))], ServiceOptions())
     assert query(dotenv(text)["DATABASE_URL"]).keys() == {"sslmode", "sslrootcert", "target_session_attrs"}
     assert "Left out, since tipg does not know it: connect_timeout, keepalives_count." in text
 
 
 def test_tipg_looks_into_the_schemas() -> None:
-    text = libpq_clients.tipg([three(SCHEMAS={"MAIN": "main", "STATIC": "static"})], ServiceOptions())
+    text = map_servers.tipg([three(SCHEMAS={"MAIN": "main", "STATIC": "static"})], ServiceOptions())
     assert dotenv(text)["TIPG_DB_SCHEMAS"] == '["main", "static", "public"]'
 
 
 def test_a_url_holds_what_would_end_a_part_of_it() -> None:
     found = cluster(primary=entry(HOST="::1", **HARD))
     for url in (
-        dotenv(libpq_clients.tipg([found], ServiceOptions()))["DATABASE_URL"],
-        yaml.safe_load(libpq_clients.martin([found], ServiceOptions()))["postgres"][0]["connection_string"],
+        dotenv(map_servers.tipg([found], ServiceOptions()))["DATABASE_URL"],
+        yaml.safe_load(map_servers.martin([found], ServiceOptions()))["postgres"][0]["connection_string"],
     ):
         parts = urlsplit(url)
         assert (parts.hostname, parts.port, parts.path) == ("::1", 5432, "/a%20%22b%22%2Fc")
@@ -92,7 +92,7 @@ def test_a_url_holds_what_would_end_a_part_of_it() -> None:
 
 
 def test_pygeoapi_is_given_hosts_and_what_libpq_does_with_them() -> None:
-    found = yaml.safe_load(libpq_clients.pygeoapi([three()], ServiceOptions()))
+    found = yaml.safe_load(map_servers.pygeoapi([three()], ServiceOptions()))
     assert found == {
         "data": {"host": "db2,db3,db1", "port": 5432, "dbname": "gmf", "user": "gmf", "search_path": ["public"]},
         "options": {"connect_timeout": "2", "options": READ_ONLY, "target_session_attrs": "prefer-standby"},
@@ -101,28 +101,28 @@ def test_pygeoapi_is_given_hosts_and_what_libpq_does_with_them() -> None:
 
 def test_pygeoapi_looks_into_the_schemas_and_yaml_holds_what_is_no_word() -> None:
     found = cluster(primary=entry(**HARD), SCHEMAS={"MAIN": "my: main"})
-    read = yaml.safe_load(libpq_clients.pygeoapi([found], ServiceOptions()))
+    read = yaml.safe_load(map_servers.pygeoapi([found], ServiceOptions()))
     assert read["data"]["search_path"][0] == "my: main"
     assert (read["data"]["dbname"], read["data"]["user"]) == (HARD["NAME"], HARD["USER"])
 
 
 def test_pygeoapi_takes_one_port() -> None:
     with pytest.raises(ImproperlyConfigured, match=r"those of 'default' are 5432, 5433: .* gmf_services haproxy"):
-        libpq_clients.pygeoapi([cluster(entry(PORT="5433"))], ServiceOptions())
+        map_servers.pygeoapi([cluster(entry(PORT="5433"))], ServiceOptions())
 
 
 # QGIS
 
 
 def test_qgis_has_a_connection_for_each_service() -> None:
-    root = ET.fromstring(libpq_clients.qgis([three(), CITY], ServiceOptions()))
+    root = ET.fromstring(map_servers.qgis([three(), CITY], ServiceOptions()))
     assert root.tag == "qgsPgConnections"
     assert [(each.get("name"), each.get("service")) for each in root] == [
         (name, name) for name in ("default_read", "default_write", "city_read", "city_write")
     ]
 
 
-@pytest.mark.parametrize("render", [libpq_clients.tipg, libpq_clients.pygeoapi])
+@pytest.mark.parametrize("render", [map_servers.tipg, map_servers.pygeoapi])
 def test_a_server_with_one_database_is_given_one_cluster(render: Callable[..., Any]) -> None:
     with pytest.raises(
         ImproperlyConfigured, match="reads from one cluster, and there are default, city: say --database"

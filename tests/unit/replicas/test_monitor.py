@@ -280,6 +280,19 @@ def test_what_was_known_before_a_pause_is_outdated_until_each_node_answered_twic
     assert [vars(record)["event"] for record in caplog.records] == ["monitor_late"]
 
 
+def test_who_is_about_to_write_hears_first_what_operators_say_and_waits_no_longer_than_for_that(fake: Fake) -> None:
+    fake.readings["default"] = replace(PRIMARY, control='1 {"drained": ["replica_1"]}')
+    fake.readings["replica_1"] = fake.readings["replica_2"] = "hang"
+    with a_monitor(fake, timeout_seconds=6 * LONG_SECONDS) as monitor:
+        heard: list[Any] = []
+        writer = threading.Thread(target=lambda: heard.append(monitor.hear()), daemon=True)
+        writer.start()
+        writer.join(LONG_SECONDS)
+        assert [said.drained for said in heard] == [{"replica_1"}]
+        for alias in ("replica_1", "replica_2"):
+            fake.hanging[alias].put(None)
+
+
 # What happens to nodes
 
 

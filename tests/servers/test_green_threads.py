@@ -45,6 +45,17 @@ known = monitor.snapshot["replica_1"].sampled_at
 until(lambda: monitor.snapshot["replica_1"].sampled_at > known + 2)
 assert not asked, asked
 """
+ASYNC_VIEW = """
+import django
+django.setup()
+from asgiref.sync import async_to_sync
+from tests.books.models import Author
+
+async def view():
+    await Author.objects.acount()
+
+async_to_sync(view)()
+"""
 POLL = """
 import socket
 from django_gmf_router.postgres.sockets import is_gone
@@ -59,24 +70,32 @@ assert is_gone(client)
 """
 
 
-def run(code: str, cluster: LocalCluster, driver: str) -> subprocess.CompletedProcess[str]:
-    return ended([sys.executable, "-c", code], cluster, driver)
+def run(code: str, cluster: LocalCluster, driver: str, **database: str) -> subprocess.CompletedProcess[str]:
+    return ended([sys.executable, "-c", code], cluster, driver, **database)
 
 
-def ended(command: Sequence[str], cluster: LocalCluster, driver: str) -> subprocess.CompletedProcess[str]:
+def ended(
+    command: Sequence[str], cluster: LocalCluster, driver: str, **database: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself."""
     for package in ("gevent", "eventlet", "psycogreen"):
         if package in " ".join(command) and find_spec(package) is None:
             refuse(f"the Python package {package} is needed: pip install {package}")
     return subprocess.run(
         command,
-        env=environment(cluster, driver),
+        env=environment(cluster, driver, **database),
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
+
+
+@pytest.mark.parametrize("engine", ["django.db.backends.postgresql", "django_gmf_router.backends.postgresql"])
+def test_an_async_view_is_refused_under_gevent_by_django_itself(gmf_cluster: LocalCluster, engine: str) -> None:
+    done = run(f"{GEVENT}\n{ASYNC_VIEW}", gmf_cluster, "psycopg", engine=engine)
+    assert "SynchronousOnlyOperation: You cannot call this from an async context" in done.stderr
 
 
 @pytest.mark.parametrize("before", ["", GEVENT, f"import django_gmf_router.postgres.sockets; {GEVENT}"])

@@ -9,6 +9,7 @@ from tests.settings import *  # noqa: F403
 from tests.settings import CACHES, GMF_ROUTER, INSTALLED_APPS
 
 DEBUG = False
+BASE_DIR = os.environ.get("GMF_TEST_BASE_DIR", "")
 DATABASES = json.loads(os.environ["GMF_TEST_DATABASES"])
 GMF_ROUTER = {"default": {**GMF_ROUTER["default"], **json.loads(os.environ.get("GMF_TEST_ROUTER", "{}"))}}
 GMF_ROUTER = json.loads(os.environ["GMF_TEST_CLUSTERS"]) if "GMF_TEST_CLUSTERS" in os.environ else GMF_ROUTER

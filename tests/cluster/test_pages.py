@@ -13,6 +13,13 @@ from tests.unit.docs.pages import Block, all_blocks, arguments_of, blocks, comma
 
 # What else the pages show has tests of its own: of clones, of schemas, of local clusters, of `check`.
 OURS = ("gmf_control", "gmf_doctor", "gmf_rehearse", "gmf_services", "gmf_status")
+A_JOB = """
+from django_gmf_router import unit_of_work
+from tests.books.models import Author
+
+with unit_of_work(name="nightly"):
+    Author.objects.exists()
+"""
 SQL = [block for name in ("drain-a-replica", "maintenance") for block in blocks(f"docs/how-to/{name}.md", "sql")]
 
 
@@ -35,10 +42,14 @@ def cluster(migrated: LocalCluster, gmf_cluster: LocalCluster) -> Iterator[Local
 def test_the_commands_of_the_pages_end_well(cluster: LocalCluster, tmp_path: Path) -> None:
     commands = operators_commands()
     assert {command[0] for command in commands} == set(OURS)
+    folder = {"GMF_TEST_BASE_DIR": str(tmp_path)}
+    # What gmf_rehearse tells of.
+    counted = manage({**environment(cluster, router={"DRY_RUN": True}), **folder}, "shell", "-c", A_JOB)
+    assert counted.returncode == 0, counted.stderr
     for command in commands:
         # Where a page names a place of the whole machine, one of this test stands for it.
         arguments = [str(tmp_path / Path(word).name) if word.startswith("/") else word for word in command]
-        done = manage(environment(cluster), *arguments)
+        done = manage({**environment(cluster), **folder}, *arguments)
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
 
 

@@ -175,11 +175,8 @@ def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:
     programs, account = find_programs(options.bin_dir), server_account()
     ports = dict(zip(options.names, free_ports(len(options.names), options.base_port), strict=True))
     with ExitStack() as undo:
-        directory, made = _directory(options.directory, account)
-        if made:
-            undo.callback(_remove_empty, directory)
-        home = _private_directory(account, directory if account.may_enter(directory) else None)
-        undo.callback(rmtree, home, ignore_errors=True)
+        directory, made = _directory(options.directory, account, undo)
+        home = _private_directory(account, directory if account.may_enter(directory) else None, undo)
         (home / NODES).mkdir(mode=0o700)
         account.give(home / NODES)
         token = secrets.token_hex(16)
@@ -197,6 +194,8 @@ def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:
             starting=True,
             ports=ports,
         )
+        # Before it is there: Ctrl-C may come at any moment.
+        undo.callback(_end_own, state)
         try:
             # By a hard link, which only one of two processes can make.
             state.save(first=True)
@@ -214,16 +213,17 @@ def _make(options: ClusterOptions, *, detached: bool, tell: Tell) -> Running:
     return running
 
 
-def _directory(wanted: Path | None, account: Account) -> tuple[Path, bool]:
+def _directory(wanted: Path | None, account: Account, undo: ExitStack) -> tuple[Path, bool]:
     """Return the directory of the state, and whether it was made."""
     if wanted is None:
-        return _private_directory(account, None), True
+        return _private_directory(account, None, undo), True
     try:
         wanted.mkdir(parents=True)
     except OSError as error:
         if wanted.is_dir():
             return wanted, False
         raise LocalClusterError(f"cannot make {wanted}: {error.strerror}") from error
+    undo.callback(_remove_empty, wanted)
     return wanted, True
 
 
@@ -232,9 +232,19 @@ def _remove_empty(directory: Path) -> None:
         directory.rmdir()
 
 
-def _private_directory(account: Account, above: Path | None) -> Path:
+def _end_own(state: ClusterState) -> None:
+    """End what this process has begun, and nothing of another one that was faster."""
+    found = load(state.directory)
+    if found is not None and found.token == state.token:
+        end_cluster(found)
+
+
+def _private_directory(account: Account, above: Path | None, undo: ExitStack) -> Path:
     """Make a directory that the servers' user passes through, but does not look around in."""
-    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=above))
+    # Not mkdtemp(): where Ctrl-C comes as that returns, nobody knows the name.
+    directory = Path(above or tempfile.gettempdir(), f"{PREFIX}{secrets.token_hex(8)}")
+    undo.callback(rmtree, directory, ignore_errors=True)
+    directory.mkdir(mode=0o700)
     directory.chmod(0o711 if account.is_other else 0o700)
     return directory
 

@@ -676,3 +676,16 @@ def test_no_password_is_on_a_command_line_or_in_a_log(tmp_path: Path) -> None:
         titles = [Path(f"/proc/{each.pid}/cmdline").read_text() for each in servers_of(tmp_path)]
         shown = "".join([*lines, *commands, *logs, *titles, repr(cluster), (tmp_path / "cluster.json").read_text()])
     assert not [name for name, password in passwords.items() if password in shown]
+
+
+@pytest.mark.parametrize("where", ["django_gmf_router.testing.lifecycle.Tether", "pathlib.Path.chmod"])
+def test_ctrl_c_leaves_nothing_whenever_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        LocalCluster(0).up()
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []

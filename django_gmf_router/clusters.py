@@ -27,7 +27,7 @@ from django_gmf_router.settings.sections import ConsistencyConfig
 from django_gmf_router.settings.values import ClusterConfig
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cluster:
     """A configured cluster and the objects that serve it."""
 

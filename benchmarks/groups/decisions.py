@@ -39,7 +39,7 @@ def _contestants() -> Iterator[Contestant]:
         loaded = Group.from_db(alias, ["id", "name"], [1, "editors"])
         yield calling(name, "ask(model)", ask=ask, model=Group)
         if name == "ours":
-            names = {"count": clusters.registry().clusters[0].policy.decisions.add, "decision": current_decision()}
+            names = {"tally": clusters.registry().clusters[0].policy.decisions, "decision": current_decision()}
             yield calling("nothing", "pass")
-            yield calling("counting one", "count(decision)", **names)
+            yield calling("counting one", "next(tally[decision])", **names)
         yield calling(f"{name}, instance", "ask(model, instance=instance)", ask=ask, model=Group, instance=loaded)

@@ -40,7 +40,7 @@ def connect(wrapper: Any, cluster: Cluster, params: dict[str, Any], own: Connect
         if cluster.nodes.is_unknown(wrapper.alias):
             cluster.monitor.get_to_know(wrapper.alias)
         return attempt.any_node()
-    return attempt.any_node() if cluster.writes.only_reads() else attempt.primary()
+    return attempt.any_node() if cluster.reads.only_reads() else attempt.primary()
 
 
 def begin_session(wrapper: Any, *, is_own_primary: bool) -> None:

@@ -16,7 +16,7 @@ from django_gmf_router.postgres.libpq import ensure_read_only
 from django_gmf_router.postgres.sockets import HeldSocket
 from django_gmf_router.postgres.sqlstates import is_refused_write
 from django_gmf_router.replicas.freshness import REPLAYED
-from django_gmf_router.routing.writes import MOVES
+from django_gmf_router.routing.reads import MOVES
 
 
 class MovingCursorMixin:

@@ -41,8 +41,8 @@ from django_gmf_router.postgres.sqlstates import (
     is_refused_write,
     is_standby,
 )
+from django_gmf_router.routing.reads import MOVES
 from django_gmf_router.routing.unit_of_work import current_request
-from django_gmf_router.routing.writes import MOVES
 from django_gmf_router.settings import configuration
 
 
@@ -230,7 +230,7 @@ class ReplicaConnectionMixin(SessionStateMixin):
         if held is None or held.streams or self.in_atomic_block:
             return None
         cluster = clusters.of_alias(self.alias)
-        if cluster is None or not cluster.writes.may_move(self, sql):
+        if cluster is None or not cluster.reads.may_move(self, sql):
             return None
         held.begin_statement()
         # In this order: the monitor doubts it first, then looks what is under way.
@@ -251,12 +251,12 @@ class ReplicaConnectionMixin(SessionStateMixin):
             return False
         if is_changed_plan(error):
             return self._forget_plans(cluster, sql)
-        if not is_movable(error, self.connection) or not cluster.writes.count_move(self, sql, len(failed_on)):
+        if not is_movable(error, self.connection) or not cluster.reads.count_move(self, sql, len(failed_on)):
             self.explain_failure(error, sql)
             return False
         node = str(self.node)
         failed_on.append(node)
-        self.avoided, self.is_last_move = failed_on, cluster.writes.is_last_move(len(failed_on))
+        self.avoided, self.is_last_move = failed_on, cluster.reads.is_last_move(len(failed_on))
         self.close()
         try:
             self.ensure_connection()
@@ -269,7 +269,7 @@ class ReplicaConnectionMixin(SessionStateMixin):
         # Its other prepared statements are as stale, so the connection is closed: when its transaction has ended.
         self.generation = None
         # The statement itself was not begun.
-        if not is_idle(self.connection) or not cluster.writes.may_repeat(self, sql):
+        if not is_idle(self.connection) or not cluster.reads.may_repeat(self, sql):
             return False
         with self.wrap_database_errors:
             self.connection.close()  # before a pool gets it back

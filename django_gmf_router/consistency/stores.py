@@ -48,7 +48,7 @@ class Store(ABC):
         text = self.read(request)
         token = self.parse(text)
         if text is not None and token is None:
-            self.refused.add("refused")
+            next(self.refused["refused"])
         return token
 
     def parse(self, text: object) -> Token | None:

@@ -168,7 +168,7 @@ def remember(unit: UnitOfWork, request: HttpRequest, response: HttpResponseBase)
     for store, marks in _marks(unit).items():
         store.give(request, response, store.token(marks, token_of(unit, store)))
         for mark in marks:
-            clusters.registry().by_alias[mark.cluster].policy.tokens.add("given")
+            next(clusters.registry().by_alias[mark.cluster].policy.tokens["given"])
 
 
 def give(unit: UnitOfWork, text: str) -> bool:

@@ -9,7 +9,7 @@ from django.db import Error, connections
 
 from django_gmf_router.consistency.tokens import Mark
 from django_gmf_router.postgres.positions import LARGEST, number_of
-from django_gmf_router.replicas.health import State
+from django_gmf_router.replicas.health import Candidates, State
 from django_gmf_router.replicas.monitor import Monitor
 from django_gmf_router.settings.values import ClusterConfig
 
@@ -75,6 +75,13 @@ class Freshness:
         if generation == health.generation:
             known = max(known, replayed)
         return known >= position and self._monitor.is_connected(alias)
+
+    def connected(self, candidates: Candidates) -> Candidates:
+        """Return those to which this thread is connected, all where it is to none: asking costs less than connecting.
+
+        Candidates are pairs of alias and weight.
+        """
+        return tuple(pair for pair in candidates if connections[pair[0]].connection is not None) or candidates
 
     def has(self, alias: str, mark: Mark) -> bool:
         """Ask on the connection in use whether it sees what `mark` says: one query, on the replica.

@@ -139,7 +139,7 @@ class Nodes:
     def stood_in(self, alias: str, node: str) -> None:
         """Note that a new connection of `alias` is to `node`: a move, where that is no server of the alias."""
         if self.alias_of(node) != alias:
-            self.moves.add((alias, "down"))
+            next(self.moves[alias, "down"])
 
     def to_try(
         self, alias: str, avoid: Collection[str] = (), *, by_name: bool = False, last: bool = False
@@ -196,7 +196,7 @@ class Nodes:
 
         cause: "conflict" with replay, or the session was "lost"; request: `METHOD /path`, empty outside requests.
         """
-        self.moves.add((node, cause))
+        next(self.moves[node, cause])
         text = "%s: a read of %s failed on %s (%s) and moves to another node."
         extra = {"event": "retry", "alias": alias, "node": node, "cause": cause, "unit": request}
         logger.warning(text, request or "Outside requests", alias, node, cause, extra=extra)

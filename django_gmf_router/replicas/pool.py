@@ -57,8 +57,9 @@ class ReplicaPool:
         # What is under way on the primary nobody counts.
         self._sharer = WeightedRandom() if isinstance(self._balancer, LeastBusy) else self._balancer
         self.freshness = freshness
-        # Who is to stay with a replica stays also while others wait there.
-        self._looks_for_room = config.health.slow is not None and not isinstance(self._balancer, Stable)
+        # Who is to stay with a replica stays also while others wait there, or are connected.
+        self._stays = isinstance(self._balancer, Stable)
+        self._looks_for_room = config.health.slow is not None and not self._stays
         self._window_seconds = config.consistency.window
         self._bounded_window_seconds = _bounded_window_seconds(config)
         self._clock = clock
@@ -180,18 +181,16 @@ class ReplicaPool:
         known = _among(following, lambda alias: self.freshness.is_known_to_have(alias, position))
         if known or not following:
             return self._pick(known[0], key) if known else None
-        alias = self._pick(following[0], key)
+        asked = following[0] if self._stays else self.freshness.connected(following[0])
+        alias = self._pick(asked, key)
         return alias if self.freshness.has(alias, mark) else None
 
     def _busy(self, alias: str) -> int:
         return sum(map(len, self.monitor.under_way[alias]))
 
-    def _typical(self, alias: str) -> float | None:
-        return self.monitor.snapshot[alias].latency
-
     def _balancer_named(self, name: str) -> WeightedRandom | Stable | LeastBusy:
         if name == "least_busy":
-            return LeastBusy(self._busy, self._typical)
+            return LeastBusy(self._busy, lambda alias: self.monitor.snapshot[alias].latency)
         return Stable() if name == "stable" else WeightedRandom()
 
 

@@ -270,7 +270,7 @@ class Policy:
         if why_not == "consistency" and isinstance(unit, UnitOfJob):
             alias, why_not = unit.patiently(client.wanted, partial(self.pool.pick, client.wanted, client.key, pool))
         if client.wanted is not None and (alias is not None or why_not == "consistency"):
-            self.tokens.add((PRIMARY if alias is None else REPLICA).value)
+            next(self.tokens[(PRIMARY if alias is None else REPLICA).value])
         if alias is None:
             if why_not == "no_replica" and not self._config.dry_run:
                 self.spill(self.connection.wrapper)
@@ -285,7 +285,7 @@ class Policy:
             unit.was_asked = True
             unit.latest = NO_RECORD
         if changed:
-            self.decisions.add(decision)
+            next(self.decisions[decision])
             if role_decided.receivers:
                 role_decided.send(sender=self.primary, decision=decision, model=model)
 

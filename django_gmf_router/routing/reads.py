@@ -1,4 +1,4 @@
-"""Which view reads how much from which role, and why from the primary? As seen on the wire."""
+"""Which view reads how much from which role, why from the primary, and which read may be executed again elsewhere?"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from typing import NamedTuple
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.dispatch import Signal
 from django.http import HttpRequest
 
@@ -46,6 +47,9 @@ REMEDIES = {
 """By the reasons that are a view's own what may be done about them. What the settings, a block, the client's token or
 the state of the nodes send to the primary was meant to go there."""
 
+MOVES = 2
+"""Of a unit of work, and of a statement outside of any: from one replica to the next, and to the primary."""
+
 
 class ViewRead(NamedTuple):
     """One kind of reads."""
@@ -57,7 +61,7 @@ class ViewRead(NamedTuple):
 
 
 class ReadWatch:
-    """What one cluster does about reads: count them by view, warn of the unexpected ones of the primary."""
+    """What one cluster does about reads: count them by view, warn of those unexpected on the primary, let them move."""
 
     def __init__(self, config: ClusterConfig, policy: Policy) -> None:
         """Take the cluster's settings and its rules."""
@@ -85,6 +89,53 @@ class ReadWatch:
         if (isinstance(sql, str) and sql.startswith("SELECT")) or classify(sql).verb in QUERIES:
             self._count(open_unit(), "no_replica" if node == self._primary else "")
 
+    def only_reads(self) -> bool:
+        """Return whether this is a request that the rules sent to replicas and that has written nothing so far.
+
+        While the primary is away a replica may serve even what such a request reads from the primary, unless nobody
+        knows what it must see.
+        """
+        unit, blocks = open_unit(), current_place.get().blocks
+        is_told = innermost_role(blocks) == Role.PRIMARY or any(block.unmet for block in blocks)
+        if unit is None or is_told or self._config.dry_run or self._config.consistency.level == "strong":
+            return False
+        record = self._policy.record(unit)
+        return record.verdict.role == Role.REPLICA and not record.wrote
+
+    def may_repeat(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
+        """Return whether a statement can be executed again as if it were the first time: a read, in no transaction.
+
+        On a replica's alias any statement, since its session is read-only. `sql` is None where a cursor is wanted.
+        """
+        if wrapper.in_atomic_block or not wrapper.autocommit:
+            return False
+        return wrapper.alias != self._primary or sql is None or not classify(sql).writes
+
+    def may_move(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
+        """Return whether a statement may be executed again on another node.
+
+        On the primary's alias only a read of a request that only reads.
+        """
+        return self.may_repeat(wrapper, sql) and (wrapper.alias != self._primary or self.only_reads())
+
+    def count_move(self, wrapper: BaseDatabaseWrapper, sql: object, moves: int = 0) -> bool:
+        """Count the move of a statement that failed with its node; return whether it may be made.
+
+        A unit of work moves MOVES times at most; outside of any the statement counts its own, `moves` so far.
+        """
+        if not self.may_move(wrapper, sql):
+            return False
+        unit = open_unit()
+        if unit is None:
+            return moves < MOVES
+        unit.moves += 1
+        return unit.moves <= MOVES
+
+    def is_last_move(self, moves: int) -> bool:
+        """Return whether no further move may follow that of a statement which moves for the `moves`th time."""
+        unit = open_unit()
+        return max(moves, 0 if unit is None else unit.moves) >= MOVES
+
     def _reason(self, unit: UnitOfWork | None, statement: Statement) -> str:
         """Return why a read is on the primary's connection; "" where it stands for a replica's."""
         decision = current_decision() if unit is None else unit.decision
@@ -111,7 +162,7 @@ class ReadWatch:
     def _count(self, unit: UnitOfWork | None, reason: str) -> None:
         # One that was opened lazily lasts as long as its thread: nobody sees its end.
         if unit is None or (unit.method is None and unit.name is None):
-            self.views.add(ViewRead(OUTSIDE, reason))
+            next(self.views[ViewRead(OUTSIDE, reason)])
             return
         record = self._policy.record(unit)
         seen = record.seen
@@ -120,9 +171,9 @@ class ReadWatch:
             unit.at_end.append(partial(self._end, unit, unit.request, seen))
         seen.latest = reason
         if unit.request is None:
-            self.views.add(ViewRead(JOB, reason))
+            next(self.views[ViewRead(JOB, reason)])
         elif (match := getattr(unit.request, "resolver_match", None)) is not None:
-            self.views.add(ViewRead(self._view(match.route), reason))
+            next(self.views[ViewRead(self._view(match.route), reason)])
         else:
             seen.early.append(reason)
         if self._warns and reason in REMEDIES:
@@ -150,7 +201,7 @@ class ReadWatch:
         route = None if match is None else match.route
         view = UNMATCHED if route is None else self._view(route)
         for reason in seen.early:
-            self.views.add(ViewRead(view, reason))
+            next(self.views[ViewRead(view, reason)])
         if seen.unexpected and (unit.method, route) not in self._warned:
             self._warned.add((unit.method, route))
             _tell(unit, view, seen)

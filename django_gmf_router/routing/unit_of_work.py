@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from django_gmf_router.routing.db_chooser import Verdict
 from django_gmf_router.settings.values import Role
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from django_gmf_router.replicas.pool import Wanted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """What was decided for a read, and why."""
 
     role: Role
@@ -31,10 +29,6 @@ class Decision:
     """The alias that serves it."""
     reason: str
     """The rule of the policy that held."""
-
-    def __hash__(self) -> int:
-        """Hash what C hashes: decisions are counted, and the hash of an enum is Python's."""
-        return hash((self.alias, self.reason))
 
     def __str__(self) -> str:
         """Print it as the debug header does."""

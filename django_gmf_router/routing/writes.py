@@ -1,4 +1,4 @@
-"""What do the statements of a connection write, as seen on the wire, and which may be executed again?
+"""What do the statements of a connection write, as seen on the wire?
 
 Plainly a read is what begins like one and holds no data-modifying keyword. In doubt it is a write: doubt costs one
 read of the primary, the other error a stale page.
@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 
+from django.apps import apps
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_gmf_router.exceptions import MaintenanceMode, UnexpectedWrite
@@ -58,9 +59,6 @@ _TARGET = re.compile(
 LONGEST_KEPT = 4096
 """Characters of a text whose classification is kept: imports spell their rows in texts of megabytes."""
 
-MOVES = 2
-"""Of a unit of work, and of a statement outside of any: from one replica to the next, and to the primary."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -88,8 +86,11 @@ class WriteWatch:
         self._config = config
         self._policy = policy
         self._warned: set[tuple[str | None, str | None]] = set()
+        if apps.models_ready:
+            # With what else begins, not while the first page waits that writes.
+            self._tables  # noqa: B018
 
-    # Not at the start: models may still be loading.
+    # Later where models are still loading.
     @cached_property
     def _tables(self) -> dict[str, ModelTable]:
         return model_tables(self._config.primary_models)
@@ -144,19 +145,6 @@ class WriteWatch:
         tables = [self._tables.get(table) for table in statement.tables]
         is_of_cache = bool(tables) and all(table is not None and table.label == CACHE_ENTRY for table in tables)
         return statement.verb == "DELETE" and is_of_cache and self.only_wants_to_read()
-
-    def only_reads(self) -> bool:
-        """Return whether this is a request that the rules sent to replicas and that has written nothing so far.
-
-        While the primary is away a replica may serve even what such a request reads from the primary, unless nobody
-        knows what it must see.
-        """
-        unit, blocks = open_unit(), current_place.get().blocks
-        is_told = innermost_role(blocks) == Role.PRIMARY or any(block.unmet for block in blocks)
-        if unit is None or is_told or self._config.dry_run or self._config.consistency.level == "strong":
-            return False
-        record = self._policy.record(unit)
-        return record.verdict.role == Role.REPLICA and not record.wrote
 
     def only_wants_to_read(self) -> bool:
         """Return whether this is a request that reads, whoever serves it, and that has written nothing so far.
@@ -217,40 +205,6 @@ class WriteWatch:
         table = next(iter(statement.tables), "")
         known = self._tables.get(table)
         return " ".join(filter(None, (statement.verb or "SQL", known.label if known else table)))
-
-    def may_repeat(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
-        """Return whether a statement can be executed again as if it were the first time: a read, in no transaction.
-
-        On a replica's alias any statement, since its session is read-only. `sql` is None where a cursor is wanted.
-        """
-        if wrapper.in_atomic_block or not wrapper.autocommit:
-            return False
-        return wrapper.alias != self.primary or sql is None or not classify(sql).writes
-
-    def may_move(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
-        """Return whether a statement may be executed again on another node.
-
-        On the primary's alias only a read of a request that only reads.
-        """
-        return self.may_repeat(wrapper, sql) and (wrapper.alias != self.primary or self.only_reads())
-
-    def count_move(self, wrapper: BaseDatabaseWrapper, sql: object, moves: int = 0) -> bool:
-        """Count the move of a statement that failed with its node; return whether it may be made.
-
-        A unit of work moves MOVES times at most; outside of any the statement counts its own, `moves` so far.
-        """
-        if not self.may_move(wrapper, sql):
-            return False
-        unit = open_unit()
-        if unit is None:
-            return moves < MOVES
-        unit.moves += 1
-        return unit.moves <= MOVES
-
-    def is_last_move(self, moves: int) -> bool:
-        """Return whether no further move may follow that of a statement which moves for the `moves`th time."""
-        unit = open_unit()
-        return max(moves, 0 if unit is None else unit.moves) >= MOVES
 
     def may_be_saved(self, wrapper: BaseDatabaseWrapper, sql: object) -> bool:
         """Return whether a statement, whose connection was lost under way, may have written all the same."""

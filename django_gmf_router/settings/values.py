@@ -37,6 +37,8 @@ class Role(str, Enum):
 
     # Enum's own would print "Role.PRIMARY"; the word stands in headers, logs and JSON.
     __str__ = str.__str__
+    # Enum's own is not the hash of the word that this equals, nor C's: decisions are counted.
+    __hash__ = str.__hash__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,7 @@ def _count(failure: PrimaryUnavailable) -> None:
     unit, cluster = open_unit(), clusters.of_alias(failure.alias)
     # A session that cannot be saved either meets the same primary once more.
     if cluster is not None and not getattr(unit, "was_refused", False):
-        cluster.refusals.add("read" if isinstance(failure, PrimaryBusy) else "write")
+        next(cluster.refusals["read" if isinstance(failure, PrimaryBusy) else "write"])
     if unit is not None:
         unit.was_refused = True
 

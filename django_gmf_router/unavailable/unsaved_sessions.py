@@ -103,8 +103,8 @@ def _tolerate(session: Any, error: Exception, *, is_tolerable: bool) -> None:
     cluster = clusters.of_app(SESSIONS if model is None else model._meta.app_label)
     if cluster is None or not is_tolerable:
         raise failure
-    writes = cluster.writes
     # In maintenance the primary may serve the reads all the same, as SHARE or a pattern says.
-    if not (writes.only_wants_to_read() if isinstance(failure, MaintenanceMode) else writes.only_reads()):
+    in_maintenance = isinstance(failure, MaintenanceMode)
+    if not (cluster.writes.only_wants_to_read() if in_maintenance else cluster.reads.only_reads()):
         raise failure
     UNSAVED.warn(f"A session was not saved: {failure}")

@@ -104,7 +104,7 @@ def test_the_innermost_level_wins(open_request: OpenUnit) -> None:
         with use_replica(level="eventual"), use_replica():
             assert Author.objects.all().db == "default"
         with use_primary(), read_after(None), open_request():
-            assert not clusters.registry().clusters[0].writes.only_reads()
+            assert not clusters.registry().clusters[0].reads.only_reads()
 
 
 @pytest.mark.usefixtures("unwatched")

@@ -198,6 +198,37 @@ def pool(site: Site, now: float = 0.0) -> ReplicaPool:
     )
 
 
+@pytest.fixture
+def unasked(site: Site) -> Site:
+    """Return the site whose replicas have what is wanted, and of which this thread is connected to the second."""
+    for server in site.servers.values():
+        server.row = (True, 150)
+    site.servers["replica_1"].connection = None
+    return site
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_who_is_connected_is_asked_since_to_connect_takes_longer(unasked: Site) -> None:
+    wanted = Wanted(mark=MARK, time=0.0)
+    assert pool(unasked).pick(wanted) == ("replica_2", "")
+    assert [server.asked for server in unasked.servers.values()] == [0, 1]
+    unasked.freshness = Freshness(unasked.config, unasked.monitor)
+    unasked.servers["replica_2"].connection = None
+    assert pool(unasked).pick(wanted) == ("replica_1", "")
+
+
+@pytest.mark.usefixtures("unmirrored")
+def test_a_client_that_is_to_stay_with_a_replica_stays_while_another_is_connected(unasked: Site) -> None:
+    wanted = Wanted(mark=MARK, time=0.0)
+
+    def pick(key: str) -> str | None:
+        # What was answered is remembered, and would be preferred.
+        freshness = Freshness(unasked.config, unasked.monitor)
+        return ReplicaPool(unasked.config, unasked.monitor, freshness, balancer=Stable()).pick(wanted, key)[0]
+
+    assert {pick(f"client {number}") for number in range(40)} == set(REPLICAS)
+
+
 @pytest.mark.usefixtures("unmirrored")
 def test_the_pool_prefers_who_is_known_to_have_it_then_asks_then_leaves_it_to_the_primary(site: Site) -> None:
     wanted = Wanted(mark=MARK, time=0.0)

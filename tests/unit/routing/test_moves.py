@@ -19,7 +19,7 @@ def wrapper(alias: str, **changes: Any) -> Any:
 
 
 def moves(alias: str, sql: str | None = READ, **changes: Any) -> bool:
-    return clusters.registry().clusters[0].writes.count_move(wrapper(alias, **changes), sql)
+    return clusters.registry().clusters[0].reads.count_move(wrapper(alias, **changes), sql)
 
 
 def test_a_read_of_a_replica_moves_in_a_request_and_outside(open_request: OpenUnit) -> None:
@@ -40,7 +40,7 @@ def test_a_unit_of_work_moves_twice_at_most(open_request: OpenUnit) -> None:
 
 
 def test_outside_requests_a_statement_counts_its_own_moves() -> None:
-    count_move = clusters.registry().clusters[0].writes.count_move
+    count_move = clusters.registry().clusters[0].reads.count_move
     assert [count_move(wrapper("replica_1"), READ, moves) for moves in range(3)] == [True, True, False]
 
 
@@ -67,8 +67,8 @@ def test_a_write_never_moves(open_request: OpenUnit) -> None:
 
 
 def test_what_was_not_even_begun_is_repeated_where_it_reads_outside_transactions() -> None:
-    writes = clusters.registry().clusters[0].writes
-    assert writes.may_repeat(wrapper("default"), READ)
-    assert writes.may_repeat(wrapper("replica_1"), WRITE)
-    assert not writes.may_repeat(wrapper("default"), WRITE)
-    assert not writes.may_repeat(wrapper("default", in_atomic_block=True), READ)
+    reads = clusters.registry().clusters[0].reads
+    assert reads.may_repeat(wrapper("default"), READ)
+    assert reads.may_repeat(wrapper("replica_1"), WRITE)
+    assert not reads.may_repeat(wrapper("default"), WRITE)
+    assert not reads.may_repeat(wrapper("default", in_atomic_block=True), READ)

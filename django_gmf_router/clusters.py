@@ -10,7 +10,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from django_gmf_router.consistency.stores import STORES, Store
-from django_gmf_router.postgres import green_threads
+from django_gmf_router.postgres import concurrency
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.postgres.tallies import Tally
 from django_gmf_router.replicas.addresses import address_book
@@ -80,7 +80,7 @@ def _store(config: ConsistencyConfig) -> Store:
 
 
 def _build(config: ClusterConfig) -> Cluster:
-    green_threads.refuse_blocking(config.primary)
+    concurrency.refuse_blocking(config.primary)
     sockets, addresses, store = NodeSockets(), address_book(config), _store(config.consistency)
     monitor = Monitor(config, addresses, sockets)
     pool = ReplicaPool(config, monitor, Freshness(config, monitor))

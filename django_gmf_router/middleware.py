@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from django_gmf_router import clusters, own_writes, unavailable
-from django_gmf_router.postgres import green_threads
+from django_gmf_router.postgres import concurrency
 from django_gmf_router.routing.lazy_response import stream_within, within
 from django_gmf_router.routing.unit_of_work import Place, UnitOfWork, current_place, open_unit, place
 from django_gmf_router.unavailable import unsaved_sessions
@@ -39,7 +39,7 @@ class RoutingMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
-        if green_threads.made_by() is not None:
+        if concurrency.green_threads() is not None:
             # A driver that blocks them is refused when the server starts, not with its first page.
             clusters.registry()
         if any(database["ATOMIC_REQUESTS"] for database in connections.settings.values()):

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from enum import Enum
 from functools import wraps
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
 from django_gmf_router.own_writes import give, hand_on, read_after, token_of_now
 from django_gmf_router.routing.blocks import use_primary
-from django_gmf_router.routing.unit_of_job import UnitOfJob
-from django_gmf_router.routing.unit_of_work import NOWHERE, Place, UnitOfWork, current_place
+from django_gmf_router.routing.unit_of_work import NOWHERE, Place, UnitOfWork, current_place, open_unit
+
+if TYPE_CHECKING:
+    from django_gmf_router.replicas.pool import Wanted
+    from django_gmf_router.routing.unit_of_work import Pick
 
 NOW = "now"
 PATIENCE_SECONDS = 1.0
 """How long a delayed job looks for a replica that has what its sender wrote."""
+STEP_SECONDS = 0.05
 Job = TypeVar("Job", bound=Callable[..., Any])
 
 
@@ -37,6 +42,37 @@ def level_named(name: str) -> Level:
     except ValueError:
         levels = ", ".join(repr(level.value) for level in Level)
         raise ValueError(f"gmf_consistency={name!r}: choose one of {levels}.") from None
+
+
+class UnitOfJob(UnitOfWork):
+    """What a request is for its reads, for a job."""
+
+    __slots__ = ("_patience_seconds", "given", "name")
+    name: str
+    """Who it is for SHARE."""
+    given: str | None
+    """The text of the token that it was given, also for what it sends."""
+
+    def __init__(self, name: str, given: str | None, patience_seconds: float) -> None:
+        """Open within the unit of work that is open here, if one is.
+
+        patience_seconds: how long it looks for a replica that has what it was given.
+        """
+        super().__init__(outer=open_unit())
+        self.name = name
+        self.given = given
+        self._patience_seconds = patience_seconds
+
+    def pick(self, wanted: Wanted | None, pick: Pick) -> tuple[str | None, str]:
+        """Return what `pick` answers when a replica has what is wanted, or at the end of the patience."""
+        # Where only the time of a write is known, its window is longer than anybody's patience.
+        if wanted is None or wanted.mark.position is None:
+            return pick()
+        end = time.monotonic() + self._patience_seconds
+        while (picked := pick())[1] == "consistency" and time.monotonic() < end:
+            time.sleep(STEP_SECONDS)  # a replica tells nobody when it replays
+        self._patience_seconds = max(0.0, end - time.monotonic())
+        return picked
 
 
 class Work:

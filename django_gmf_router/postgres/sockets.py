@@ -18,7 +18,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from django_gmf_router.postgres import forks
+from django_gmf_router.postgres import concurrency
 
 # POLLRDHUP tells that the server has closed its side, even if its last words are still unread; Linux only.
 _GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -140,7 +140,7 @@ class NodeSockets:
     def __init__(self) -> None:
         """Hold nothing yet."""
         self._begin()
-        forks.on_fork(self._forget)
+        concurrency.on_fork(self._forget)
 
     def _begin(self) -> None:
         self._pid = os.getpid()
@@ -152,7 +152,7 @@ class NodeSockets:
         """Hold the socket of a driver's connection to `node`; once, however often a pool hands the connection out."""
         # A server may fork without Python's hooks, as uWSGI does.
         if self._pid != os.getpid():
-            forks.look()
+            concurrency.look_for_fork()
         held = self._known.get(connection)
         if held is None:
             held = self._known[connection] = HeldSocket(node, connection, self.traffic(node))

@@ -7,7 +7,7 @@ from itertools import count
 from threading import Lock
 from typing import TypeVar
 
-from django_gmf_router.postgres import forks
+from django_gmf_router.postgres import concurrency
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class Tally(defaultdict[T, "count[int]"]):
         """Begin with none."""
         super().__init__(count)
         self._begin()
-        forks.on_fork(self._begin)
+        concurrency.on_fork(self._begin)
 
     def _begin(self) -> None:
         self.clear()
@@ -34,13 +34,13 @@ class Tally(defaultdict[T, "count[int]"]):
 
     def counts(self) -> dict[T, int]:
         """Return all that was counted."""
-        forks.look()
+        concurrency.look_for_fork()
         with self._lock:
             return self._look()
 
     def take(self) -> dict[T, int]:
         """Return what was counted since the last time."""
-        forks.look()
+        concurrency.look_for_fork()
         with self._lock:
             before, self._taken = self._taken, self._look()
             new = {what: times - before.get(what, 0) for what, times in self._taken.items()}

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from weakref import WeakSet
 
-from django_gmf_router.postgres import forks, green_threads
+from django_gmf_router.postgres import concurrency
 from django_gmf_router.postgres.sockets import NodeSockets
 from django_gmf_router.replicas import events
 from django_gmf_router.replicas.addresses import AddressBook, Lookup
@@ -59,7 +59,7 @@ class Monitor(NodeStates):
         self._stopped = self._told_outdated = False
         super().__init__(config, addresses or AddressBook({}), sockets, clock=clock, wall=wall, announces=announces)
         _MONITORS.add(self)
-        forks.on_fork(self.begin_in_child)
+        concurrency.on_fork(self.begin_in_child)
 
     def is_connected(self, alias: str) -> bool:
         """Return whether the server that was asked last still runs: its connection is open, by one system call."""
@@ -68,7 +68,7 @@ class Monitor(NodeStates):
 
     def ensure(self) -> None:
         """Start the threads unless they run: first of all, after a fork, after a thread died."""
-        # The process is compared here, and not by asking `forks`: this is on the way of each first read of a request.
+        # The process is compared here, and not by `look_for_fork`: this is on the way of each first read of a request.
         if self._threads is None or not self._threads.run or self._pid != os.getpid():
             self._start()
 
@@ -108,7 +108,7 @@ class Monitor(NodeStates):
 
     def stop(self) -> None:
         """End the threads and close their connections, for good."""
-        forks.look()
+        concurrency.look_for_fork()
         with self._lock:
             self._stopped, threads = True, self._threads
         if threads is not None:
@@ -141,9 +141,9 @@ class Monitor(NodeStates):
         # Whether a process that may write has waited once for what operators say.
 
     def _start(self) -> None:
-        forks.look()
+        concurrency.look_for_fork()
         # Once more: a server may have patched the process after the clusters were built.
-        green_threads.refuse_blocking(self._primary)
+        concurrency.refuse_blocking(self._primary)
         health = self._config.health
         with self._lock:
             # Requests come here at the same time: the second one finds them running.

@@ -19,7 +19,6 @@ from django_gmf_router.routing.db_chooser import Client, DbChooser, Verdict, cho
 from django_gmf_router.routing.primary_models import is_historical, is_migrating, is_user
 from django_gmf_router.routing.rules import PRIMARY, REPLICA, RULES, PrimaryConnection, Read
 from django_gmf_router.routing.spill import Spill
-from django_gmf_router.routing.unit_of_job import UnitOfJob
 from django_gmf_router.routing.unit_of_work import (
     NO_RECORD,
     Blocks,
@@ -266,9 +265,7 @@ class Policy:
         """Return the decision on a replica, and the alias whose connection serves it."""
         if self._config.consistency.level == "strong":
             return decision_of(PRIMARY, self.primary, "consistency"), self.primary
-        alias, why_not = self.pool.pick(client.wanted, client.key, pool)
-        if why_not == "consistency" and isinstance(unit, UnitOfJob):
-            alias, why_not = unit.patiently(client.wanted, partial(self.pool.pick, client.wanted, client.key, pool))
+        alias, why_not = unit.pick(client.wanted, partial(self.pool.pick, client.wanted, client.key, pool))
         if client.wanted is not None and (alias is not None or why_not == "consistency"):
             next(self.tokens[(PRIMARY if alias is None else REPLICA).value])
         if alias is None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from django_gmf_router.exceptions import PrimaryUnavailable
     from django_gmf_router.replicas.pool import Wanted
 
+    Pick = Callable[[], tuple[str | None, str]]
+
 
 class Decision(NamedTuple):
     """What was decided for a read, and why."""
@@ -184,6 +186,10 @@ class UnitOfWork:
     def unit(self) -> UnitOfWork:
         """Itself: a unit of work is the place where no block is open."""
         return self
+
+    def pick(self, _wanted: Wanted | None, pick: Pick) -> tuple[str | None, str]:
+        """Return the replica that `pick` answers for what is wanted, or why there is none; a job has patience."""
+        return pick()
 
     def close(self) -> None:
         """End it: whoever still holds it (a task, a thread) is routed as if there were none."""

@@ -21,7 +21,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import utils
 
 from django_gmf_router.postgres.names import quote, search_path
-from django_gmf_router.schemas.lock import is_held, schemas_locked
+from django_gmf_router.schemas.session import is_held, schemas_locked
 from django_gmf_router.settings import configuration
 from django_gmf_router.settings.sections import SchemasConfig
 

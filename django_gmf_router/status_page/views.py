@@ -24,7 +24,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from django_gmf_router import clusters
-from django_gmf_router.routing.explain import Explanation, explain
+from django_gmf_router.routing.advice import Explanation, explain
 from django_gmf_router.status_page.cluster_reports import ClusterReport, cluster_report
 from django_gmf_router.status_page.forms import Order, OrderRefused, Question
 

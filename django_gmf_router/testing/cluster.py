@@ -10,12 +10,10 @@ from typing import Any
 
 from django_gmf_router.postgres.libpq import READ_ONLY
 from django_gmf_router.testing import lifecycle, processes
-from django_gmf_router.testing.creation import copy_primary
-from django_gmf_router.testing.home import Row
+from django_gmf_router.testing.home import Row, load
 from django_gmf_router.testing.lifecycle import PRIMARY, URL
 from django_gmf_router.testing.machine import LocalClusterError
-from django_gmf_router.testing.server import NodeStatus, Server, each
-from django_gmf_router.testing.state import load
+from django_gmf_router.testing.server import NodeStatus, Server, copy_primary, each
 
 DSN = "host={HOST} port={PORT} dbname={NAME} user={USER} password={PASSWORD}"
 # How long a replica may take to follow again by itself before it is made anew.

@@ -11,8 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 
-from django_gmf_router.testing import creation
-from django_gmf_router.testing.home import NODES, REPLICATION_USER, SUPERUSER, Home
+from django_gmf_router.testing import server
+from django_gmf_router.testing.home import (
+    ENV_FILE,
+    IGNORE_ALL,
+    IGNORE_FILE,
+    NODES,
+    REPLICATION_USER,
+    SUPERUSER,
+    TOKEN_FILE,
+    ClusterState,
+    Home,
+    Maker,
+    load,
+    write_secret,
+)
 from django_gmf_router.testing.machine import (
     HOST,
     Account,
@@ -24,16 +37,6 @@ from django_gmf_router.testing.machine import (
     within_reach,
 )
 from django_gmf_router.testing.server import Server, each
-from django_gmf_router.testing.state import (
-    ENV_FILE,
-    IGNORE_ALL,
-    IGNORE_FILE,
-    TOKEN_FILE,
-    ClusterState,
-    Maker,
-    load,
-    write_secret,
-)
 from django_gmf_router.testing.watchdog import Tether, end_cluster
 
 PRIMARY = "primary"
@@ -257,12 +260,12 @@ def _fill(running: Running, options: ClusterOptions, major: int, tell: Tell) -> 
     home.make_passwords(options.user)
     primary, *replicas = running.servers.values()
     tell(f"{PRIMARY}: creating its data")
-    creation.init_primary(primary, major)
+    server.init_primary(primary, major)
     _start(running, [primary], options, tell)
-    creation.create_roles(primary, options.database, options.user)
+    server.create_roles(primary, options.database, options.user)
     if replicas:
         tell(f"{', '.join(replica.name for replica in replicas)}: copying the primary")
-        creation.copy_to_all(primary, replicas)
+        server.copy_to_all(primary, replicas)
         _start(running, replicas, options, tell)
         each(lambda replica: replica.wait_for_streaming(options.timeout_seconds), replicas)
     url, *urls = (URL.format(**running.access(node)) for node in running.servers)

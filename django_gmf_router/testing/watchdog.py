@@ -14,8 +14,7 @@ import weakref
 from pathlib import Path
 
 from django_gmf_router.testing import processes
-from django_gmf_router.testing.home import NODES
-from django_gmf_router.testing.state import ClusterState, load
+from django_gmf_router.testing.home import NODES, ClusterState, load
 
 ROOT = Path(__file__).parents[2]
 MODULE = "django_gmf_router.testing.watchdog"

@@ -15,8 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from django_gmf_router.testing import LocalCluster
-from django_gmf_router.testing.home import PASSWORD_FILE
-from django_gmf_router.testing.state import load
+from django_gmf_router.testing.home import PASSWORD_FILE, load
 
 pytestmark = pytest.mark.cluster
 

@@ -20,10 +20,10 @@ import pytest
 
 from django_gmf_router.postgres.programs import VARIABLE, WHEEL
 from django_gmf_router.testing import LocalCluster, LocalClusterError, processes
+from django_gmf_router.testing.home import load
 from django_gmf_router.testing.lifecycle import attach
 from django_gmf_router.testing.machine import find_programs, free_ports
 from django_gmf_router.testing.plugin import refuse
-from django_gmf_router.testing.state import load
 from tests.waiting import until
 
 pytestmark = pytest.mark.cluster

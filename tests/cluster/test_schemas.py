@@ -15,7 +15,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from django_gmf_router.postgres.names import quote
-from django_gmf_router.schemas.lock import KEY
+from django_gmf_router.schemas.session import KEY
 from django_gmf_router.testing import LocalCluster
 from django_gmf_router.testing.plugin import refuse
 from testproject import postgis

@@ -11,7 +11,7 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from django_gmf_router.exceptions import SchemasLocked
-from django_gmf_router.schemas.lock import is_held, schemas_locked
+from django_gmf_router.schemas.session import is_held, schemas_locked
 from django_gmf_router.testing import LocalCluster
 
 BUSY = "Another gmf_migrate or clone_schema works on the database 'gmf'"

@@ -15,8 +15,7 @@ from django.db import connection
 from django.test import Client, override_settings
 
 from django_gmf_router import clusters, unit_of_work, use_primary
-from django_gmf_router.routing.rehearsal import Rehearsal
-from django_gmf_router.routing.rehearsed import Rehearsed, rehearsed
+from django_gmf_router.routing.rehearsal import Rehearsal, Rehearsed, rehearsed
 from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
 

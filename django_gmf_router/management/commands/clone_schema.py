@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -10,9 +12,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from django_gmf_router import clusters
-from django_gmf_router.schemas.cloning import clone, progress
+from django_gmf_router.schemas.cloning import clone
+from django_gmf_router.schemas.cloning.building import Progress
 from django_gmf_router.schemas.cloning.clone import Result
 from django_gmf_router.schemas.cloning.clone_plan import CloneRequest
+
+LINE_SECONDS = 5.0
 
 
 class Command(BaseCommand):
@@ -63,8 +68,8 @@ class Command(BaseCommand):
 
     def _clone(self, options: dict[str, Any]) -> None:
         began = time.monotonic()
-        with progress.shown(self.stdout.write, terminal=self.stdout.isatty()) as shown:
-            result = clone.clone(options["database"], _request(options), shown)
+        with progress_on(self.stdout.write, terminal=self.stdout.isatty()) as progress:
+            result = clone.clone(options["database"], _request(options), progress)
         self._say(f"{options['target']} is now a copy of {options['source']}", options["target"], result)
         self.stdout.write(f"{result.copied}, in {time.monotonic() - began:.1f} s.")
 
@@ -93,3 +98,59 @@ def _request(options: dict[str, Any]) -> CloneRequest:
     return CloneRequest(
         source=options["source"], target=options["target"], replace=options["replace"], keep=options["keep"]
     )
+
+
+# How far it is
+
+
+class Lines:
+    """Plain lines: one a step, and one every few seconds of a long step."""
+
+    def __init__(self, write: Callable[[str], Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._clock = clock
+        self._next = 0.0
+
+    def step(self, text: str) -> None:
+        self._next = self._clock() + LINE_SECONDS
+        self._write(text)
+
+    def at(self, text: str, part: float) -> None:
+        now = self._clock()
+        if now >= self._next:
+            self._next = now + LINE_SECONDS
+            self._write(f"  {part:.0%}: {text}")
+
+
+class Bar:
+    """A bar of rich."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=None, at="")
+
+    def step(self, text: str) -> None:
+        self._bar.update(self._task, description=text, completed=0, total=None, at="")
+
+    def at(self, text: str, part: float) -> None:
+        self._bar.update(self._task, completed=part, total=1, at=f"{part:.0%}: {text}")
+
+
+@contextmanager
+def progress_on(write: Callable[[str], Any], *, terminal: bool) -> Iterator[Progress]:
+    """Show it on a terminal as a bar where rich is installed, else in lines."""
+    try:
+        from rich import progress  # noqa: PLC0415  (an extra, and slow to import)
+    except ImportError:
+        terminal = False
+    if not terminal:
+        yield Lines(write)
+        return
+    columns = (
+        "{task.description}",
+        progress.BarColumn(bar_width=20),
+        "{task.fields[at]}",
+        progress.TimeElapsedColumn(),
+    )
+    with progress.Progress(*columns, transient=True) as bar:
+        yield Bar(bar)

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Model
 
 from django_gmf_router import clusters
-from django_gmf_router.routing.explain import Explanation, explain
+from django_gmf_router.routing.advice import Explanation, explain
 
 
 class Command(BaseCommand):

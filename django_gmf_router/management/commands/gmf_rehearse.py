@@ -11,8 +11,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_gmf_router.routing.rehearsal import folder
-from django_gmf_router.routing.rehearsed import Rehearsed, View, forget, rehearsed
+from django_gmf_router.routing.rehearsal import Rehearsed, View, folder, forget, rehearsed
 from django_gmf_router.settings import configuration
 from django_gmf_router.settings.values import ClusterConfig
 

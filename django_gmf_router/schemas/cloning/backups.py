@@ -12,7 +12,7 @@ from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import MAX_BYTES, quote
 from django_gmf_router.schemas.cloning import catalog, foreign_keys
 from django_gmf_router.schemas.cloning.foreign_keys import ForeignKey
-from django_gmf_router.schemas.cloning.session import Session
+from django_gmf_router.schemas.session import Session
 
 NEW = "__new"
 STAMP = "%Y%m%d_%H%M%S"

@@ -1,4 +1,4 @@
-"""How does a copy of a schema come to be, under another name, before anybody sees it?
+"""How does a copy of a schema come to be, under another name, before anybody sees it, and how far is it?
 
 Renaming a schema blocks no reader and no writer. In one transaction: the source is renamed away, its dump restored,
 which creates the source's name anew, the copy renamed, the source renamed back. Nobody sees it before the commit.
@@ -11,14 +11,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Protocol
 
 from django_gmf_router.postgres.names import quote
 from django_gmf_router.schemas.cloning import backups
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan
-from django_gmf_router.schemas.cloning.progress import Copying, Progress
 from django_gmf_router.schemas.cloning.psql import PsqlTransaction, dump_command, run
-from django_gmf_router.schemas.cloning.session import LOCK_WAIT_MS, Session, literal
+from django_gmf_router.schemas.session import LOCK_WAIT_MS, PROGRAMS, Session, literal
 
 AWAY = "__away"
 # An entry of an archive's table of contents: dump id; catalog, oid, description.
@@ -43,6 +42,28 @@ SELECT kind::text, CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) E
 FROM given GROUP BY kind, grantee, privilege_type, is_grantable HAVING count(*) = 1
 ORDER BY 1, 2, 3
 """
+# pg_dump copies tables by name, byte by byte, whatever the database's collation.
+TABLES = """
+SELECT relname, pg_table_size(oid) FROM pg_class WHERE relnamespace = %s AND relkind = 'r' ORDER BY relname COLLATE "C"
+"""
+# What pg_dump has read of a table; the server counts it by itself.
+COPYING = """
+SELECT c.relname, p.tuples_processed, p.bytes_processed, c.reltuples::bigint
+FROM pg_stat_progress_copy p JOIN pg_stat_activity a ON a.pid = p.pid JOIN pg_class c ON c.oid = p.relid
+WHERE a.application_name = %s AND p.command = 'COPY TO' AND p.datid = a.datid AND a.datname = current_database()
+"""
+
+
+class Progress(Protocol):
+    """What shows it."""
+
+    def step(self, text: str) -> None:
+        """Say what begins now."""
+        ...
+
+    def at(self, text: str, part: float) -> None:
+        """Say where the step is, and which part of it is done, from 0 to 1."""
+        ...
 
 
 @contextmanager
@@ -119,3 +140,26 @@ def _leaves(line: str, oids: set[str], comments: list[str]) -> bool:
     if catalog == PG_CONSTRAINT and oid in oids:
         return True
     return rest.startswith("COMMENT") and any(f" {comment} " in rest.replace('"', "") for comment in comments)
+
+
+class Copying:
+    """How far a dump of a schema is: it stands at one table, and is through with those before it."""
+
+    def __init__(self, session: Session, oid: int, progress: Progress) -> None:
+        """Weigh the tables by what they take on the disk: their rows may never have been counted."""
+        self._session = session
+        self._progress = progress
+        rows = session.rows(TABLES, [oid])
+        self._places = {
+            name: (place, sum(size for _, size in rows[:place]), size) for place, (name, size) in enumerate(rows)
+        }
+        self._all = max(sum(size for _, size in rows), 1)
+
+    def report(self) -> None:
+        """Ask the server which table is being copied."""
+        for table, rows, done_bytes, of in self._session.rows(COPYING, [PROGRAMS]):
+            # One that was made since begins at once.
+            place, before, size = self._places.get(table, (0, 0, 0))
+            about = f" of about {of:,}" if of >= 0 else ""
+            where = f"{table}, table {place + 1} of {len(self._places)}, {rows:,}{about} rows"
+            self._progress.at(where, (before + min(done_bytes, size)) / self._all)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django_gmf_router.schemas.cloning.session import Session
+from django_gmf_router.schemas.session import Session
 
 # What was created in a schema, and what cannot be without it: indexes, constraints, defaults, triggers, policies.
 # What has a schema of its own belongs to that one: a partition elsewhere, say. A publication owns nothing on its list.

@@ -13,12 +13,10 @@ from django_gmf_router.postgres.libpq import parse
 from django_gmf_router.postgres.names import quote, search_path
 from django_gmf_router.schemas.cloning import backups, catalog, clone_plan, foreign_keys, refusals
 from django_gmf_router.schemas.cloning.backups import Backup
-from django_gmf_router.schemas.cloning.building import build
+from django_gmf_router.schemas.cloning.building import Progress, build
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan, CloneRequest
-from django_gmf_router.schemas.cloning.progress import Progress
-from django_gmf_router.schemas.cloning.session import PROGRAMS, Session, literal
 from django_gmf_router.schemas.cloning.verification import expect, verify
-from django_gmf_router.schemas.lock import schemas_locked
+from django_gmf_router.schemas.session import PROGRAMS, Session, literal, schemas_locked
 
 # Of a command that was killed: its programs go on until they notice, and hold what the next one needs.
 ORPHANS = """

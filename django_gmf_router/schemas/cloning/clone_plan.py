@@ -10,7 +10,7 @@ from django_gmf_router.postgres import programs
 from django_gmf_router.postgres.programs import Programs
 from django_gmf_router.schemas.cloning import backups, catalog, refusals
 from django_gmf_router.schemas.cloning.foreign_keys import ForeignKey, leaving_keys
-from django_gmf_router.schemas.cloning.session import Session
+from django_gmf_router.schemas.session import Session
 
 CLIENTS = ("pg_dump", "pg_restore", "psql")
 # A table that was never analyzed has -1 rows; those of the others say how many there are at least.

@@ -11,7 +11,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError
 
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import quote
-from django_gmf_router.schemas.cloning.session import Session, literal
+from django_gmf_router.schemas.session import Session, literal
 
 # Those of partitions first: the key of a partitioned table then takes theirs over and need not look at a row. What a
 # partitioned table on the other side adds for each of its partitions comes by itself. NOT ENFORCED came with 18.

@@ -13,7 +13,7 @@ from typing import IO
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres.names import quote
 from django_gmf_router.postgres.programs import Programs
-from django_gmf_router.schemas.cloning.session import LOCK_WAIT_MS
+from django_gmf_router.schemas.session import LOCK_WAIT_MS
 
 GRACE_SECONDS = 2.0
 POLL_SECONDS = 0.25

@@ -9,7 +9,7 @@ from typing import NoReturn
 from django_gmf_router.exceptions import CloneRefused
 from django_gmf_router.postgres import names
 from django_gmf_router.schemas.cloning import catalog
-from django_gmf_router.schemas.cloning.session import Session
+from django_gmf_router.schemas.session import Session
 from django_gmf_router.settings import configuration
 
 SHOWN = 5

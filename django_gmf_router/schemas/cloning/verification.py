@@ -16,7 +16,7 @@ from django_gmf_router.schemas.cloning import catalog
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan
 from django_gmf_router.schemas.cloning.psql import dump_command, run
 from django_gmf_router.schemas.cloning.refusals import some
-from django_gmf_router.schemas.cloning.session import Session
+from django_gmf_router.schemas.session import Session
 
 Definitions = dict[tuple[str, str], list[str]]
 

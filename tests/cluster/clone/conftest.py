@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db.utils import ConnectionHandler
 
-from django_gmf_router.schemas.cloning import session as clone_session
+from django_gmf_router.schemas import session as clone_session
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.clone.databases import SMALL, Database, create, drop
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db.utils import ConnectionHandler
 
+from django_gmf_router.schemas import session as clone_session
 from django_gmf_router.schemas.cloning import backups
-from django_gmf_router.schemas.cloning import session as clone_session
-from django_gmf_router.schemas.cloning.session import Session
+from django_gmf_router.schemas.session import Session
 from tests.cluster.clone.databases import EVERYTHING, Database
 from tests.cluster.clone.test_copy import ROLE
 from tests.cluster.clone.test_replace import backups as names_of_backups

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from django.db import OperationalError
 
+from django_gmf_router.management.commands.clone_schema import Lines
 from django_gmf_router.schemas.cloning import clone
 from django_gmf_router.schemas.cloning.clone_plan import CloneRequest
-from django_gmf_router.schemas.cloning.progress import Lines
-from django_gmf_router.schemas.cloning.session import Session
+from django_gmf_router.schemas.session import Session
 from tests.cluster.clone.databases import Database
 
 

@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.schemas import session as clone_session
 from django_gmf_router.schemas.cloning import backups, building, catalog, clone, psql, verification
-from django_gmf_router.schemas.cloning import session as clone_session
+from django_gmf_router.schemas.cloning.building import Copying
 from django_gmf_router.schemas.cloning.clone_plan import CloneRequest
-from django_gmf_router.schemas.cloning.progress import Copying
-from django_gmf_router.schemas.cloning.session import PROGRAMS, Session
 from django_gmf_router.schemas.cloning.verification import Expected
+from django_gmf_router.schemas.session import PROGRAMS, Session
 from tests.cluster.clone.databases import SMALL, Database
 from tests.waiting import until
 

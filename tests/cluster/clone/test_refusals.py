@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from django_gmf_router.schemas.cloning.backups import MARK
-from django_gmf_router.schemas.lock import KEY
+from django_gmf_router.schemas.session import KEY
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.clone.databases import SMALL, Database, create, drop
 

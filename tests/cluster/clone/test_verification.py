@@ -9,13 +9,13 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from django_gmf_router.exceptions import CloneRefused
+from django_gmf_router.management.commands.clone_schema import Lines
+from django_gmf_router.schemas import session as clone_session
 from django_gmf_router.schemas.cloning import backups, catalog, clone_plan
-from django_gmf_router.schemas.cloning import session as clone_session
 from django_gmf_router.schemas.cloning.building import build
 from django_gmf_router.schemas.cloning.clone_plan import ClonePlan, CloneRequest
-from django_gmf_router.schemas.cloning.progress import Lines
-from django_gmf_router.schemas.cloning.session import Session
 from django_gmf_router.schemas.cloning.verification import Expected, expect, verify
+from django_gmf_router.schemas.session import Session
 from django_gmf_router.testing import LocalCluster
 from tests.cluster.clone.databases import SMALL, Database, create, drop
 

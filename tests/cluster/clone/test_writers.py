@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from django_gmf_router.schemas.cloning.session import LOCK_TIMEOUT_MS
+from django_gmf_router.schemas.session import LOCK_TIMEOUT_MS
 from tests.cluster.clone.databases import SMALL, Database
 
 CLONES = 20 if os.environ.get("GMF_SOAK") else 3

@@ -13,7 +13,7 @@ from django.test import override_settings
 from django_gmf_router import clusters
 from django_gmf_router.replicas import pool
 from django_gmf_router.routing import rules as table
-from django_gmf_router.routing.explain import explain
+from django_gmf_router.routing.advice import explain
 from django_gmf_router.routing.rules import RULES
 from tests.books.models import Book
 from tests.unit.docs.pages import rules, text_of

@@ -13,7 +13,7 @@ from django.db import router
 from django.test import override_settings
 
 from django_gmf_router import clusters, current_decision
-from django_gmf_router.routing.explain import Explanation, explain
+from django_gmf_router.routing.advice import Explanation, explain
 from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from django_gmf_router.testing.state import TOKEN_FILE, ClusterState, Maker
+from django_gmf_router.testing.home import TOKEN_FILE, ClusterState, Maker
 from tests.waiting import until
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from django_gmf_router.testing.state import ClusterState
+from django_gmf_router.testing.home import ClusterState
 
 
 def run(*args: str, **options: object) -> str:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from django_gmf_router.testing import LocalCluster, LocalClusterError
+from django_gmf_router.testing.home import ClusterState
 from django_gmf_router.testing.lifecycle import Running
-from django_gmf_router.testing.state import ClusterState
 
 
 @pytest.mark.parametrize(

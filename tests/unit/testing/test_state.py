@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from django_gmf_router.testing import watchdog
+from django_gmf_router.testing.home import FILE, TOKEN_FILE, ClusterState, Maker, load
 from django_gmf_router.testing.machine import LocalClusterError
-from django_gmf_router.testing.state import FILE, TOKEN_FILE, ClusterState, Maker, load
 from django_gmf_router.testing.watchdog import end_cluster
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from django_gmf_router.exceptions import CloneRefused
-from django_gmf_router.schemas.cloning import backups, progress, psql, refusals, verification
+from django_gmf_router.management.commands.clone_schema import Lines, progress_on
+from django_gmf_router.schemas.cloning import backups, psql, refusals, verification
 from django_gmf_router.schemas.cloning.building import _leaves
-from django_gmf_router.schemas.cloning.progress import Lines
-from django_gmf_router.schemas.cloning.session import literal
+from django_gmf_router.schemas.session import literal
 
 LEAVING = {"16401"}
 
@@ -195,14 +195,14 @@ def test_a_terminal_gets_a_bar_and_anything_else_lines(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes any output for a terminal
     written: list[str] = []
-    with progress.shown(written.append, terminal=False) as plain:
+    with progress_on(written.append, terminal=False) as plain:
         plain.step("copying main")
     assert written == ["copying main"]
-    with progress.shown(written.append, terminal=True) as bar:
+    with progress_on(written.append, terminal=True) as bar:
         bar.step("copying main")
         bar.at("layer, table 3 of 6, 7,000 rows", 0.25)
     assert "25%: layer, table 3 of 6, 7,000 rows" in capsys.readouterr().out
-    with progress.shown(written.append, terminal=True) as bar:
+    with progress_on(written.append, terminal=True) as bar:
         bar.at("layer, table 6 of 6, 7,000 rows", 1)
         bar.step("analyzing prod__new")
     assert "analyzing prod__new" in (drawn := capsys.readouterr().out)
@@ -213,6 +213,6 @@ def test_a_terminal_gets_a_bar_and_anything_else_lines(
 def test_without_rich_a_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich", None)
     written: list[str] = []
-    with progress.shown(written.append, terminal=True) as plain:
+    with progress_on(written.append, terminal=True) as plain:
         plain.step("copying main")
     assert written == ["copying main"]

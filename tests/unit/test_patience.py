@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from django_gmf_router.consistency.tokens import Mark
+from django_gmf_router.own_writes import jobs
+from django_gmf_router.own_writes.jobs import UnitOfJob
 from django_gmf_router.replicas.pool import Wanted
-from django_gmf_router.routing import unit_of_job
-from django_gmf_router.routing.unit_of_job import UnitOfJob
 
 NONE_HAS_IT, FOUND = (None, "consistency"), ("replica_1", "")
 
@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(unit_of_job, "time", made)
+    monkeypatch.setattr(jobs, "time", made)
     return made
 
 
@@ -38,7 +38,7 @@ def look(seconds: float, answers: list[Any], position: int | None = 7) -> tuple[
     """Answer what was picked, for whom, and the answers that nobody asked for."""
     unit, left = UnitOfJob("job", None, seconds), [*answers]
     wanted = Wanted(mark=Mark(cluster="default", position=position), time=0)
-    return unit.patiently(wanted, lambda: left.pop(0)), unit, left
+    return unit.pick(wanted, lambda: left.pop(0)), unit, left
 
 
 def test_it_is_looked_for_again_until_one_has_it(clock: Clock) -> None:
@@ -50,7 +50,7 @@ def test_it_is_looked_for_again_until_one_has_it(clock: Clock) -> None:
 def test_after_its_time_the_primary_serves_and_nobody_waits_again(clock: Clock) -> None:
     picked, unit, _ = look(0.2, [NONE_HAS_IT] * 10)
     assert (picked, unit._patience_seconds) == (NONE_HAS_IT, 0.0)
-    assert clock.now == pytest.approx(100.2, abs=unit_of_job.STEP_SECONDS)
+    assert clock.now == pytest.approx(100.2, abs=jobs.STEP_SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,6 @@ class Monitor(NodeStates):
         self._pid = os.getpid()
         self._threads: ProbeThreads | None = None
         self._retry_at = 0.0
-        # Whether a process that may write has waited once for what operators say.
 
     def _start(self) -> None:
         concurrency.look_for_fork()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import Any
 from django_gmf_router.testing import LocalCluster
 
 ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sysconfig.get_path("scripts"))
 STOP_SECONDS = 20
 IDLE_SECONDS = "60"
 DRIVERS = ("psycopg", "psycopg2")
@@ -82,7 +84,7 @@ def served(
         command = _commands(listener.fileno(), workers, threads, application)[server]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*within, sys.executable, "-m", *command],
+                [*within, *command],
                 env=env,
                 cwd=ROOT,
                 stdout=output,
@@ -99,13 +101,37 @@ def served(
 
 def _commands(descriptor: int, workers: int, threads: int, application: str) -> dict[str, list[str]]:
     bind = f"fd://{descriptor}"
-    gunicorn = ["gunicorn", "-b", bind, "-w", f"{workers}", "--threads", f"{threads}", "--log-level", "warning"]
+    python = [sys.executable, "-m"]
+    gunicorn = [
+        *python,
+        "gunicorn",
+        "-b",
+        bind,
+        "-w",
+        f"{workers}",
+        "--threads",
+        f"{threads}",
+        "--log-level",
+        "warning",
+    ]
     # The client gives idle connections up after 5 s. With the same time-out, or a shorter one, the server could close
     # a connection while a request is on its way.
     gunicorn += ["--keep-alive", IDLE_SECONDS]
-    uvicorn = ["uvicorn", "--fd", f"{descriptor}", "--timeout-keep-alive", IDLE_SECONDS, "--log-level", "warning"]
+    uvicorn = [
+        *python,
+        "uvicorn",
+        "--fd",
+        f"{descriptor}",
+        "--timeout-keep-alive",
+        IDLE_SECONDS,
+        "--log-level",
+        "warning",
+    ]
+    uwsgi = [str(BIN / "uwsgi"), "--http-socket", bind, "--master", "--processes", f"{workers}"]
+    uwsgi += ["--threads", f"{threads}", "--need-app", "--die-on-term", "--disable-logging"]
     return {
         "gunicorn": [*gunicorn, application],
         "preload": [*gunicorn, "--preload", application],
         "uvicorn": [*uvicorn, "tests.cluster.served:asgi"],
+        "uwsgi": [*uwsgi, "--module", application],
     }

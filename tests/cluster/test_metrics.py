@@ -44,15 +44,18 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def site(migrated: LocalCluster, gmf_cluster: LocalCluster, folder: Path) -> Iterator[Site]:
+# uWSGI forks in C, and does not call Python's hooks.
+@pytest.fixture(params=["preload", "uwsgi"])
+def site(
+    request: pytest.FixtureRequest, migrated: LocalCluster, gmf_cluster: LocalCluster, folder: Path
+) -> Iterator[Site]:
     """The site in two processes, which forked from one that had loaded it."""
     env = {
         **environment(migrated, router={"HEALTH": {"INTERVAL": 0.2}}),
         "DJANGO_SETTINGS_MODULE": "tests.cluster.metrics_settings",
         "PROMETHEUS_MULTIPROC_DIR": str(folder),
     }
-    with served("preload", env) as running:
+    with served(request.param, env) as running:
         yield running
     gmf_cluster.heal()
 

@@ -1,4 +1,4 @@
-"""How does whoever changes schemas speak with the primary: one at a time, in a session of his own, through programs?"""
+"""How do those who change schemas speak with the primary: one at a time, in sessions of their own, by programs?"""
 
 from __future__ import annotations
 

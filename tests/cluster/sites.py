@@ -101,32 +101,12 @@ def served(
 
 def _commands(descriptor: int, workers: int, threads: int, application: str) -> dict[str, list[str]]:
     bind = f"fd://{descriptor}"
-    python = [sys.executable, "-m"]
-    gunicorn = [
-        *python,
-        "gunicorn",
-        "-b",
-        bind,
-        "-w",
-        f"{workers}",
-        "--threads",
-        f"{threads}",
-        "--log-level",
-        "warning",
-    ]
+    python, quiet = [sys.executable, "-m"], ["--log-level", "warning"]
+    gunicorn = [*python, "gunicorn", *quiet, "-b", bind, "-w", f"{workers}", "--threads", f"{threads}"]
     # The client gives idle connections up after 5 s. With the same time-out, or a shorter one, the server could close
     # a connection while a request is on its way.
     gunicorn += ["--keep-alive", IDLE_SECONDS]
-    uvicorn = [
-        *python,
-        "uvicorn",
-        "--fd",
-        f"{descriptor}",
-        "--timeout-keep-alive",
-        IDLE_SECONDS,
-        "--log-level",
-        "warning",
-    ]
+    uvicorn = [*python, "uvicorn", *quiet, "--fd", f"{descriptor}", "--timeout-keep-alive", IDLE_SECONDS]
     uwsgi = [str(BIN / "uwsgi"), "--http-socket", bind, "--master", "--processes", f"{workers}"]
     uwsgi += ["--threads", f"{threads}", "--need-app", "--die-on-term", "--disable-logging"]
     return {

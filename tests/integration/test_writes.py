@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextvars
 import logging
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache import caches
 from django.core.cache.backends.db import DatabaseCache
@@ -32,6 +34,7 @@ from django_gmf_router.backends.cursors import Guard, guard_connection
 from django_gmf_router.exceptions import PrimaryUnavailable, UnexpectedWrite
 from django_gmf_router.middleware import RoutingMiddleware
 from django_gmf_router.replicas.pool import ReplicaPool
+from django_gmf_router.routing import writes
 from tests.books.models import Author, Book
 from tests.conftest import OpenUnit
 
@@ -60,6 +63,32 @@ def test_a_raw_write_on_the_primary_counts(open_request: OpenUnit) -> None:
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO library_author (name) VALUES ('raw')")
         assert reason() == "wrote"
+
+
+@pytest.fixture
+def unlooked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Fail whoever looks at the models of the site from then on."""
+    return lambda: monkeypatch.setattr(writes, "model_tables", lambda _labels: pytest.fail("the models are looked at"))
+
+
+def test_the_first_page_that_writes_does_not_wait_for_a_look_at_the_models(
+    open_request: OpenUnit, unlooked: Callable[[], None]
+) -> None:
+    with configured():
+        clusters.registry()
+        unlooked()
+        with open_request(), connection.cursor() as cursor:
+            cursor.execute("INSERT INTO library_author (name) VALUES ('first')")
+            assert reason() == "wrote"
+
+
+def test_a_cluster_can_be_built_while_models_are_loading(
+    monkeypatch: pytest.MonkeyPatch, unlooked: Callable[[], None]
+) -> None:
+    monkeypatch.setattr(apps, "models_ready", False)
+    unlooked()
+    with configured():
+        assert clusters.registry().clusters
 
 
 def test_a_raw_read_on_the_primary_does_not_count(open_request: OpenUnit) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django_gmf_router.clusters import Cluster
 from django_gmf_router.exceptions import PrimaryUnavailable
-from django_gmf_router.postgres.libpq import CONNECT_TIMEOUT_SECONDS, complete_session
+from django_gmf_router.postgres.libpq import CONNECT_TIMEOUT_SECONDS, complete_session, try_hosts
 from django_gmf_router.postgres.sockets import is_gone
 from django_gmf_router.postgres.sqlstates import (
     answer_of_the_server,
@@ -143,9 +143,10 @@ class Attempt:
     def _driver_connection(self, node: str) -> Any:
         if self._pool and node == self._alias:
             return self._pooled()
+        driver = self._wrapper.Database
         if self._cluster.nodes.alias_of(node) == self._alias:
-            return self._own({**self._params, **self._cluster.nodes.address(node)})
-        return self._wrapper.connect_past_pool(self._cluster.nodes.read_only_params(node))
+            return try_hosts(self._own, {**self._params, **self._cluster.nodes.address(node)}, driver)
+        return try_hosts(self._wrapper.connect_past_pool, self._cluster.nodes.read_only_params(node), driver)
 
     def _pooled(self) -> Any:
         connection = self._from_pool()

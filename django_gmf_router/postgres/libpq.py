@@ -1,13 +1,14 @@
-"""Which keywords does libpq know, since when, and what do its `options` make of a session?
+"""Which keywords does libpq know, since when, which of several hosts does it reach, and what do `options` make of it?
 
-They make it read-only and give it a search_path, so that neither costs a round trip.
+They make a session read-only and give it a search_path, so that neither costs a round trip.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +43,50 @@ def is_keyword(name: str, driver: Any) -> bool:
     except driver.ProgrammingError:
         return False
     return True
+
+
+def try_hosts(connect: Callable[[dict[str, Any]], Any], params: dict[str, Any], driver: Any) -> Any:
+    """Return what `connect` returns for the first host of `params` that can be had, in the role that they ask for.
+
+    libpq ends where a host takes a connection and drops it, or refuses it for another reason than 57P03 (fe-connect.c,
+    PQconnectPoll): a standby that goes down would hide the primary that is named after it. Raises the driver's
+    OperationalError with what each host said, as libpq does.
+    """
+    attempts = list(_attempts(params))
+    if len(attempts) == 1:
+        return connect(params)
+    said = ""
+    for attempt in attempts:
+        try:
+            return connect(attempt)
+        except driver.OperationalError as error:
+            refusal = str(error).strip()
+        said += f"{refusal}\n"
+    raise driver.OperationalError(said)
+
+
+def _attempts(params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what connects to each host alone, in the order in which libpq tries them."""
+    lists = {name: texts for name in ("host", "hostaddr", "port") if (texts := _given(params, name).split(",")) != [""]}
+    count = max(len(lists.get(name, "1")) for name in ("host", "hostaddr"))
+    if len(lists.get("port", ())) == 1:
+        del lists["port"]
+    # What a service names only libpq knows; what does not fit it says best.
+    if count == 1 or _given(params, "service") or any(len(texts) != count for texts in lists.values()):
+        yield params
+        return
+    attempts = [{**params, **dict(zip(lists, texts, strict=True))} for texts in zip(*lists.values(), strict=True)]
+    if _given(params, "load_balance_hosts") == "random":
+        random.shuffle(attempts)
+    if _given(params, "target_session_attrs") == "prefer-standby":
+        yield from ({**attempt, "target_session_attrs": "standby"} for attempt in attempts)
+        attempts = [{**attempt, "target_session_attrs": "any"} for attempt in attempts]
+    yield from attempts
+
+
+def _given(params: Mapping[str, Any], name: str) -> str:
+    # In the environment a keyword has its name in capitals, without its underscores (manual, "Environment Variables").
+    return str(params.get(name) or os.environ.get(f"PG{name.replace('_', '').upper()}") or "")
 
 
 READ_ONLY = "-c default_transaction_read_only=on"

@@ -24,6 +24,7 @@ from django_gmf_router.postgres.dialects import (
     POSTGRESQL,
     Dialect,
 )
+from django_gmf_router.postgres.libpq import try_hosts
 from django_gmf_router.postgres.sockets import is_gone
 from django_gmf_router.postgres.sqlstates import is_refused_fact
 from django_gmf_router.replicas.readings import Reading, failed, reading_of, value_of
@@ -174,7 +175,7 @@ class Probe:
         self.connecting_seconds = 0.0
         try:
             self.connecting_seconds = parameters["connect_timeout"] * (_count_addresses(parameters) - 1)
-            connection = driver.connect(**parameters)
+            connection = try_hosts(lambda each: driver.connect(**each), parameters, driver)
         finally:
             self.connecting_seconds = None
         with self._lock:

@@ -107,7 +107,7 @@ class Election:
             assert not wrong, f"{run.site.name}: {listed(wrong)}\n{run.site.errors()}"
             self._note_writes(run, writer, failed)
             late = [answer for answer in failed if answer.began > self.elected_at + WRITE_SECONDS]
-            assert not late, f"{run.line()}\n{listed(late)}"
+            assert not late, f"{run.line()}\n{listed(late)}\n{run.site.log()[-6000:]}"
 
     def _note_writes(self, run: Run, writer: Load, failed: list[Answer]) -> None:
         if failed:
